@@ -1,0 +1,2 @@
+"""What the recorder and the verifier share: event, chain, tape, errors, the command line."""
+

@@ -1,0 +1,29 @@
+"""How recorded text reaches any output: through `show`, and through nothing else.
+
+Recorded bytes are hostile: they may hold escape sequences, bidirectional overrides, line breaks that
+start a CI command.  `show` leaves one line of printable characters.
+"""
+
+from __future__ import annotations
+
+WIDTH = 120
+"""Most characters that `show` lets through by default."""
+
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    return _SHORT.get(char) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{{{code:x}}}")
+
+
+def show(value: str | bytes, width: int = WIDTH) -> str:
+    """Return `value` as one printable line of at most `width` characters.
+
+    Control, format and unassigned characters become `\\xNN` or `\\u{...}`; bytes that are not
+    UTF-8 become `\\xNN`; what is too long ends in `…`.
+    """
+    text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
+    cut = text[: width + 1]
+    clean = cut if cut.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in cut)
+    return clean if len(clean) <= width and len(text) <= width else clean[: width - 1] + "…"

@@ -1,0 +1,1 @@
+"""Sockets to tape: proxy, handshake, identity, redaction, spool, fold."""

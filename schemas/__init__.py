@@ -1,0 +1,1 @@
+"""The contracts and formats, as data."""

@@ -1,0 +1,1 @@
+"""Tape to verdict: contract, history, invariants, verdict, exporters."""

@@ -1,0 +1,1 @@
+"""One file an invariant kind; `INVARIANTS` names them all."""
