@@ -10,14 +10,14 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from goldentape import chain
 from goldentape.errors import EnvironmentFault, TapeError
-from goldentape.event import Connection, Direction, Identity, Mark, Opcode
+from goldentape.event import Connection, Flag, Identity, Mark
 
 APPLICATION_ID = 0x676C6474
 FORMAT = 1
@@ -25,6 +25,11 @@ SEQ_BITS = 40
 SEQ_MASK = (1 << SEQ_BITS) - 1
 
 _EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_RUN = """SELECT id, connection, n, t, direction, opcode, typeof(payload) = 'text', CAST(payload AS BLOB),
+    size, wire, frames, flags, coalesce(sha256, x''), salt FROM event WHERE id >= ? AND id < ? ORDER BY id LIMIT 10000"""
+_ERASED, _MALFORMED, _TRUNCATED, _UNKNOWN = (
+    int(f) for f in (Flag.ERASED, Flag.MALFORMED, Flag.TRUNCATED, Flag.DELIVERY_UNKNOWN)
+)
 
 
 def ddl() -> str:
@@ -32,8 +37,7 @@ def ddl() -> str:
     return files("goldentape.schemas").joinpath("tape.sql").read_text("utf-8")
 
 
-@dataclass(slots=True)
-class Row:
+class Row(NamedTuple):
     """An event on its way into the tape; `user` and `connection` are the numbers of their rows."""
 
     user: int
@@ -41,8 +45,8 @@ class Row:
     connection: int
     n: int
     t: int
-    direction: Direction | int
-    opcode: Opcode | int
+    direction: int
+    opcode: int
     payload: bytes
     size: int
     wire: int
@@ -72,12 +76,14 @@ class TapeWriter:
             self._prepare(create)
         finally:
             os.umask(old)
-        users = self._db.execute("SELECT id, name, events, link FROM user").fetchall()
-        self._users: dict[str, int] = {name: number for number, name, _, _ in users}
-        self._counts: dict[int, int] = {number: count for number, _, count, _ in users}
-        self._links: dict[int, bytes] = {number: last for number, _, _, last in users}
+        self._users: dict[str, int] = {}
+        self._logs: dict[int, list[Any]] = {}
+        """Of each user's log: its last link, its length, the seq of its last event."""
+        for number, name, count, last in self._db.execute("SELECT id, name, events, link FROM user").fetchall():
+            self._users[name] = number
+            self._logs[number] = [last, count, self._last_seq(number)]
         self._dirty: set[int] = set()
-        self._next_connection = (self._db.execute("SELECT max(id) FROM connection").fetchone()[0] or 0) + 1
+        self.next_connection = (self._db.execute("SELECT max(id) FROM connection").fetchone()[0] or 0) + 1
 
     def _prepare(self, create: bool) -> None:
         db = self._db
@@ -104,7 +110,7 @@ class TapeWriter:
         """Store `meta` (the spool offset among them) and end the transaction."""
         self._db.executemany(
             "UPDATE user SET events = ?, link = ? WHERE id = ?",
-            [(self._counts[u], self._links[u], u) for u in self._dirty],
+            [(self._logs[u][1], self._logs[u][0], u) for u in self._dirty],
         )
         self._dirty.clear()
         self.set_meta(**meta)
@@ -130,14 +136,14 @@ class TapeWriter:
         number = self._users.get(name)
         if number is None:
             number = self._users[name] = len(self._users) + 1
-            self._counts[number], self._links[number] = 0, chain.START
+            self._logs[number] = [chain.START, 0, -1]
             self._db.execute("INSERT INTO user VALUES (?, ?, ?, 0, ?)", (number, name, rule, chain.START))
         return number
 
-    def add_connection(self, connection: Connection) -> int:
-        """Add a row of `connection` and return its number."""
-        number = self._next_connection
-        self._next_connection += 1
+    def add_connection(self, connection: Connection, number: int | None = None) -> int:
+        """Add a row of `connection` and return its number, the next one if none is given."""
+        number = self.next_connection if number is None else number
+        self.next_connection = max(number, self.next_connection - 1) + 1
         c = connection
         self._db.execute(
             f"INSERT INTO connection VALUES ({', '.join('?' * 23)})",
@@ -159,7 +165,14 @@ class TapeWriter:
         """From `identity.seq` on, the connection belongs to another user."""
         self._db.execute(
             "INSERT OR REPLACE INTO identity VALUES (?, ?, ?, ?, ?, ?)",
-            (connection, identity.seq, self._users[identity.user], identity.rule, identity.credential, identity.expires),
+            (
+                connection,
+                identity.seq,
+                self._users[identity.user],
+                identity.rule,
+                identity.credential,
+                identity.expires,
+            ),
         )
 
     def add_marks(self, marks: Iterable[tuple[Mark, int | None]]) -> None:
@@ -171,39 +184,125 @@ class TapeWriter:
 
     def add_http(self, t: int, method: str, target: str, status: int | None) -> None:
         """Note a plain HTTP request that passed through."""
-        self._db.execute("INSERT INTO http (t, method, target, status) VALUES (?, ?, ?, ?)", (t, method, target, status))
+        self._db.execute(
+            "INSERT INTO http (t, method, target, status) VALUES (?, ?, ?, ?)", (t, method, target, status)
+        )
 
-    def add_events(self, rows: Sequence[Row]) -> None:
-        """Add events; each user's rows must come in seq order, also across calls."""
+    def add_events(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Add events: `Row`s, or plain tuples of the same order.
+
+        Text that is not UTF-8 is stored as a blob, and flagged.  Rows come in seq order; one that is earlier than
+        what its user's log already has (it was held back until the user was known) costs the log's tail a new chain.
+        """
         salts = os.urandom(chain.SALT_BYTES * len(rows))
-        links, counts = self._links, self._counts
-        pack, commit, extend = chain.pack_header, chain.inner, chain.link
-        out = []
+        logs, pack, digest = self._logs, chain.pack_header, sha256
+        out: list[tuple[Any, ...]] = []
+        late: dict[int, int] = {}
         at = 0
-        for r in rows:
+        for user, seq, connection, n, t, direction, opcode, payload, size, wire, frames, flags, whole in rows:
             salt = salts[at : at + 16]
             at += 16
-            text: str | None = None
-            if r.opcode == 1:
+            value: str | bytes = payload
+            text = False
+            if opcode == 1:
                 try:
-                    text = r.payload.decode()
+                    value = payload.decode()
+                    text = True
                 except UnicodeDecodeError:
-                    pass
-            header = pack(
-                r.seq, r.connection, r.n, r.t, r.direction, r.opcode, text is not None, r.size, r.wire, r.frames, r.flags
-            )
-            user = r.user
-            last = links[user] = extend(links[user], header, commit(salt, r.payload, r.sha256 or b""))
-            counts[user] += 1
+                    flags |= 0 if flags & _TRUNCATED else _MALFORMED
+            log = logs[user]
+            if seq < log[2]:
+                late[user] = min(seq, late.get(user, seq))
+            else:
+                log[2] = seq
+            # `chain.link` and `chain.inner`, written out: this is the hottest loop of the fold.
+            inner = digest(salt + payload + whole if whole else salt + payload).digest()
+            header = pack(seq, connection, n, t, direction, opcode, text, size, wire, frames, flags)
+            log[0] = link = digest(log[0] + header + inner).digest()
+            log[1] += 1
             out.append(
                 (
-                    user << SEQ_BITS | r.seq, r.connection, r.n, r.t, int(r.direction), int(r.opcode),
-                    r.payload if text is None else text, r.size, r.wire, r.frames, int(r.flags), r.sha256, salt, last,
+                    user << 40 | seq,
+                    connection,
+                    n,
+                    t,
+                    direction,
+                    opcode,
+                    value,
+                    size,
+                    wire,
+                    frames,
+                    flags,
+                    whole,
+                    salt,
+                    link,
                 )
-            )  # fmt: skip
-            self._dirty.add(user)
+            )
+        self._dirty.update({row[0] for row in rows})
+        # In the order of the file: neighbours go into one page while it is at hand.
         out.sort(key=_by_id)
         self._db.executemany(_EVENT, out)
+        for user, first in late.items():
+            self.rechain(user, first)
+
+    def _last_seq(self, user: int) -> int:
+        last = self._db.execute("SELECT max(id) FROM event WHERE id < ?", (user + 1 << SEQ_BITS,)).fetchone()[0]
+        return -1 if last is None or last >> SEQ_BITS != user else last & SEQ_MASK
+
+    def rechain(self, user: int, first: int) -> None:
+        """Compute the links of a user's log anew from seq `first` on."""
+        start, stop = user << SEQ_BITS | first, user + 1 << SEQ_BITS
+        found = self._db.execute(
+            "SELECT link FROM event WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT 1", (user << SEQ_BITS, start)
+        ).fetchone()
+        last: bytes = chain.START if found is None else found[0]
+        while True:
+            links = []
+            for row in self._db.execute(_RUN, (start, stop)):
+                key, connection, n, t, direction, opcode, text, payload, size, wire, frames, flags, whole, salt = row
+                seq = key & SEQ_MASK
+                header = chain.pack_header(seq, connection, n, t, direction, opcode, text, size, wire, frames, flags)
+                inner = payload if flags & _ERASED else chain.inner(salt, payload, whole)
+                last = chain.link(last, header, inner)
+                links.append((last, key))
+            if not links:
+                break
+            self._db.executemany("UPDATE event SET link = ? WHERE id = ?", links)
+            start = links[-1][1] + 1
+        self._logs[user][0] = last
+        self._dirty.add(user)
+
+    def delivery_unknown(self, user: int, connection: int, direction: int, first: int) -> None:
+        """Flag a user's events of one direction of a connection, from seq `first` on, as perhaps not delivered."""
+        self._db.execute(
+            "UPDATE event SET flags = flags | ? WHERE id >= ? AND id < ? AND connection = ? AND direction = ?",
+            (_UNKNOWN, user << SEQ_BITS | first, user + 1 << SEQ_BITS, connection, direction),
+        )
+        self.rechain(user, first)
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Ask the tape; for the seal and for recovery, which read what was written before."""
+        return self._db.execute(sql, parameters)
+
+    @property
+    def events(self) -> int:
+        """How many events the tape holds, those of the open transaction among them."""
+        return sum(log[1] for log in self._logs.values())
+
+    @property
+    def users(self) -> int:
+        """How many users the tape knows."""
+        return len(self._users)
+
+    def sync(self) -> None:
+        """Bring what was committed onto the disk."""
+        for path in (Path(f"{self.path}-wal"), self.path):
+            if path.exists():
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)
 
     def checkpoint(self) -> None:
         """Bring the write-ahead log into the file and empty it."""
@@ -212,7 +311,9 @@ class TapeWriter:
     def leave_wal(self) -> None:
         """Make the tape one file again (seal)."""
         if self._db.execute("PRAGMA journal_mode = DELETE").fetchone()[0] != "delete":
-            raise EnvironmentFault("another process still reads the tape", where=self.path, fix="try again when it has ended")
+            raise EnvironmentFault(
+                "another process still reads the tape", where=self.path, fix="try again when it has ended"
+            )
 
     def close(self) -> None:
         """Close the file."""
@@ -222,5 +323,3 @@ class TapeWriter:
 def _by_id(row: tuple[Any, ...]) -> int:
     number: int = row[0]
     return number
-
-

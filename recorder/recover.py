@@ -1,0 +1,120 @@
+"""After a crash: what the dead recorder left in its spool is brought into the tape.
+
+The next command that opens the tape calls `recover`.  It does nothing while the recorder lives (its lock says so).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from goldentape.errors import EnvironmentFault
+from recorder.fold import CRASHED, RUNNING, STOPPED, Fold, lock_fold
+from recorder.settings import Settings
+from recorder.spool import segments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """What was found and brought in."""
+
+    events: int
+    """Events that were still in the spool only."""
+    lost: int
+    """Connections that were open when the recorder died."""
+    cut: tuple[dict[str, Any], ...]
+    """Places where the spool was damaged."""
+    sealed: bool
+    """Whether the recorder had stopped in an orderly way, and only its fold had not come to the end."""
+
+
+def spool_of(tape: Path) -> Path | None:
+    """Return the spool that stands beside a tape, or None."""
+    spool = Path(f"{tape}.spool")
+    return spool if spool.is_dir() and not spool.is_symlink() else None
+
+
+def recover(tape: Path, spool: Path | None = None) -> Recovery | None:
+    """Fold what a dead recorder left, note the crash, and remove the spool; None when there is nothing to do.
+
+    `spool`: where it is, if not beside the tape.  May be killed and called again.
+    """
+    spool = spool or spool_of(tape)
+    if spool is None:
+        return None
+    lock = os.open(spool / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
+        if not segments(spool) and not (spool / "checkpoint").exists():
+            shutil.rmtree(spool)
+            return None
+        fold_lock = lock_fold(spool)
+        try:
+            found = fold_to_end(_settings(tape, spool))
+        finally:
+            os.close(fold_lock)
+        shutil.rmtree(spool)
+        return found
+    finally:
+        os.close(lock)
+
+
+def _settings(tape: Path, spool: Path) -> Settings:
+    path = spool / "settings.json"
+    try:
+        settings = Settings.from_json(path.read_text())
+    except (OSError, ValueError, TypeError) as error:
+        raise EnvironmentFault("cannot be read, and the spool not be folded without it", where=path) from error
+    if settings.spool.resolve() == spool.resolve() and Path(settings.tape).resolve() == tape.resolve():
+        return settings
+    # Tape and spool were moved together.
+    return _moved(settings, tape, spool)
+
+
+def _moved(settings: Settings, tape: Path, spool: Path) -> Settings:
+    values = {name: getattr(settings, name) for name in settings.__slots__}
+    return Settings(**{**values, "tape": str(tape), "spool_dir": str(spool)})
+
+
+def fold_to_end(settings: Settings) -> Recovery:
+    """Fold a spool that nobody writes any more, and end it: sealed if its recorder stopped, crashed if it died."""
+    fold = Fold(settings)
+    try:
+        before = fold.writer.events
+        if fold.over == RUNNING:
+            fold.to_end()
+        if fold.over == STOPPED or fold.folder.closed:
+            fold.seal()
+            return Recovery(events=fold.writer.events - before, lost=0, cut=tuple(fold.cut), sealed=True)
+        lost = 0 if fold.over == CRASHED else _crash(fold)
+        fold.writer.leave_wal()
+        return Recovery(events=fold.writer.events - before, lost=lost, cut=tuple(fold.cut), sealed=False)
+    finally:
+        fold.close()
+
+
+def _crash(fold: Fold) -> int:
+    """Note the crash: connections are lost, and what was perhaps not delivered says so.  One transaction."""
+    folder, writer = fold.folder, fold.writer
+    folder.complete = False
+    tail = fold.reader.left
+    writer.begin()
+    lost = folder.lose(folder.t)
+    folder.mark("crash", folder.t, None, {"connections": len(lost), "torn_bytes": tail, "cut": fold.cut})
+    folder.flush()
+    for c in lost:
+        for direction, first in enumerate(c.pending):
+            if first is not None:
+                for (user,) in writer.execute(
+                    "SELECT DISTINCT user FROM identity WHERE connection = ?", (c.row,)
+                ).fetchall():
+                    writer.delivery_unknown(user, c.row, direction, first)
+    fold.commit(spool_over=CRASHED)
+    return len(lost)
