@@ -14,7 +14,8 @@ WALL = 1_700_000_000 * SECOND
 
 
 def frame(opcode: int, payload: bytes, *, mask: bool, fin: bool = True, rsv1: bool = False) -> bytes:
-    return Frame(Opcode(opcode), payload, fin, rsv1).serialize(mask=mask)
+    data = Frame(Opcode(opcode), payload, fin).serialize(mask=mask)
+    return bytes([data[0] | rsv1 << 6]) + data[1:]
 
 
 class Spool:
