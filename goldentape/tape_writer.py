@@ -26,7 +26,8 @@ SEQ_MASK = (1 << SEQ_BITS) - 1
 
 _EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _RUN = """SELECT id, connection, n, t, direction, opcode, typeof(payload) = 'text', CAST(payload AS BLOB),
-    size, wire, frames, flags, coalesce(sha256, x''), salt FROM event WHERE id >= ? AND id < ? ORDER BY id LIMIT 10000"""
+    size, wire, frames, flags, coalesce(sha256, x''), salt
+    FROM event WHERE id >= ? AND id < ? ORDER BY id LIMIT 10000"""
 _ERASED, _MALFORMED, _TRUNCATED, _UNKNOWN = (
     int(f) for f in (Flag.ERASED, Flag.MALFORMED, Flag.TRUNCATED, Flag.DELIVERY_UNKNOWN)
 )

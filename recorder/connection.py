@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from goldentape.event import Direction, Ending
-from recorder.heads import Request, Response, header, read_request, read_response
+from recorder.http_head import Request, Response, header, read_request, read_response
 from recorder.inflate import negotiated
 from recorder.messages import Stream
 
@@ -20,7 +20,7 @@ class OpenConnection:
     __slots__ = (
         "accepted", "body", "client", "credential", "early", "end", "expires", "first_close", "held", "held_bytes",
         "held_since", "id", "identity_seq", "n", "noted", "opened", "pending", "request", "response", "row", "rule",
-        "sides_closed", "stored", "streams", "user", "user_name",
+        "sides_closed", "tape_name", "stored", "streams", "user", "user_name",
     )  # fmt: skip
 
     def __init__(self, row: int, name: str, client: str, opened: int) -> None:
@@ -40,6 +40,8 @@ class OpenConnection:
         self.user = 0
         """Number of the user's row; 0 while nobody is named."""
         self.user_name: str | None = None
+        self.tape_name = ""
+        """The same as the tape has it: a digest, where a secret served as a name."""
         self.rule = "connection"
         self.credential = "none"
         self.expires: int | None = None

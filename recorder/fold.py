@@ -30,14 +30,10 @@ from recorder import checkpoint
 from recorder.folder import Folder
 from recorder.identity import Identifier
 from recorder.pseudonym import load_key
+from recorder.redact import Redactor
 from recorder.settings import Settings
 from recorder.spool import Kind, parse, segments
 from recorder.spool_reader import SpoolReader, Tail
-
-try:
-    from recorder.redact import Redactor
-except ImportError:  # TODO: goes when recorder/redact.py is there
-    from recorder._unredacted import Redactor  # type: ignore[assignment]
 
 BLOCK = 4 << 20
 """Most bytes of the spool in one transaction."""
@@ -210,7 +206,7 @@ def _identifier(settings: Settings, clock: Callable[[], float]) -> Identifier:
     return Identifier(settings.identify, key, clock)
 
 
-def _redactor(settings: Settings) -> Any:
+def _redactor(settings: Settings) -> Redactor:
     key = load_key(settings.key_file, settings.redaction_key_file is None)
     return Redactor(key, settings.redact, settings.redact_pattern, settings.known_subprotocols)
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from goldentape.event import Connection, Ending, Flag, Identity, Mark
 from goldentape.tape_writer import TapeWriter
 from recorder.connection import BODY_CAP, OpenConnection
-from recorder.heads import header
+from recorder.http_head import Request, Response, header
 from recorder.settings import Settings
 from recorder.spool import HANDED_OVER, Kind, Record, parse
 
@@ -23,7 +23,8 @@ HOLD_EVENTS, HOLD_BYTES, HOLD_NS = 64, 1 << 20, 10_000_000_000
 FLUSH_BYTES = 4 << 20
 FLUSH_EVENTS = 20_000
 
-_C2S, _S2C = int(Kind.C2S), int(Kind.S2C)
+_C2S = int(Kind.C2S)
+_DATA = (_C2S, int(Kind.S2C))
 _TRUNCATED, _MALFORMED = int(Flag.TRUNCATED), int(Flag.MALFORMED)
 
 
@@ -107,7 +108,7 @@ class Folder:
             kind, flags, number, now, body = record
             self._now = now
             self.t = t = max(self.t, now + self._shift)
-            if kind == _C2S or kind == _S2C:
+            if kind in _DATA:
                 connection = self._open.get(number)
                 if connection is not None:
                     self._data(connection, kind - _C2S, flags, t, body)
@@ -224,13 +225,13 @@ class Folder:
 
     def _settle(self, c: OpenConnection, seq: int) -> None:
         """From `seq` on the connection belongs to the user that is now known."""
-        name, rule = c.user_name, c.rule
-        if name is None:
-            name, rule = c.user_name, c.rule = f"connection:{c.id}", "connection"
-        c.user = self._writer.user(name, rule)
+        if c.user_name is None:
+            c.user_name, c.rule = f"connection:{c.id}", "connection"
+        name = c.tape_name = self._redactor.user(c.user_name)
+        c.user = self._writer.user(name, c.rule)
         if self.muted:
             return
-        identity = Identity(seq=seq, user=name, rule=rule, credential=c.credential, expires=c.expires)
+        identity = Identity(seq=seq, user=name, rule=c.rule, credential=c.credential, expires=c.expires)
         self._writer.add_identity(c.row, identity)
         if c.stored:
             self._writer.update_connection(c.row, user=c.user, credential=c.credential, credential_expires=c.expires)
@@ -239,8 +240,17 @@ class Folder:
         """The user is known, or will not be waited for any longer: store what was held back."""
         held, c.held = c.held or [], None
         self._holding.pop(c.row, None)
+        request, response = c.heads()
+        subprotocol = header(response.headers, "sec-websocket-protocol")
+        # Before the user is named, and also while muted: the redactor remembers what was secret.
+        target, headers = self._redactor.request(request.target, request.headers, c.id, subprotocol)
+        answer = self._redactor.response(response.headers, c.id)
         self._settle(c, c.identity_seq or self._draw())
-        self._add_row(c)
+        c.stored = True
+        if not self.muted:
+            self._add_row(
+                c, Request(request.method, target, headers), Response(response.status, response.reason, answer)
+            )
         for event in held:
             self._store((c.user, *event))
 
@@ -334,23 +344,15 @@ class Folder:
         if c is not None and len(c.body) < BODY_CAP:
             c.body += record.body[: BODY_CAP - len(c.body)]
 
-    def _add_row(self, c: OpenConnection) -> None:
-        """Insert the row of a connection whose user is settled."""
-        c.stored = True
-        request, response = c.heads()
-        subprotocol = header(response.headers, "sec-websocket-protocol")
-        # Also while muted: the redactor remembers what was secret.
-        target, headers = self._redactor.request(request.target, request.headers, c.id, subprotocol)
-        answer = self._redactor.response(response.headers)
-        if self.muted:
-            return
+    def _add_row(self, c: OpenConnection, request: Request, response: Response) -> None:
+        """Insert the row of a connection whose user is settled; the heads are redacted."""
         self._writer.add_connection(
             Connection(
-                id=c.id, user=c.user_name or "", epoch=self._epoch, client=self._redactor.client(c.client),
-                target=target, key=header(request.headers, "sec-websocket-key"), request=tuple(headers),
+                id=c.id, user=c.tape_name, epoch=self._epoch, client=self._redactor.client(c.client),
+                target=request.target, key=header(request.headers, "sec-websocket-key"), request=tuple(request.headers),
                 status=response.status, reason=response.reason or None,
-                response=tuple(answer),
-                body=self._redactor.body(bytes(c.body)) if c.body else None, subprotocol=subprotocol,
+                response=tuple(response.headers),
+                body=self._redactor.body(bytes(c.body)) if c.body else None, subprotocol=header(response.headers, "sec-websocket-protocol"),
                 extensions=header(response.headers, "sec-websocket-extensions"), credential=c.credential,
                 credential_expires=c.expires, opened=c.opened, accepted=c.accepted, closed=None, close_code=None,
                 close_reason=None, closed_by=None, ending=Ending.OPEN,
