@@ -28,7 +28,7 @@ class NotJson(ValueError):
 
 
 class TooMuch(Exception):
-    """More tokens than the budget allows."""
+    """More work on one payload than the budget allows; nothing of it is kept then."""
 
 
 class Span(NamedTuple):

@@ -25,11 +25,12 @@ SECRET_ENDINGS = (
 )  # fmt: skip
 """Sentry's default list, spelt as endings, and what else is a credential by its name."""
 SECRET_ANYWHERE = ("password", "passwd", "passphrase")
-SECRET_NAMES = ("auth", "secrets", "cookies", "sessionid", "ssn", "aiohttp session", "user session")
+SECRET_NAMES = ("auth", "pass", "secrets", "cookies", "sessionid", "ssn", "aiohttp session", "user session")
 SOFT_ENDINGS = ("token", "jwt")
-SOFT_NAMES = ("session", "pass", "sid", "csrfmiddlewaretoken")
+SOFT_NAMES = ("session", "sid")
 PLAIN_ENDINGS = ("page token", "continuation token", "sync token", "next token", "first token", "last token",
-                 "per token", "eos token", "bos token", "pad token", "unk token", "stop token", "max token")  # fmt: skip
+                 "per token", "eos token", "bos token", "pad token", "unk token", "stop token",
+                 "max token")  # fmt: skip
 """Pagination and language models; counts such as `total_tokens` never match."""
 
 _JOINTS = re.compile(r"[-_. $@:]")
@@ -71,10 +72,14 @@ def soft_secret(value: bytes) -> bool:
 
 # Shapes of values
 
+# All of them run on hostile text, so none may look at a character more than a bounded number of times.
 JWT = re.compile(rb"eyJ[A-Za-z0-9_-]{7,}(?:\.[A-Za-z0-9_-]+){1,4}\.?")
 """Two parts already carry the claims; five are a JWE."""
+JWT_START = re.compile(rb"eyJ[A-Za-z0-9_-]{7}")
+JWT_INSIDE = re.compile(rb"(?<![A-Za-z0-9_-])(?=[A-Za-z0-9_-]++\.)[A-Za-z0-9_-]*?(" + JWT.pattern + rb")")
+"""Group 1 is the JWT, also where something is glued to its front."""
 PEM = re.compile(
-    rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:(?!-----)[\s\S]){0,65536}"
+    rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:(?!-----)[\s\S])*+"
     rb"(?:-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----)?"
 )
 CLOUD_KEY = re.compile(
@@ -94,18 +99,18 @@ CLOUD_STARTS = (
     "SG.",
 )  # fmt: skip
 BEARER = re.compile(rb"(?i:\bbearer|\bbasic)[ \t]+([A-Za-z0-9._~+/=-]{16,})")
-USERINFO = re.compile(rb"://([^/\s\"'@\\<>]*:[^/\s\"'@\\<>]+)@")
+USERINFO = re.compile(rb"://([^/\s\"'@\\<>:]{0,256}:[^/\s\"'@\\<>]{1,512})@")
 """user:password in a URL."""
 SCHEME = re.compile(rb"(?i)(bearer|basic|token|digest|negotiate|apikey|jwt|aws4-hmac-sha256)[ \t]+(?=\S)")
 """The word before a credential; it stays."""
 
+_FOUR = rb"(?:4[0-9]{3}|5[1-5][0-9]{2}|2[2-7][0-9]{2}|35[2-8][0-9]|6(?:011|4[4-9][0-9]|5[0-9]{2}))"
 CARD = re.compile(
     rb"(?<![A-Za-z0-9.])(?<![0-9][ -])(?:"
-    rb"4[0-9]{12}(?:[0-9]{3}){0,2}|(?:5[1-5][0-9]{2}|2[2-7][0-9]{2}|35[2-8][0-9]|6(?:011|4[4-9][0-9]|5[0-9]{2}))[0-9]{12}"
-    rb"|3[47][0-9]{13}|3(?:0[0-5]|[68][0-9])[0-9]{11}"
-    rb"|(?:4[0-9]{3}|5[1-5][0-9]{2}|2[2-7][0-9]{2}|35[2-8][0-9]|6(?:011|4[4-9][0-9]|5[0-9]{2}))([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{4}"
-    rb"|3[47][0-9]{2}([ -])[0-9]{6}\2[0-9]{5})(?![A-Za-z0-9])(?![ -][0-9])(?!\.[0-9])"
-)
+    rb"4[0-9]{12}(?:[0-9]{3}){0,2}|" + _FOUR + rb"[0-9]{12}|3[47][0-9]{13}|3(?:0[0-5]|[68][0-9])[0-9]{11}|"
+    + _FOUR + rb"([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{4}|3[47][0-9]{2}([ -])[0-9]{6}\2[0-9]{5}"
+    rb")(?![A-Za-z0-9])(?![ -][0-9])(?!\.[0-9])"
+)  # fmt: skip
 """Known issuers in their lengths, plain or in their usual groups; Luhn is checked apart."""
 ISSUERS = tuple(
     str(n)
@@ -134,19 +139,22 @@ _WORDS = sorted(
     key=len,
     reverse=True,
 )
-_NAME = rb"(?P<name>[A-Za-z0-9_.$-]*(?:" + "|".join(_WORDS).encode() + rb")[A-Za-z0-9_-]*)"
+_NAME = rb"(?P<name>[A-Za-z0-9_.$-]{0,64}(?:" + "|".join(_WORDS).encode() + rb")[A-Za-z0-9_-]{0,32})"
+_QUOTED = rb"(?P<open>\\*[\"'])(?P<quoted>(?:(?!(?P=open))[\s\S])*+)"
+_BARE = rb"(?P<bare>(?:(?:bearer|basic|token)[ \t]+)?[^\s\"'&,;<>\\{}\[\]]+)"
 ASSIGNED = re.compile(
-    rb"(?i)(?<![A-Za-z0-9_.$-])" + _NAME + rb"(?P<mark>\\*[\"']?\s*[=:]\s*)"
-    rb"(?:(?P<open>\\*[\"'])(?P<quoted>(?:(?!(?P=open))[\s\S])*)|(?P<bare>(?:(?:bearer|basic|token)[ \t]+)?[^\s\"'&,;<>\\{}\[\]]+))"
+    rb"(?i)(?<![A-Za-z0-9_.$-])" + _NAME + rb"(?P<mark>\\*[\"']?\s*[=:]\s*)(?:" + _QUOTED + rb"|" + _BARE + rb")"
 )
 HEADER_LINE = re.compile(
-    rb"(?im)^(?:proxy-)?(?:authorization|cookie|set-cookie|x-[a-z-]*(?:key|token)|passcode)[ \t]*:[ \t]*(\S[^\r\n\x00]*)"
+    rb"(?im)^(?:proxy-)?(?:authorization|cookie|set-cookie|x-[a-z-]{0,32}(?:key|token)|passcode)[ \t]*:"
+    rb"[ \t]*(\S[^\r\n\x00]*)"
 )
 """A head inside a text: STOMP frames, dumped requests."""
 
 QUERY_NAMES = frozenset(
-    "token access_token id_token auth apikey api_key key sig signature code state session sid ticket jwt password".split()
-)
+    ("token", "access_token", "id_token", "auth", "apikey", "api_key", "key", "sig", "signature", "code", "state",
+     "session", "sid", "ticket", "jwt", "password")
+)  # fmt: skip
 IN_QUERY = re.compile(
     rb"(?i)[?&](?:" + "|".join(sorted(QUERY_NAMES, key=len, reverse=True)).encode() + rb")=([^&#\s\"'<>\\]+)"
 )
@@ -181,12 +189,14 @@ BENIGN_COOKIE = re.compile(
 """Cookies that are stored as digests like all others, but are no secret that would be wrong to see elsewhere."""
 
 SUBPROTOCOLS = frozenset(
-    "graphql-ws graphql-transport-ws mqtt mqttv3.1 stomp v10.stomp v11.stomp v12.stomp soap xmpp wamp wamp.2.json"
-    " wamp.2.msgpack wamp.2.cbor ocpp1.2 ocpp1.5 ocpp1.6 ocpp2.0 ocpp2.0.1 sip json msgpack cbor amqp nats chat"
-    " superchat actioncable-v1-json actioncable-unsupported phoenix channel.k8s.io base64.channel.k8s.io"
-    " v4.channel.k8s.io v5.channel.k8s.io base64.binary.k8s.io binary.k8s.io lws-mirror-protocol bearer token"
-    " access_token authorization v1.kernel.websocket.jupyter.org realtime openai-beta.realtime-v1 binary base64".split()
-)
+    ("graphql-ws", "graphql-transport-ws", "mqtt", "mqttv3.1", "stomp", "v10.stomp", "v11.stomp", "v12.stomp",
+     "soap", "xmpp", "wamp", "wamp.2.json", "wamp.2.msgpack", "wamp.2.cbor", "ocpp1.2", "ocpp1.5", "ocpp1.6",
+     "ocpp2.0", "ocpp2.0.1", "sip", "json", "msgpack", "cbor", "amqp", "nats", "chat", "superchat",
+     "actioncable-v1-json", "actioncable-unsupported", "phoenix", "channel.k8s.io", "base64.channel.k8s.io",
+     "v4.channel.k8s.io", "v5.channel.k8s.io", "base64.binary.k8s.io", "binary.k8s.io", "lws-mirror-protocol",
+     "bearer", "token", "access_token", "authorization", "v1.kernel.websocket.jupyter.org", "realtime",
+     "openai-beta.realtime-v1", "binary", "base64")
+)  # fmt: skip
 """Names that everybody knows, so nobody's secret."""
 KUBERNETES_BEARER = "base64url.bearer.authorization.k8s.io."
 
