@@ -10,6 +10,8 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import closing
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -38,6 +40,35 @@ def ddl() -> str:
     return files("goldentape.schemas").joinpath("tape.sql").read_text("utf-8")
 
 
+def _schema(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    return db.execute(
+        "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite@_%' ESCAPE '@' ORDER BY 1, 2"
+    ).fetchall()
+
+
+@cache
+def _own_schema() -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(ddl())
+        return _schema(db)
+
+
+def _create(path: Path) -> None:
+    """Make an empty tape: whole, or not there at all, and never in place of something else."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    try:
+        with closing(sqlite3.connect(temporary, isolation_level=None)) as db:
+            db.execute("PRAGMA page_size = 8192")
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {FORMAT}")
+            db.executescript(f"BEGIN;{ddl()};COMMIT")
+        os.link(temporary, path, follow_symlinks=False)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 class Row(NamedTuple):
     """An event on its way into the tape; `user` and `connection` are the numbers of their rows."""
 
@@ -64,17 +95,16 @@ class TapeWriter:
 
     def __init__(self, path: Path, *, create: bool) -> None:
         self.path = path
-        flags = os.O_RDWR | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
-        if create:
-            flags |= os.O_CREAT | os.O_EXCL
-        try:
-            os.close(os.open(path, flags, 0o600))
-        except OSError as error:
-            raise EnvironmentFault(error.strerror or "cannot be opened", where=path) from error
         old = os.umask(0o077)
         try:
+            if create:
+                _create(path)
+            # Not through a symbolic link: the tape is where the user said, and nowhere else.
+            os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)))
             self._db = sqlite3.connect(path, isolation_level=None)
-            self._prepare(create)
+            self._prepare()
+        except OSError as error:
+            raise EnvironmentFault(error.strerror or "cannot be opened", where=path) from error
         finally:
             os.umask(old)
         self._users: dict[str, int] = {}
@@ -86,22 +116,20 @@ class TapeWriter:
         self._dirty: set[int] = set()
         self.next_connection = (self._db.execute("SELECT max(id) FROM connection").fetchone()[0] or 0) + 1
 
-    def _prepare(self, create: bool) -> None:
+    def _prepare(self) -> None:
         db = self._db
-        if create:
-            db.execute("PRAGMA page_size = 8192")
+        db.execute("PRAGMA trusted_schema = OFF")
+        if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            raise TapeError("not a goldentape tape; refusing to write", where=self.path)
+        if db.execute("PRAGMA user_version").fetchone()[0] != FORMAT or _schema(db) != _own_schema():
+            # A trigger in a file that somebody handed over would run with our rights.
+            raise TapeError("not a tape of this format; refusing to write", where=self.path)
         if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise EnvironmentFault("the file system does not allow SQLite's write-ahead log", where=self.path)
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA secure_delete = ON")
         db.execute("PRAGMA cache_size = -32768")
         db.execute("PRAGMA wal_autocheckpoint = 4000")
-        if create:
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {FORMAT}")
-            db.executescript(ddl())
-        elif db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-            raise TapeError("not a goldentape tape; refusing to write", where=self.path)
 
     def begin(self) -> None:
         """Open the transaction that `commit` ends."""

@@ -20,7 +20,7 @@ class OpenConnection:
     __slots__ = (
         "accepted", "body", "client", "credential", "early", "end", "expires", "first_close", "held", "held_bytes",
         "held_since", "id", "identity_seq", "n", "noted", "opened", "pending", "request", "response", "row", "rule",
-        "sides_closed", "tape_name", "stored", "streams", "user", "user_name",
+        "sides_closed", "stored", "streams", "tape_name", "user", "user_name",
     )  # fmt: skip
 
     def __init__(self, row: int, name: str, client: str, opened: int) -> None:

@@ -49,8 +49,9 @@ RUNNING, STOPPED, CRASHED = 0, 1, 2
 class Fold:
     """One run of the fold over a spool.  `step` folds what is there, up to a block."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, block: int = BLOCK) -> None:
         self._settings = settings
+        self._block = block
         self._spool = settings.spool
         kept = checkpoint.read(self._spool / "checkpoint")
         numbers = [number for number, _ in segments(self._spool)]
@@ -88,7 +89,7 @@ class Fold:
         """
         reader, folder = self.reader, self.folder
         muted = (reader.segment, reader.offset) < self._done
-        limit = BLOCK
+        limit = self._block
         if muted and reader.segment == self._done[0]:
             limit = self._done[1] - reader.offset
         more = reader.more()
@@ -221,7 +222,7 @@ def run(settings: Settings, parent: int) -> int:
             fold.publish()
             if os.getppid() != parent:
                 return Exit.OK
-            if used < SMALL and not fold.folder.closed:
+            if used < SMALL and not fold.folder.closed and not fold.reader.more():
                 time.sleep(PAUSE if used else PAUSE / 4)
         fold.seal()
     finally:

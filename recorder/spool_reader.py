@@ -40,7 +40,7 @@ class SpoolReader:
                 self._fd = os.open(self.path(self.segment), os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:
                 return b""
-        data = os.pread(self._fd, limit, self.offset)
+        data = os.pread(self._fd, max(limit, HEADER.size), self.offset)
         if len(data) >= HEADER.size:
             needed = HEADER.size + HEADER.unpack_from(data)[1]
             if len(data) < needed <= self.size - self.offset:

@@ -2,15 +2,20 @@
 
 import json
 import os
+import random
+import sqlite3
 from pathlib import Path
 
+from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
+from goldentape import chain
 from recorder.settings import Settings
 from recorder.spool import HANDED_OVER, Kind, SpoolWriter
 
 SECOND = 1_000_000_000
 WALL = 1_700_000_000 * SECOND
+WORDS = ("hello ", "world ", "x", "grüße ", "0123456789")
 
 
 def frame(opcode: int, payload: bytes, *, mask: bool, fin: bool = True, rsv1: bool = False) -> bytes:
@@ -85,3 +90,99 @@ def as_child(settings: Settings) -> int:
     from recorder.fold import run
 
     return run(settings, os.getppid())
+
+
+def busy(
+    tape: Path, *, segment_bytes: int = 2000, seed: int = 1, rounds: int = 80, stop: bool = True, **settings
+) -> Spool:
+    """A spool with everything in it: compression, fragments, late names, refusals, ends of each kind, many segments."""
+    rng = random.Random(seed)
+    spool = Spool(tape, segment_bytes=segment_bytes, identify=("query:user_id", "message:user"), **settings)
+    spool.begin()
+    live: dict[int, list] = {}
+    deflate = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
+
+    def message(conn: int, to_server: bool) -> bytes:
+        extension = live[conn][to_server]
+        payload = json.dumps(
+            {"type": rng.choice(["ask", "answer"]), "text": rng.choice(WORDS) * rng.randint(1, 30)}
+        ).encode()
+        if rng.random() < 0.05:
+            payload = json.dumps({"user": f"late{conn}"}).encode()
+        parts = [payload] if rng.random() < 0.7 else [payload[:7], payload[7:20], payload[20:]]
+        return b"".join(
+            Frame(Opcode.CONT if i else Opcode.TEXT, part, i == len(parts) - 1).serialize(
+                mask=to_server, extensions=[extension] if extension else None
+            )
+            + (frame(9, b"ping", mask=to_server) if rng.random() < 0.1 else b"")
+            for i, part in enumerate(parts)
+        )
+
+    waiting: dict[tuple[int, bool], bytes] = {}
+    for turn in range(rounds):
+        if len(live) < 4:
+            compress = rng.random() < 0.6
+            target = f"/?user_id=u{rng.randint(1, 3)}" if rng.random() < 0.6 else "/"
+            conn = spool.open(target, answer=deflate if compress else "")
+            live[conn] = [PerMessageDeflate(False, False, 15, 15) if compress else None for _ in range(2)]
+        conn, to_server = rng.choice(list(live)), rng.random() < 0.5
+        data = waiting.pop((conn, to_server), b"") + b"".join(
+            message(conn, to_server) for _ in range(rng.randint(1, 3))
+        )
+        cut = len(data) if rng.random() < 0.6 else rng.randint(0, len(data))
+        waiting[conn, to_server] = data[cut:]
+        spool.record(Kind.C2S if to_server else Kind.S2C, conn, data[:cut], HANDED_OVER if rng.random() < 0.8 else 0)
+        if turn % 10 == 9:
+            conn = rng.choice(list(live))
+            del live[conn]
+            rng.choice([spool.close, lambda c: spool.end(c, "client", "reset"), spool.end])(conn)
+            spool.record(Kind.MARK, 0, {"kind": "tick", "data": {"lag": 0}})
+            spool.record(Kind.HTTP, 0, {"method": "GET", "target": "/x", "status": 200})
+            refused = spool.open(status="403 Forbidden")
+            spool.record(Kind.BODY, refused, b"no")
+            spool.end(refused)
+    if stop:
+        spool.stop()
+    else:
+        spool.writer.close()
+    return spool
+
+
+def dump(tape: Path) -> dict[str, list]:
+    """What a tape says, without what is random in it; its chains are checked on the way."""
+    db = sqlite3.connect(f"file:{tape}?mode=ro", uri=True)
+    try:
+        events = db.execute(
+            "SELECT v.id & 1099511627775, u.name, c.name, n, t, direction, opcode, CAST(payload AS BLOB), size, wire,"
+            " frames, flags, v.sha256 FROM event v LEFT JOIN user u ON u.id = v.id >> 40"
+            " LEFT JOIN connection c ON c.id = v.connection ORDER BY 1"
+        ).fetchall()
+        check_chains(db)
+        return {
+            "event": events,
+            "connection": db.execute("SELECT * FROM connection ORDER BY id").fetchall(),
+            "identity": db.execute("SELECT * FROM identity ORDER BY 1, 2").fetchall(),
+            "mark": db.execute("SELECT * FROM mark ORDER BY seq").fetchall(),
+            "user": db.execute("SELECT id, name, rule, events FROM user ORDER BY id").fetchall(),
+            "http": db.execute("SELECT * FROM http ORDER BY id").fetchall(),
+            "epoch": db.execute("SELECT * FROM epoch ORDER BY epoch").fetchall(),
+        }
+    finally:
+        db.close()
+
+
+def check_chains(db: sqlite3.Connection) -> None:
+    """Compute every link anew."""
+    for user, count, last in db.execute("SELECT id, events, link FROM user").fetchall():
+        link, seen = chain.START, 0
+        for row in db.execute(
+            "SELECT id & 1099511627775, connection, n, t, direction, opcode, typeof(payload) = 'text', size, wire,"
+            " frames, flags, CAST(payload AS BLOB), salt, coalesce(sha256, x''), link FROM event WHERE id >> 40 = ?"
+            " ORDER BY id",
+            (user,),
+        ):
+            *header, payload, salt, whole, stored = row
+            link = chain.link(link, chain.pack_header(*header), chain.inner(salt, payload, whole))
+            assert link == stored
+            seen += 1
+        assert (link, seen) == (last, count)
