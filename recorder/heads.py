@@ -19,7 +19,8 @@ Remember = Callable[[bytes, bool], None]
 """A secret, and whether it stood where only secrets stand."""
 
 _PARAMETER = re.compile(r"([^=&;]+)=([^&;]*)")
-_ADDRESS = re.compile(r"(?:(?<=for=)|(?<=by=))\"?[^;,\"\s]+\"?|[^;,=\s]+(?=\s*(?:,|$))", re.IGNORECASE)
+_ADDRESS = re.compile(r"[^,\s]+")
+_FORWARDED = re.compile(r"(?:(?<=for=)|(?<=by=))(?:\"[^\"]*\"|[^;,\"\s]+)", re.IGNORECASE)
 _LONGEST_SUBPROTOCOL = 40
 
 
@@ -61,6 +62,8 @@ class Heads:
     def target(self, target: str, remember: Remember) -> str:
         """Redact path and query."""
         path, mark, query = target.partition("?")
+        for found in sensitive.JWT.finditer(_bytes(path)):
+            remember(found[0], True)
         path = _text(self._scrubber.scrub(_bytes(path)).text)
 
         def parameter(match: re.Match[str]) -> str:
@@ -107,7 +110,8 @@ class Heads:
         if name in sensitive.KEPT_HEADERS:
             return value
         if name in sensitive.ADDRESS_HEADERS:
-            return _ADDRESS.sub(lambda m: f"[r:ip:{self._address(m[0])}]", value)
+            addresses = _FORWARDED if name == "forwarded" else _ADDRESS
+            return addresses.sub(lambda m: f"[r:ip:{self._address(m[0])}]", value)
         if sensitive.secret_header(name):
             return self._replaced(value, remember)
         if name == "referer":

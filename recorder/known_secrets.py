@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from recorder.needles import Needles
+from recorder.needles import Needles, fold
 from recorder.pseudonym import Pseudonyms
 from recorder.sensitive import label
 
@@ -71,7 +71,7 @@ class KnownSecrets:
         self._public: set[str] = set()
         self._by_fragment: dict[bytes, list[Secret]] = {}
         self.fragments: list[bytes] = []
-        """Of all secrets, in lower case, in the order they came; it only grows.  A stale one does no harm."""
+        """Of all secrets, folded, in the order they came; it only grows.  A stale one does no harm."""
         self._needles = Needles((), self.fragments)
         self.forgotten = 0
 
@@ -95,7 +95,7 @@ class KnownSecrets:
         digest = self._pseudonyms.digest(value)
         self._public.add(digest)
         if secret := self._secrets.pop(digest, None):
-            self._by_fragment[secret.fragment.lower()].remove(secret)
+            self._by_fragment[fold(secret.fragment)].remove(secret)
 
     def get(self, digest: str) -> Secret | None:
         """Return the secret with this digest, if it is one."""
@@ -105,21 +105,21 @@ class KnownSecrets:
         if len(self._secrets) >= MOST:
             oldest = next(iter(self._secrets.values()))
             del self._secrets[oldest.digest]
-            self._by_fragment[oldest.fragment.lower()].remove(oldest)
+            self._by_fragment[fold(oldest.fragment)].remove(oldest)
             self.forgotten += 1
         self._secrets[secret.digest] = secret
-        lower = secret.fragment.lower()
-        if lower not in self._by_fragment:
-            self._by_fragment[lower] = []
-            self.fragments.append(lower)
-        self._by_fragment[lower].append(secret)
+        folded = fold(secret.fragment)
+        if folded not in self._by_fragment:
+            self._by_fragment[folded] = []
+            self.fragments.append(folded)
+        self._by_fragment[folded].append(secret)
 
     def find(self, text: bytes) -> Iterator[Sighting]:
         """Yield where known secrets are in `text`, whole ones and 16 bytes or more of one."""
-        lower = text.lower()
+        folded = fold(text)
         reached: dict[str, int] = {}
-        for _, start, end in self._needles.find(lower):
-            for secret in self._by_fragment[lower[start:end]]:
+        for _, start, end in self._needles.find(folded):
+            for secret in self._by_fragment[folded[start:end]]:
                 # A text of nothing but one fragment must not be judged again at each of them.
                 if text[start:end] != secret.fragment or start < reached.get(secret.digest, 0):
                     continue

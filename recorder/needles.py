@@ -20,13 +20,21 @@ _QUIET = 64
 """Blocks without a new needle after which the new ones join the others."""
 
 
+_FOLDED = bytes(0x80 if c >= 0x80 else c for c in range(256)).lower()
+
+
+def fold(text: bytes) -> bytes:
+    """Return `text` as needles are searched: lower case, and all bytes that are not ASCII alike."""
+    return text.lower() if text.isascii() else text.translate(_FOLDED)
+
+
 def _compile(needles: Sequence[bytes]) -> BytesAhoCorasick:
     kind = Implementation.DFA if len(needles) <= _DFA_MOST else Implementation.ContiguousNFA
     return BytesAhoCorasick(needles, implementation=kind)
 
 
 class Needles:
-    """Fixed needles, and those of a list that grows at its end."""
+    """Fixed needles, and those of a list that grows at its end; all of them folded, as the blocks are."""
 
     def __init__(self, fixed: Sequence[bytes], growing: Sequence[bytes]) -> None:
         self._fixed = tuple(fixed)

@@ -82,8 +82,8 @@ PEM = re.compile(
     rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:(?!-----)[\s\S])*+"
     rb"(?:-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----)?"
 )
-CLOUD_KEY = re.compile(
-    rb"(?<![A-Za-z0-9])(?:(?:AKIA|ASIA)[0-9A-Z]{16}"  # AWS
+CLOUD_KEY_START = re.compile(
+    rb"(?:(?:AKIA|ASIA)[0-9A-Z]{16}"  # AWS
     rb"|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{16,}"
     rb"|xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{10,}"  # Slack
     rb"|AIza[0-9A-Za-z_-]{30,}|ya29\.[0-9A-Za-z_-]{16,}"  # Google
@@ -92,6 +92,7 @@ CLOUD_KEY = re.compile(
     rb"|hf_[A-Za-z0-9]{20,}|npm_[A-Za-z0-9]{20,}|pypi-[A-Za-z0-9_-]{20,}|dop_v1_[0-9a-f]{32,}"
     rb"|shp(?:at|ss|ca|pa)_[0-9a-fA-F]{16,}|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,})"
 )
+CLOUD_KEY = re.compile(rb"(?<![A-Za-z0-9])" + CLOUD_KEY_START.pattern)
 CLOUD_STARTS = (
     "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xoxa-", "xoxb-", "xoxe-",
     "xoxo-", "xoxp-", "xoxr-", "xoxs-", "xapp-", "AIza", "ya29.", "sk_live_", "sk_test_", "rk_live_", "rk_test_",
@@ -105,12 +106,11 @@ SCHEME = re.compile(rb"(?i)(bearer|basic|token|digest|negotiate|apikey|jwt|aws4-
 """The word before a credential; it stays."""
 
 _FOUR = rb"(?:4[0-9]{3}|5[1-5][0-9]{2}|2[2-7][0-9]{2}|35[2-8][0-9]|6(?:011|4[4-9][0-9]|5[0-9]{2}))"
-CARD = re.compile(
-    rb"(?<![A-Za-z0-9.])(?<![0-9][ -])(?:"
-    rb"4[0-9]{12}(?:[0-9]{3}){0,2}|" + _FOUR + rb"[0-9]{12}|3[47][0-9]{13}|3(?:0[0-5]|[68][0-9])[0-9]{11}|"
-    + _FOUR + rb"([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{4}|3[47][0-9]{2}([ -])[0-9]{6}\2[0-9]{5}"
-    rb")(?![A-Za-z0-9])(?![ -][0-9])(?!\.[0-9])"
+CARD_START = re.compile(
+    rb"(?:4[0-9]{12}(?:[0-9]{3}){0,2}|" + _FOUR + rb"[0-9]{12}|3[47][0-9]{13}|3(?:0[0-5]|[68][0-9])[0-9]{11}|"
+    + _FOUR + rb"([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{4}|3[47][0-9]{2}([ -])[0-9]{6}\2[0-9]{5})(?![A-Za-z0-9])(?!\.[0-9])"
 )  # fmt: skip
+CARD = re.compile(rb"(?<![^-\"' \t\r\n:=,;(\[>/#|*\x00\x80-\xff])" + CARD_START.pattern)
 """Known issuers in their lengths, plain or in their usual groups; Luhn is checked apart."""
 ISSUERS = tuple(
     str(n)
@@ -143,7 +143,7 @@ _NAME = rb"(?P<name>[A-Za-z0-9_.$-]{0,64}(?:" + "|".join(_WORDS).encode() + rb")
 _QUOTED = rb"(?P<open>\\*[\"'])(?P<quoted>(?:(?!(?P=open))[\s\S])*+)"
 _BARE = rb"(?P<bare>(?:(?:bearer|basic|token)[ \t]+)?[^\s\"'&,;<>\\{}\[\]]+)"
 ASSIGNED = re.compile(
-    rb"(?i)(?<![A-Za-z0-9_.$-])" + _NAME + rb"(?P<mark>\\*[\"']?\s*[=:]\s*)(?:" + _QUOTED + rb"|" + _BARE + rb")"
+    rb"(?i)(?<![A-Za-z0-9_.$-])" + _NAME + rb"(?P<mark>\\*[\"']?[ \t]?[=:]\s*)(?:" + _QUOTED + rb"|" + _BARE + rb")"
 )
 HEADER_LINE = re.compile(
     rb"(?im)^(?:proxy-)?(?:authorization|cookie|set-cookie|x-[a-z-]{0,32}(?:key|token)|passcode)[ \t]*:"

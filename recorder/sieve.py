@@ -15,13 +15,14 @@ from itertools import accumulate
 
 from recorder import sensitive
 from recorder.known_secrets import KnownSecrets
-from recorder.needles import Needles
+from recorder.needles import Needles, fold
 from recorder.path import Path
 
 SEPARATOR = b"\x00"
 # What may follow a name whose value counts: JSON with or without space, JSON in a string, Python, forms, headers.
 _ENDERS = ('":', '" ', '"\n', '"\r', '"\t', "\\", "':", "' ", "=", ":", " =", " :", "\t=", "\t:")
-_CARD_STARTS = "\"' \t\n:=,;(>/#|nt\x00"
+_CARD_STARTS = "-\"' \t\r\n:=,;([>/#|*nrt\x00\x80"
+"""Before a card number: signs, the ends of \\n, \\r and \\t, a payload's begin, a letter that is not ASCII."""
 
 _HARMLESS = re.compile(rb'[ \t]*:?[ \t]*(?:null|true|false|"")(?=[,}\]\s])')
 _HARMLESS_SOFT = re.compile(
@@ -47,7 +48,7 @@ def _jwt(block: bytes, start: int, end: int) -> bool:
 
 
 def _card(block: bytes, start: int, end: int) -> bool:
-    return sensitive.CARD.match(block, start + 1) is not None
+    return sensitive.CARD_START.match(block, end - 3) is not None
 
 
 def _userinfo(block: bytes, start: int, end: int) -> bool:
@@ -74,7 +75,7 @@ class Sieve:
 
         def add(needles: Iterable[str], confirm: Confirm, into: dict[bytes, Confirm]) -> None:
             for needle in needles:
-                into.setdefault(needle.lower().encode(), confirm)
+                into.setdefault(fold(needle.encode()), confirm)
 
         for names, confirm in (
             ((*sensitive.SECRET_ENDINGS, *sensitive.SECRET_NAMES), _valued),
@@ -94,6 +95,7 @@ class Sieve:
         add(("bearer ", "bearer\t", "basic ", "basic\t"), _bearer, text)
         add((mark + name + "=" for name in sensitive.QUERY_NAMES for mark in "?&"), _always, text)
         add((start + issuer for start in _CARD_STARTS for issuer in sensitive.ISSUERS), _card, text)
+        add(sensitive.ISSUERS, _card, binary)
         add((f"\\u00{digit}" for digit in "4567"), _always, text)
         add(
             (f"%{code:02x}" for code in (*range(0x30, 0x3A), *range(0x41, 0x7B), 0x2D, 0x2E, 0x7E)), self._percent, text
@@ -116,12 +118,12 @@ class Sieve:
         if self._everything:
             return range(len(payloads))
         block = SEPARATOR + SEPARATOR.join(payloads) + SEPARATOR
-        lower = block.lower()
+        folded = fold(block)
         needles, confirms = self._binary if binary else self._text
         fixed = len(confirms)
         begins: list[int] = []
         found: set[int] = set()
-        for needle, start, end in needles.find(lower):
+        for needle, start, end in needles.find(folded):
             if needle < fixed and not confirms[needle](block, start, end):
                 continue
             if not begins:
@@ -132,4 +134,4 @@ class Sieve:
 
 
 def _cloud(block: bytes, start: int, end: int) -> bool:
-    return sensitive.CLOUD_KEY.match(block, start) is not None
+    return sensitive.CLOUD_KEY_START.match(block, start) is not None
