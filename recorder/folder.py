@@ -23,6 +23,7 @@ HOLD_EVENTS, HOLD_BYTES, HOLD_NS = 64, 1 << 20, 10_000_000_000
 FLUSH_BYTES = 4 << 20
 FLUSH_EVENTS = 20_000
 
+_MISSING = "bytes are missing before this place"
 _C2S = int(Kind.C2S)
 _DATA = (_C2S, int(Kind.S2C))
 _TRUNCATED, _MALFORMED = int(Flag.TRUNCATED), int(Flag.MALFORMED)
@@ -329,6 +330,8 @@ class Folder:
             return
         c.accepted = t
         c.accept(self._settings.max_stored)
+        if all(c.noted):
+            self.gap([c])
         if c.user_name is None and self._identifier.wants_messages:
             c.held = []
             c.held_since = t
@@ -415,8 +418,9 @@ class Folder:
         """Bytes are missing here: what follows in these (all open) connections cannot be cut into frames."""
         self.complete = False
         for c in self._open.values() if connections is None else connections:
+            c.noted = [True, True]
             for stream in c.streams or ():
-                stream.stop("bytes are missing before this place")
+                stream.stop(_MISSING)
 
     def _on_http(self, record: Record, t: int) -> None:
         body = json.loads(record.body)

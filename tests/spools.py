@@ -10,6 +10,7 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
 from goldentape import chain
+from goldentape.tape_writer import ddl
 from recorder.settings import Settings
 from recorder.spool import HANDED_OVER, Kind, SpoolWriter
 
@@ -90,6 +91,14 @@ def as_child(settings: Settings) -> int:
     from recorder.fold import run
 
     return run(settings, os.getppid())
+
+
+def with_key(tape: Path) -> Path:
+    """Give a tape a known redaction key: two tapes can be compared then."""
+    key = Path(f"{tape}.key")
+    key.write_bytes(bytes(range(32)))
+    key.chmod(0o600)
+    return tape
 
 
 def busy(
@@ -186,3 +195,14 @@ def check_chains(db: sqlite3.Connection) -> None:
             assert link == stored
             seen += 1
         assert (link, seen) == (last, count)
+
+
+def said(rows: dict[str, list], connection: str) -> list[tuple[int, bytes]]:
+    return [(event[5], event[7]) for event in rows["event"] if event[2] == connection]
+
+
+def columns(rows: dict[str, list], *names: str) -> list[tuple]:
+    db = sqlite3.connect(":memory:")
+    db.executescript(ddl())
+    where = [row[1] for row in db.execute("PRAGMA table_info(connection)")]
+    return [tuple(row[where.index(name)] for name in names) for row in rows["connection"]]

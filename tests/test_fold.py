@@ -10,7 +10,7 @@ import sys
 import time
 
 import pytest
-from spools import Spool, as_child, busy, dump, frame
+from spools import Spool, as_child, busy, columns, dump, frame, said, with_key
 
 from goldentape import seal
 from goldentape.event import Flag
@@ -21,19 +21,6 @@ from recorder.spool import HANDED_OVER, Kind
 def folded(spool: Spool) -> dict[str, list]:
     assert as_child(spool.settings) == 0
     return dump(spool.settings.tape)
-
-
-def said(rows: dict[str, list], connection: str) -> list[tuple[int, bytes]]:
-    return [(event[5], event[7]) for event in rows["event"] if event[2] == connection]
-
-
-def columns(rows: dict[str, list], *names: str) -> list[tuple]:
-    db = sqlite3.connect(":memory:")
-    from goldentape.tape_writer import ddl
-
-    db.executescript(ddl())
-    where = [row[1] for row in db.execute("PRAGMA table_info(connection)")]
-    return [tuple(row[where.index(name)] for name in names) for row in rows["connection"]]
 
 
 def restarted(spool: Spool, every: int, block: int) -> dict[str, list]:
@@ -318,21 +305,12 @@ def test_a_gap_ends_what_was_open_and_the_tape_is_never_complete(tmp_path):
 def whole(tmp_path_factory):
     """The tape of the busy spool, folded at one go."""
     tmp = tmp_path_factory.mktemp("whole")
-    key = bytes(range(32))
-    (tmp / "x.tape.key").write_bytes(key)
-    (tmp / "x.tape.key").chmod(0o600)
-    return folded(busy(tmp / "x.tape"))
-
-
-def same_key(tmp_path):
-    (tmp_path / "x.tape.key").write_bytes(bytes(range(32)))
-    (tmp_path / "x.tape.key").chmod(0o600)
-    return tmp_path / "x.tape"
+    return folded(busy(with_key(tmp / "x.tape")))
 
 
 @pytest.mark.parametrize(("every", "block"), [(1, 100), (1, 700), (2, 700), (3, 5000), (7, 300), (1000, 10)])
 def test_a_fold_that_is_restarted_at_any_block_writes_the_same_tape(tmp_path, whole, every, block):
-    spool = busy(same_key(tmp_path))
+    spool = busy(with_key(tmp_path / "x.tape"))
 
     assert restarted(spool, every, block) == whole
 
@@ -376,7 +354,7 @@ def run_fold(spool: Spool, *before: str) -> subprocess.Popen:
 
 
 def test_a_fold_killed_at_random_times_ends_with_the_same_tape(tmp_path, whole):
-    spool = busy(same_key(tmp_path))
+    spool = busy(with_key(tmp_path / "x.tape"))
     kills = 0
     for delay in range(1000):
         process = run_fold(spool)
@@ -403,7 +381,7 @@ def may_trace() -> bool:
 @pytest.mark.skipif(not may_trace(), reason="strace is missing or ptrace is denied here")
 @pytest.mark.timeout(300)
 def test_a_fold_killed_at_the_nth_write_ends_with_the_same_tape(tmp_path, whole):
-    spool = busy(same_key(tmp_path))
+    spool = busy(with_key(tmp_path / "x.tape"))
     for n in (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144):
         calls = f"inject=write,pwrite64,fsync,fdatasync,rename,unlink:signal=SIGKILL:when={n}"
         process = run_fold(spool, "strace", "-f", "-o", os.devnull, "-e", "trace=write,pwrite64", "-e", calls)

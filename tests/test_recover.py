@@ -1,0 +1,229 @@
+"""After a crash: what was delivered is in the tape, what perhaps was not says so, and a second try changes nothing."""
+
+import fcntl
+import json
+import os
+import shutil
+import sqlite3
+
+import pytest
+from spools import Spool, busy, columns, dump, frame, said, with_key
+
+from goldentape.errors import EnvironmentFault
+from goldentape.event import Flag
+from recorder import recover as module
+from recorder.recover import recover
+from recorder.spool import HANDED_OVER
+
+
+def crashed(tape) -> Spool:
+    """Bob was told everything; of what eve was told, the last two messages may not have left the recorder."""
+    spool = Spool(tape)
+    spool.begin()
+    bob, eve = spool.open("/?user_id=bob"), spool.open("/?user_id=eve")
+    spool.c2s(bob, "hello")
+    spool.s2c(eve, "one", HANDED_OVER)
+    spool.s2c(eve, "two", HANDED_OVER)
+    spool.s2c(eve, "three", 0)
+    spool.close(bob)
+    spool.writer.close()
+    return spool
+
+
+def flags(rows) -> dict[bytes, int]:
+    return {event[7]: event[11] for event in rows["event"] if event[6] == 1}
+
+
+def test_the_rest_is_folded_and_the_crash_is_noted(tmp_path):
+    spool = crashed(tmp_path / "x.tape")
+
+    found = recover(tmp_path / "x.tape")
+
+    assert found is not None
+    assert (found.events, found.lost, found.sealed, found.cut) == (6, 1, False, ())
+    rows = dump(tmp_path / "x.tape")
+    assert columns(rows, "name", "ending", "closed_by") == [("c1", "clean", "client"), ("c2", "lost", "recorder")]
+    assert [m[2] for m in rows["mark"]] == ["begin", "crash"]
+    assert flags(rows) == {b"hello": 0, b"one": 0, b"two": Flag.DELIVERY_UNKNOWN, b"three": Flag.DELIVERY_UNKNOWN}
+    meta = dict(sqlite3.connect(tmp_path / "x.tape").execute("SELECT * FROM meta"))
+    assert meta["complete"] == 0
+    assert "sealed" not in meta
+    assert not spool.directory.exists()
+    assert {p.name for p in tmp_path.iterdir()} == {"x.tape", "x.tape.key"}
+
+
+def test_there_is_nothing_to_do_a_second_time_or_without_a_spool(tmp_path):
+    crashed(tmp_path / "x.tape")
+    recover(tmp_path / "x.tape")
+    before = (tmp_path / "x.tape").read_bytes()
+
+    assert recover(tmp_path / "x.tape") is None
+    assert (tmp_path / "x.tape").read_bytes() == before
+
+
+def test_a_living_recorder_is_left_alone(tmp_path):
+    spool = crashed(tmp_path / "x.tape")
+    lock = os.open(spool.directory / "lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+
+    assert recover(tmp_path / "x.tape") is None
+
+    assert not (tmp_path / "x.tape").exists()
+    os.close(lock)
+    assert recover(tmp_path / "x.tape") is not None
+
+
+def test_a_clean_stop_whose_fold_died_is_sealed_as_complete(tmp_path):
+    busy(tmp_path / "x.tape")
+
+    found = recover(tmp_path / "x.tape")
+
+    assert found is not None
+    assert found.sealed
+    meta = dict(sqlite3.connect(tmp_path / "x.tape").execute("SELECT * FROM meta"))
+    assert (meta["sealed"], meta["complete"]) == (1, 1)
+
+
+@pytest.mark.parametrize("clean", [True, False])
+@pytest.mark.parametrize("place", ["seal", "leave_wal", "rmtree"])
+def test_a_recovery_that_dies_can_be_repeated(tmp_path, monkeypatch, clean, place):
+    busy(with_key(tmp_path / "x.tape"), stop=clean)
+    shutil.copytree(tmp_path, tmp_path / "twin")
+    recover(tmp_path / "twin" / "x.tape")
+    expected = dump(tmp_path / "twin" / "x.tape")
+
+    class Died(Exception):
+        pass
+
+    def die(*_):
+        raise Died
+
+    with monkeypatch.context() as patch:
+        if place == "rmtree":
+            patch.setattr(module.shutil, "rmtree", die)
+        elif place == "leave_wal":
+            patch.setattr("goldentape.tape_writer.TapeWriter.leave_wal", die)
+        else:
+            patch.setattr("recorder.fold.seal", die)
+        if clean or place != "seal":
+            with pytest.raises(Died):
+                recover(tmp_path / "x.tape")
+    recover(tmp_path / "x.tape")
+
+    assert dump(tmp_path / "x.tape") == expected
+    assert not (tmp_path / "x.tape.spool").exists()
+
+
+def test_wherever_the_spool_is_cut_the_tape_is_a_prefix(tmp_path):
+    spool = busy(tmp_path / "whole.tape", segment_bytes=1 << 20, rounds=40, stop=False)
+    [(name, data)] = spool.raw()
+    recover(tmp_path / "whole.tape")
+    whole = dump(tmp_path / "whole.tape")
+    connections = [row[1] for row in whole["connection"]]
+    logs = {c: {d: [m for m in said(whole, c) if m[0] == d] for d in (0, 1)} for c in connections}
+
+    for size in range(0, len(data), 97):
+        tape = tmp_path / f"{size}.tape"
+        part = Spool(tape, identify=spool.settings.identify)
+        part.writer.close()
+        (part.directory / name).write_bytes(data[:size])
+        recover(tape)
+        rows = dump(tape)
+        for c in connections:
+            for direction in (0, 1):
+                log = [m for m in said(rows, c) if m[0] == direction]
+                assert log == logs[c][direction][: len(log)]
+        assert len(rows["event"]) <= len(whole["event"])
+        tape.unlink()
+
+
+def test_every_flipped_bit_leaves_a_prefix_and_a_mark(tmp_path):
+    spool = busy(tmp_path / "whole.tape", segment_bytes=1 << 20, rounds=15, stop=False)
+    [(name, data)] = spool.raw()
+    recover(tmp_path / "whole.tape")
+    whole = dump(tmp_path / "whole.tape")["event"]
+
+    for bit in range(3, len(data) * 8, 1009):
+        bent = bytearray(data)
+        bent[bit // 8] ^= 1 << bit % 8
+        tape = tmp_path / f"{bit}.tape"
+        part = Spool(tape, identify=spool.settings.identify)
+        part.writer.close()
+        (part.directory / name).write_bytes(bent)
+        recover(tape)
+        rows = dump(tape)
+        assert [e[0] for e in rows["event"]] == [e[0] for e in whole[: len(rows["event"])]]
+        crash = json.loads(rows["mark"][-1][4])
+        assert crash["torn_bytes"] > 0
+        tape.unlink()
+
+
+def test_a_bent_segment_before_others_is_a_gap_for_what_was_open(tmp_path):
+    spool = Spool(tmp_path / "x.tape", segment_bytes=1 << 20)
+    spool.begin()
+    old = spool.open()
+    spool.c2s(old, "before")
+    spool.c2s(old, "lost")
+    spool.writer.rotate()
+    spool.c2s(old, "after")
+    spool.c2s(spool.open(), "new")
+    spool.stop()
+    name, data = spool.raw()[0]
+    (spool.directory / name).write_bytes(data[:-1] + b"\x00")
+
+    found = recover(tmp_path / "x.tape")
+
+    assert found is not None
+    assert found.cut[0]["why"] == "bent record in the spool"
+    rows = dump(tmp_path / "x.tape")
+    assert said(rows, "c1") == [(0, b"before")]
+    assert said(rows, "c2") == [(0, b"new")]
+    assert [m[2] for m in rows["mark"]] == ["begin", "gap", "end"]
+    meta = dict(sqlite3.connect(tmp_path / "x.tape").execute("SELECT * FROM meta"))
+    assert (meta["sealed"], meta["complete"]) == (1, 0)
+
+
+def test_a_message_cut_by_the_crash_is_not_invented(tmp_path):
+    spool = Spool(tmp_path / "x.tape")
+    spool.begin()
+    conn = spool.open()
+    spool.c2s(conn, frame(1, b"half", mask=True, fin=False))
+    spool.writer.close()
+
+    recover(tmp_path / "x.tape")
+
+    assert dump(tmp_path / "x.tape")["event"] == []
+
+
+def test_a_spool_without_its_settings_is_left_where_it_is(tmp_path):
+    spool = crashed(tmp_path / "x.tape")
+    (spool.directory / "settings.json").unlink()
+
+    with pytest.raises(EnvironmentFault, match="cannot be read"):
+        recover(tmp_path / "x.tape")
+
+    assert spool.raw()
+
+
+def test_a_tape_that_moved_with_its_spool_is_recovered_where_it_is_now(tmp_path):
+    crashed(tmp_path / "x.tape")
+    (tmp_path / "there").mkdir()
+    for name in ("x.tape.spool",):
+        shutil.move(tmp_path / name, tmp_path / "there" / name)
+
+    found = recover(tmp_path / "there" / "x.tape")
+
+    assert found is not None
+    assert found.events == 6
+    assert not (tmp_path / "x.tape").exists()
+
+
+def test_a_spool_in_which_nothing_was_written_goes_away(tmp_path):
+    spool = Spool(tmp_path / "x.tape")
+    spool.writer.close()
+    spool.raw()
+    for segment in spool.directory.glob("*.seg"):
+        segment.unlink()
+
+    assert recover(tmp_path / "x.tape") is None
+    assert not spool.directory.exists()
