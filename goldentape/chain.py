@@ -17,14 +17,25 @@ START = bytes(32)
 SALT_BYTES = 16
 
 _ERASED = 64
-_HEADER = struct.Struct("<QQIQBBBQQIH")
+HEADER = struct.Struct("<QQIQBBBQQIH")
+"""seq, connection, n, t, direction, opcode, whether it is text, size, wire, frames, flags."""
 
 
 def pack_header(
-    seq: int, connection: int, n: int, t: int, direction: int, opcode: int, text: bool, size: int, wire: int, frames: int, flags: int
+    seq: int,
+    connection: int,
+    n: int,
+    t: int,
+    direction: int,
+    opcode: int,
+    text: bool,
+    size: int,
+    wire: int,
+    frames: int,
+    flags: int,
 ) -> bytes:
     """Return the packed columns of an event that are not payload.  Without ERASED: it comes later."""
-    return _HEADER.pack(seq, connection, n, t, direction, opcode, text, size, wire, frames, flags & ~_ERASED)
+    return HEADER.pack(seq, connection, n, t, direction, opcode, text, size, wire, frames, flags & ~_ERASED)
 
 
 def inner(salt: bytes, payload: bytes, whole: bytes = b"") -> bytes:

@@ -26,7 +26,8 @@ FORMAT = 1
 SEQ_BITS = 40
 SEQ_MASK = (1 << SEQ_BITS) - 1
 
-_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?)"
+_CUT_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _RUN = """SELECT id, connection, n, t, direction, opcode, typeof(payload) = 'text', CAST(payload AS BLOB),
     size, wire, frames, flags, coalesce(sha256, x''), salt
     FROM event WHERE id >= ? AND id < ? ORDER BY id LIMIT 10000"""
@@ -223,15 +224,17 @@ class TapeWriter:
         Text that is not UTF-8 is stored as a blob, and flagged.  Rows come in seq order; one that is earlier than
         what its user's log already has (it was held back until the user was known) costs the log's tail a new chain.
         """
-        salts = os.urandom(chain.SALT_BYTES * len(rows))
-        logs, pack, digest = self._logs, chain.pack_header, sha256
+        # bytearray and literal NULL: sqlite3 asks its adapters about each bytes and None, 1 us an event.
+        salts = bytearray(os.urandom(chain.SALT_BYTES * len(rows)))
+        logs, pack, digest = self._logs, chain.HEADER.pack, sha256
         out: list[tuple[Any, ...]] = []
+        cut: list[tuple[Any, ...]] = []
         late: dict[int, int] = {}
         at = 0
         for user, seq, connection, n, t, direction, opcode, payload, size, wire, frames, flags, whole in rows:
             salt = salts[at : at + 16]
             at += 16
-            value: str | bytes = payload
+            value: str | bytes | bytearray = payload
             text = False
             if opcode == 1:
                 try:
@@ -244,33 +247,24 @@ class TapeWriter:
                 late[user] = min(seq, late.get(user, seq))
             else:
                 log[2] = seq
-            # `chain.link` and `chain.inner`, written out: this is the hottest loop of the fold.
+            # `chain.pack_header`, `inner` and `link`, written out: this is the hottest loop of the fold.
             inner = digest(salt + payload + whole if whole else salt + payload).digest()
             header = pack(seq, connection, n, t, direction, opcode, text, size, wire, frames, flags)
-            log[0] = link = digest(log[0] + header + inner).digest()
+            link = log[0] = digest(log[0] + header + inner).digest()
             log[1] += 1
-            out.append(
-                (
-                    user << 40 | seq,
-                    connection,
-                    n,
-                    t,
-                    direction,
-                    opcode,
-                    value,
-                    size,
-                    wire,
-                    frames,
-                    flags,
-                    whole,
-                    salt,
-                    link,
+            key, stored = user << 40 | seq, bytearray(link)
+            if whole is None:
+                out.append((key, connection, n, t, direction, opcode, value, size, wire, frames, flags, salt, stored))
+            else:
+                cut.append(
+                    (key, connection, n, t, direction, opcode, value, size, wire, frames, flags, whole, salt, stored)
                 )
-            )
         self._dirty.update({row[0] for row in rows})
         # In the order of the file: neighbours go into one page while it is at hand.
-        out.sort(key=_by_id)
+        out.sort()
         self._db.executemany(_EVENT, out)
+        if cut:
+            self._db.executemany(_CUT_EVENT, cut)
         for user, first in late.items():
             self.rechain(user, first)
 
@@ -347,8 +341,3 @@ class TapeWriter:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
-
-
-def _by_id(row: tuple[Any, ...]) -> int:
-    number: int = row[0]
-    return number

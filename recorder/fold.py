@@ -231,6 +231,12 @@ def run(settings: Settings, parent: int) -> int:
     return Exit.OK
 
 
+def rarely_collect() -> None:
+    """Look for garbage rarely: batches make many objects, and cycles hardly any."""
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 100)
+
+
 def lock_fold(spool: Path, timeout: float = 10.0) -> int:
     """Take the right to write the tape; waits for a fold that is about to end.  Returns the locked descriptor."""
     fd = os.open(spool / "fold.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -255,8 +261,7 @@ def main() -> None:
     # Ctrl-C is for the recorder; it tells the fold through the spool.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.umask(0o077)
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 100)
+    rarely_collect()
     try:
         code = run(Settings.from_json(options.settings.read_text()), options.parent)
     except GoldentapeError as error:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
+from zlib import crc32
 
 from goldentape.event import Connection, Ending, Flag, Identity, Mark
 from goldentape.tape_writer import TapeWriter
 from recorder.connection import BODY_CAP, OpenConnection
 from recorder.http_head import Request, Response, header
 from recorder.settings import Settings
-from recorder.spool import HANDED_OVER, Kind, Record, parse
+from recorder.spool import HANDED_OVER, HEADER, Kind, Record
 
 HOLD_EVENTS, HOLD_BYTES, HOLD_NS = 64, 1 << 20, 10_000_000_000
 """How long events wait for the message that names their user."""
@@ -104,19 +105,30 @@ class Folder:
 
     def block(self, data: bytes) -> int:
         """Fold the whole records at the begin of `data`; return how many bytes they are."""
+        # `spool.parse`, written out: where messages come one by one, this loop is a fifth of the fold.
+        view, size, unpack, streams = memoryview(data), len(data), HEADER.unpack_from, self._open
         at = 0
-        for record, at in parse(data):  # noqa: B007
-            kind, flags, number, now, body = record
+        while at + 24 <= size:
+            crc, length, kind, flags, _, number, now = unpack(data, at)
+            end = at + 24 + length
+            if end > size or crc32(view[at + 4 : end]) != crc:
+                break
+            body = data[at + 24 : end]
+            at = end
             self._now = now
-            self.t = t = max(self.t, now + self._shift)
+            t = now + self._shift
+            if t < self.t:
+                t = self.t
+            self.t = t
             if kind in _DATA:
-                connection = self._open.get(number)
+                connection = streams.get(number)
                 if connection is not None:
                     self._data(connection, kind - _C2S, flags, t, body)
             else:
                 handler = self._handlers.get(kind)
                 if handler is not None:
-                    handler(record, t)
+                    handler(Record(kind, flags, number, now, body), t)
+                streams = self._open
         return at
 
     def flush(self) -> None:
