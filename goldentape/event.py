@@ -65,6 +65,9 @@ class Ending(StrEnum):
     """Not ended yet."""
 
 
+NO_FLAGS = Flag(0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One WebSocket message or control frame, as the recorder saw it."""
@@ -88,7 +91,7 @@ class Event:
     wire: int
     """Bytes on the wire, frame headers included."""
     frames: int
-    flags: Flag = Flag(0)
+    flags: Flag = NO_FLAGS
     sha256: bytes | None = None
     """Of the whole message, when `payload` is truncated and nothing in it was redacted; else None."""
 
@@ -153,3 +156,49 @@ class Mark:
     """begin, tick, gap, crash, end, or a driver's own word such as fault_begin."""
     connection: str | None = None
     data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """One log of a tape."""
+
+    number: int
+    name: str
+    rule: str
+    """The identity rule that named it; `connection` where none did."""
+    events: int
+    """Length of the log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """One run of a recorder on a tape."""
+
+    number: int
+    recorder: str
+    """Random id of the run."""
+    wall: int
+    """Unix time of its begin, ns."""
+    t: int
+    """Its begin in tape time, ns."""
+    first_seq: int
+    upstream: str
+    listen: str
+    durability: str
+    """`process` or `power`: what the log survives."""
+    insecure: bool
+    """Whether the upstream's certificate was not verified."""
+    redaction_key: str
+    """Fingerprint of the key that placeholders were made with."""
+    software: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Http:
+    """A plain HTTP request that passed through."""
+
+    t: int
+    method: str
+    target: str
+    status: int | None

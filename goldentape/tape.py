@@ -1,0 +1,367 @@
+"""Reading a tape: its users' logs, its connections, its marks.  Streams; never holds a whole log.
+
+The file is opened read-only and taken for hostile (`goldentape/hostile.py`).  While a recorder writes, each
+`Tape` is one consistent snapshot: what is added later is seen by opening the tape again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import heapq
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from goldentape.errors import CorruptTape, EnvironmentFault, TapeError
+from goldentape.event import Connection, Direction, Ending, Epoch, Event, Flag, Http, Identity, Mark, Opcode, User
+from goldentape.hostile import connect
+from goldentape.tape_writer import SEQ_BITS, SEQ_MASK
+
+Row = tuple[int, int, int, int, int, int, int, bytes, int, int, int, int, bytes | None]
+"""(seq, user, connection, n, t, direction, opcode, payload, size, wire, frames, flags, sha256)
+
+`user` and `connection` are the numbers of their rows.  `payload` is bytes, whatever the opcode; empty where erased.
+"""
+
+SEQ, USER, CONNECTION, N, T, DIRECTION, OPCODE, PAYLOAD, SIZE, WIRE, FRAMES, FLAGS, SHA256 = range(13)
+"""The places in a `Row`."""
+
+_ROWS = f"""SELECT id & {SEQ_MASK}, id >> {SEQ_BITS}, connection, n, t, direction, opcode,
+    CASE WHEN flags & {int(Flag.ERASED)} THEN x'' ELSE payload END, size, wire, frames, flags, sha256
+    FROM event WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"""
+_CONNECTION = """SELECT id, name, epoch, user, client, target, key, request, status, reason, response, body,
+    subprotocol, extensions, credential, credential_expires, opened, accepted, closed, close_code, close_reason, closed_by, ending
+    FROM connection ORDER BY id"""
+_BATCH_ROWS, _BATCH_BYTES = 1024, 1 << 20
+_RESTART_PATIENCE = 5.0
+
+
+def open_tape(path: str | Path, *, live_ok: bool = True, quick_check: bool = True) -> Tape:
+    """Open a tape for reading.  Raises TapeError for anything that is not exactly a tape.
+
+    `live_ok=False` refuses one that is being recorded.  `quick_check=False` leaves the pages of the file unchecked:
+    for who reads and checks every row anyway.
+    """
+    path = Path(path)
+    live = is_live(path)
+    if live and not live_ok:
+        raise EnvironmentFault("is being recorded", where=path, fix="stop the recorder first")
+    deadline = time.monotonic() + _RESTART_PATIENCE
+    while True:
+        try:
+            return Tape(path, connect(path, live=live, quick_check=quick_check), live=live)
+        except TapeError:
+            # A recorder that starts, stops or restarts its fold changes the file's mode under us.
+            if not (live and time.monotonic() < deadline):
+                raise
+            time.sleep(0.05)
+            live = is_live(path)
+
+
+def is_live(path: Path) -> bool:
+    """Whether a recorder holds this tape's spool at this moment."""
+    try:
+        fd = os.open(Path(f"{path}.spool") / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+class Tape:
+    """An open tape.  Made by `open_tape`; a context manager."""
+
+    def __init__(self, path: Path, db: sqlite3.Connection, *, live: bool) -> None:
+        self.path = path
+        self.live = live
+        """Whether a recorder was writing it when it was opened."""
+        self._db = db
+        db.execute("BEGIN")
+
+    def __enter__(self) -> Tape:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """Run one of our own queries; text comes as bytes.  Damage met on the way raises CorruptTape."""
+        try:
+            yield from self._db.execute(sql, parameters)
+        except sqlite3.Error as error:
+            raise CorruptTape(f"is damaged: {error}", where=self.path) from None
+
+    # -- about the tape
+
+    @cached_property
+    def meta(self) -> Mapping[str, Any]:
+        """The `meta` table (docs/tape-format.md lists the keys)."""
+        return {_text(key): _plain(value) for key, value in self.query("SELECT key, value FROM meta ORDER BY key")}
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the tape was closed for good."""
+        return bool(self.meta.get("sealed"))
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that passed the recorder until now is in the tape."""
+        return bool(self.meta.get("complete"))
+
+    @property
+    def head(self) -> str | None:
+        """The head that the seal stored."""
+        head = self.meta.get("head")
+        return head if isinstance(head, str) else None
+
+    @cached_property
+    def state(self) -> str:
+        """`live`, `crashed`, `unsealed`, `sealed` or `sealed incomplete`."""
+        if self.sealed:
+            return "sealed" if self.complete else "sealed incomplete"
+        if self.live:
+            return "live"
+        crashed = Path(f"{self.path}.spool").is_dir() or any(
+            self.query("SELECT 1 FROM mark WHERE kind = 'crash' AND seq > (SELECT max(first_seq) FROM epoch) LIMIT 1")
+        )
+        return "crashed" if crashed else "unsealed"
+
+    @cached_property
+    def epochs(self) -> tuple[Epoch, ...]:
+        """The recorder's runs that wrote this tape, in order."""
+        rows = self.query(
+            """SELECT epoch, recorder, wall, t, first_seq, upstream, listen, durability, insecure, redaction_key,
+            software, options FROM epoch ORDER BY epoch"""
+        )
+        return tuple(
+            Epoch(
+                number=number, recorder=_text(recorder), wall=wall, t=t, first_seq=first_seq, upstream=_text(upstream),
+                listen=_text(listen), durability=_text(durability), insecure=bool(insecure),
+                redaction_key=_text(key), software=_text(software), options=self._json(options, dict),
+            )
+            for number, recorder, wall, t, first_seq, upstream, listen, durability, insecure, key, software, options
+            in rows
+        )  # fmt: skip
+
+    def wall(self, t: int, epoch: int) -> int:
+        """Return tape time `t` of an epoch as Unix time in ns."""
+        for known in self.epochs:
+            if known.number == epoch:
+                return known.wall - known.t + t
+        return t
+
+    # -- who and what
+
+    @cached_property
+    def _users(self) -> Mapping[int, User]:
+        rows = self.query("SELECT id, name, rule, events FROM user ORDER BY id")
+        return {n: User(number=n, name=_text(name), rule=_text(rule), events=events) for n, name, rule, events in rows}
+
+    def users(self) -> Iterator[User]:
+        """Yield every user, in the order of their first appearance."""
+        yield from self._users.values()
+
+    def user(self, name_or_number: str | int) -> User | None:
+        """Return one user."""
+        if isinstance(name_or_number, int):
+            return self._users.get(name_or_number)
+        return next((user for user in self._users.values() if user.name == name_or_number), None)
+
+    def name_of_user(self, number: int) -> str:
+        """Return a user's name."""
+        user = self._users.get(number)
+        if user is None:
+            raise CorruptTape(f"names user number {number}, which it does not have", where=self.path)
+        return user.name
+
+    @cached_property
+    def _connection_names(self) -> Mapping[int, str]:
+        return {number: _text(name) for number, name in self.query("SELECT id, name FROM connection ORDER BY id")}
+
+    def name_of_connection(self, number: int) -> str:
+        """Return a connection's random id."""
+        name = self._connection_names.get(number)
+        if name is None:
+            raise CorruptTape(f"names connection number {number}, which it does not have", where=self.path)
+        return name
+
+    def connection_numbers(self) -> Mapping[int, str]:
+        """Return the numbers of all connections' rows with their ids."""
+        return self._connection_names
+
+    def connections(self) -> Iterator[Connection]:
+        """Yield every connection, in the order of their opening; refused handshakes too."""
+        for _, connection in self.numbered_connections():
+            yield connection
+
+    def numbered_connections(self) -> Iterator[tuple[int, Connection]]:
+        """Yield every connection with the number of its row, which `Row`s use."""
+        identities = self._identities()
+        ahead = next(identities, None)
+        for row in self.query(_CONNECTION):
+            found = []
+            while ahead is not None and ahead[0] <= row[0]:
+                if ahead[0] == row[0]:
+                    found.append(ahead[1])
+                ahead = next(identities, None)
+            yield row[0], self._connection(row, tuple(found))
+
+    def _identities(self) -> Iterator[tuple[int, Identity]]:
+        for number, seq, user, rule, credential, expires in self.query(
+            "SELECT connection, seq, user, rule, credential, expires FROM identity ORDER BY connection, seq"
+        ):
+            yield (
+                number,
+                Identity(
+                    seq=seq,
+                    user=self.name_of_user(user),
+                    rule=_text(rule),
+                    credential=_text(credential),
+                    expires=expires,
+                ),
+            )
+
+    def _connection(self, row: tuple[Any, ...], identities: tuple[Identity, ...]) -> Connection:
+        (_, name, epoch, user, client, target, key, request, status, reason, response, body, subprotocol, extensions,
+         credential, expires, opened, accepted, closed, code, close_reason, closed_by, ending) = row  # fmt: skip
+        try:
+            how = Ending(_text(ending))
+        except ValueError:
+            raise CorruptTape("has a connection with an ending that does not exist", where=self.path) from None
+        return Connection(
+            id=_text(name), user=self.name_of_user(user), epoch=epoch, client=_text(client), target=_text(target),
+            key=_text_or_none(key), request=self._headers(request), status=status, reason=_text_or_none(reason),
+            response=self._headers(response), body=body, subprotocol=_text_or_none(subprotocol),
+            extensions=_text_or_none(extensions), credential=_text(credential), credential_expires=expires,
+            opened=opened, accepted=accepted, closed=closed, close_code=code,
+            close_reason=_text_or_none(close_reason), closed_by=_text_or_none(closed_by), ending=how,
+            identities=identities,
+        )  # fmt: skip
+
+    def _headers(self, text: bytes) -> tuple[tuple[str, str], ...]:
+        try:
+            return tuple((str(name), str(value)) for name, value in self._json(text, list))
+        except (TypeError, ValueError):
+            raise CorruptTape("has headers that are not pairs", where=self.path) from None
+
+    def _json(self, text: bytes, kind: type) -> Any:
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, kind):
+            raise CorruptTape("has a JSON column that is not what it must be", where=self.path)
+        return value
+
+    def marks(self, after: int = 0) -> Iterator[Mark]:
+        """Yield what was noted between the messages, in seq order, from the first mark after seq `after` on."""
+        rows = self.query("SELECT seq, t, kind, connection, data FROM mark WHERE seq > ? ORDER BY seq", (after,))
+        for seq, t, kind, connection, data in rows:
+            name = None if connection is None else self.name_of_connection(connection)
+            yield Mark(seq=seq, t=t, kind=_text(kind), connection=name, data=self._json(data, dict))
+
+    def http(self) -> Iterator[Http]:
+        """Yield the plain HTTP requests that passed through."""
+        for t, method, target, status in self.query("SELECT t, method, target, status FROM http ORDER BY id"):
+            yield Http(t=t, method=_text(method), target=_text(target), status=status)
+
+    # -- messages
+
+    def rows(self, user: int, *, after: int = 0, batch: int = _BATCH_ROWS) -> Iterator[Row]:
+        """Yield a user's log in seq order as plain tuples, from the first event after seq `after` on.
+
+        The quickest way through a tape.  `batch` rows are held at a time, fewer where payloads are large.
+        """
+        start, stop = user << SEQ_BITS | (after + 1), user + 1 << SEQ_BITS
+        limit, last = min(32, batch), after
+        while True:
+            try:
+                found: list[Row] = self._db.execute(_ROWS, (start, stop, limit)).fetchall()
+            except sqlite3.Error as error:
+                raise CorruptTape(
+                    f"is damaged after seq {last} of user {self.name_of_user(user)!r}: {error}", where=self.path
+                ) from None
+            weight = 0
+            for row in found:
+                # A page that stands in its own tree twice would otherwise never end.
+                if row[0] <= last or type(row[7]) is not bytes:
+                    raise CorruptTape(f"is damaged after seq {last}: no event can follow there", where=self.path)
+                last = row[0]
+                weight += len(row[7])
+                yield row
+            if len(found) < limit:
+                return
+            start = user << SEQ_BITS | (last + 1)
+            fitting = _BATCH_BYTES * limit // (weight + 1)
+            limit = max(1, min(batch, limit * 4, fitting))
+
+    def merged(self, users: Iterable[int] | None = None, *, after: int = 0) -> Iterator[Row]:
+        """Yield the logs of several users, of all if none are given, as one in seq order; tuples as in `rows`."""
+        numbers = list(self._users) if users is None else list(users)
+        if len(numbers) == 1:
+            return self.rows(numbers[0], after=after)
+        batch = max(8, min(_BATCH_ROWS, (64 << 10) // max(1, len(numbers))))
+        return heapq.merge(*(self.rows(number, after=after, batch=batch) for number in numbers))
+
+    def event(self, row: Row) -> Event:
+        """Return the value of a row."""
+        seq, user, connection, n, t, direction, opcode, payload, size, wire, frames, flags, whole = row
+        return Event(
+            seq=seq, user=self.name_of_user(user), connection=self.name_of_connection(connection), n=n, t=t,
+            direction=Direction(direction), opcode=Opcode(opcode), payload=payload, size=size, wire=wire,
+            frames=frames, flags=Flag(flags), sha256=whole,
+        )  # fmt: skip
+
+    def events(self, *, user: str | None = None, connection: str | None = None, after: int = 0) -> Iterator[Event]:
+        """Yield events in seq order, all or those of a user, of a connection, after a seq."""
+        numbers: list[int] | None = None
+        if user is not None:
+            found = self.user(user)
+            if found is None:
+                return
+            numbers = [found.number]
+        only = None
+        if connection is not None:
+            only = next((number for number, name in self._connection_names.items() if name == connection), None)
+            if only is None:
+                return
+            owners = self.users_of(only)
+            numbers = [number for number in owners if numbers is None or number in numbers]
+        for row in self.merged(numbers, after=after):
+            if only is None or row[2] == only:
+                yield self.event(row)
+
+    def users_of(self, connection: int) -> list[int]:
+        """Return the numbers of the users that a connection (by number) ever belonged to."""
+        rows = self.query(
+            "SELECT user FROM identity WHERE connection = ?1 UNION SELECT user FROM connection WHERE id = ?1",
+            (connection,),
+        )
+        return [number for (number,) in rows]
+
+
+def _text(value: Any) -> str:
+    # A tape that was not made by us may hold anything; what reads it escapes it (`display.show`).
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _plain(value: Any) -> Any:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
