@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Protocol
 
-OUTSIDE = ("head", "sealed", "spool_offset", "spool_over", "spool_recorder", "spool_segment")
+OUTSIDE = ("head", "sealed", "spool", "spool_offset", "spool_over", "spool_recorder", "spool_segment")
 """Keys of `meta` that are not in the head."""
 
 TABLES: Mapping[str, str] = {
@@ -77,7 +77,7 @@ def seal(writer: Tape, complete: bool) -> str:
     The events' chains must be closed already, that is, committed.
     """
     writer.begin()
-    writer.execute("DELETE FROM meta WHERE key IN ('spool_offset', 'spool_segment')")
+    writer.execute("DELETE FROM meta WHERE key IN ('spool', 'spool_offset', 'spool_segment')")
     writer.commit(complete=int(complete))
     writer.begin()
     value = head(writer.execute)

@@ -6,9 +6,11 @@ restart goes on exactly where the tape ends.
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from functools import cache
@@ -27,7 +29,10 @@ SEQ_BITS = 40
 SEQ_MASK = (1 << SEQ_BITS) - 1
 
 _EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?)"
-_CUT_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_LARGE_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_LARGE_TEXT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, ?)"
+LARGE = 256 << 10
+"""Payloads beyond this are handled without a further copy of them where that can be done."""
 _RUN = """SELECT id, connection, n, t, direction, opcode, typeof(payload) = 'text', CAST(payload AS BLOB),
     size, wire, frames, flags, coalesce(sha256, x''), salt
     FROM event WHERE id >= ? AND id < ? ORDER BY id LIMIT 10000"""
@@ -70,6 +75,24 @@ def _create(path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def _inner(salt: bytes | bytearray, payload: bytes, whole: bytes | None) -> bytes:
+    """Return what `chain.inner` does, without a copy of the payload."""
+    state = sha256(salt)
+    state.update(payload)
+    state.update(whole or b"")
+    return state.digest()
+
+
+def _utf8(payload: bytes) -> bytes:
+    """Return `payload` if it is UTF-8, without making a `str` of it, which takes up to four times the memory."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    view = memoryview(payload)
+    for at in range(0, len(view), LARGE):
+        decoder.decode(view[at : at + LARGE])
+    decoder.decode(b"", True)
+    return payload
+
+
 class Row(NamedTuple):
     """An event on its way into the tape; `user` and `connection` are the numbers of their rows."""
 
@@ -102,7 +125,7 @@ class TapeWriter:
                 _create(path)
             # Not through a symbolic link: the tape is where the user said, and nowhere else.
             os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)))
-            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=1.0)
             self._prepare()
         except OSError as error:
             raise EnvironmentFault(error.strerror or "cannot be opened", where=path) from error
@@ -129,7 +152,7 @@ class TapeWriter:
             raise EnvironmentFault("the file system does not allow SQLite's write-ahead log", where=self.path)
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA secure_delete = ON")
-        db.execute("PRAGMA cache_size = -32768")
+        db.execute("PRAGMA cache_size = -8192")
         db.execute("PRAGMA wal_autocheckpoint = 4000")
 
     def begin(self) -> None:
@@ -228,7 +251,8 @@ class TapeWriter:
         salts = bytearray(os.urandom(chain.SALT_BYTES * len(rows)))
         logs, pack, digest = self._logs, chain.HEADER.pack, sha256
         out: list[tuple[Any, ...]] = []
-        cut: list[tuple[Any, ...]] = []
+        large: list[tuple[Any, ...]] = []
+        large_texts: list[tuple[Any, ...]] = []
         late: dict[int, int] = {}
         at = 0
         for user, seq, connection, n, t, direction, opcode, payload, size, wire, frames, flags, whole in rows:
@@ -238,7 +262,7 @@ class TapeWriter:
             text = False
             if opcode == 1:
                 try:
-                    value = payload.decode()
+                    value = payload.decode() if size <= LARGE else _utf8(payload)
                     text = True
                 except UnicodeDecodeError:
                     flags |= 0 if flags & _TRUNCATED else _MALFORMED
@@ -248,23 +272,22 @@ class TapeWriter:
             else:
                 log[2] = seq
             # `chain.pack_header`, `inner` and `link`, written out: this is the hottest loop of the fold.
-            inner = digest(salt + payload + whole if whole else salt + payload).digest()
+            inner = digest(salt + payload).digest() if size <= LARGE and whole is None else _inner(salt, payload, whole)
             header = pack(seq, connection, n, t, direction, opcode, text, size, wire, frames, flags)
             link = log[0] = digest(log[0] + header + inner).digest()
             log[1] += 1
             key, stored = user << 40 | seq, bytearray(link)
-            if whole is None:
+            if size <= LARGE and whole is None:
                 out.append((key, connection, n, t, direction, opcode, value, size, wire, frames, flags, salt, stored))
             else:
-                cut.append(
-                    (key, connection, n, t, direction, opcode, value, size, wire, frames, flags, whole, salt, stored)
-                )
+                row = (key, connection, n, t, direction, opcode, value, size, wire, frames, flags, whole, salt, stored)
+                (large_texts if text else large).append(row)
         self._dirty.update({row[0] for row in rows})
         # In the order of the file: neighbours go into one page while it is at hand.
         out.sort()
         self._db.executemany(_EVENT, out)
-        if cut:
-            self._db.executemany(_CUT_EVENT, cut)
+        self._db.executemany(_LARGE_EVENT, large)
+        self._db.executemany(_LARGE_TEXT, large_texts)
         for user, first in late.items():
             self.rechain(user, first)
 
@@ -331,12 +354,20 @@ class TapeWriter:
         """Bring the write-ahead log into the file and empty it."""
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def leave_wal(self) -> None:
-        """Make the tape one file again (seal)."""
-        if self._db.execute("PRAGMA journal_mode = DELETE").fetchone()[0] != "delete":
-            raise EnvironmentFault(
-                "another process still reads the tape", where=self.path, fix="try again when it has ended"
-            )
+    def leave_wal(self, patience: float = 10.0) -> None:
+        """Make the tape one file again (seal).  Readers are waited for: they see the seal, and close."""
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                if self._db.execute("PRAGMA journal_mode = DELETE").fetchone()[0] == "delete":
+                    return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error):
+                    raise
+            if time.monotonic() >= deadline:
+                fix = "close it, then run any goldentape command on the tape"
+                raise EnvironmentFault("another process still reads the tape", where=self.path, fix=fix)
+            time.sleep(0.05)
 
     def close(self) -> None:
         """Close the file."""

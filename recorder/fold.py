@@ -9,6 +9,7 @@ writes nothing until it is back where the tape ends.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import fcntl
 import gc
 import json
@@ -35,13 +36,14 @@ from recorder.settings import Settings
 from recorder.spool import Kind, parse, segments
 from recorder.spool_reader import SpoolReader, Tail
 
-BLOCK = 4 << 20
+BLOCK = 2 << 20
 """Most bytes of the spool in one transaction."""
 SMALL = 256 << 10
 """After a block smaller than this the fold waits: few large transactions cost less than many small ones."""
 PAUSE = 0.2
 PROGRESS_EVERY = 0.5
 
+_M_MMAP_THRESHOLD = -3
 RUNNING, STOPPED, CRASHED = 0, 1, 2
 """Of `meta.spool_over`: how the spool ended that the tape has taken over whole."""
 
@@ -237,6 +239,14 @@ def rarely_collect() -> None:
     gc.set_threshold(200_000, 20, 100)
 
 
+def return_memory() -> None:
+    """Give large blocks back when they are free: glibc would keep up to 32 MiB of each size for the next time."""
+    try:
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 3 << 20)
+    except (AttributeError, OSError):
+        pass
+
+
 def lock_fold(spool: Path, timeout: float = 10.0) -> int:
     """Take the right to write the tape; waits for a fold that is about to end.  Returns the locked descriptor."""
     fd = os.open(spool / "fold.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -262,6 +272,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.umask(0o077)
     rarely_collect()
+    return_memory()
     try:
         code = run(Settings.from_json(options.settings.read_text()), options.parent)
     except GoldentapeError as error:

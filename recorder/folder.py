@@ -21,7 +21,7 @@ from recorder.spool import HANDED_OVER, HEADER, Kind, Record
 
 HOLD_EVENTS, HOLD_BYTES, HOLD_NS = 64, 1 << 20, 10_000_000_000
 """How long events wait for the message that names their user."""
-FLUSH_BYTES = 4 << 20
+FLUSH_BYTES = 2 << 20
 FLUSH_EVENTS = 20_000
 
 _MISSING = "bytes are missing before this place"
@@ -148,8 +148,9 @@ class Folder:
 
     def meta(self) -> dict[str, Any]:
         """Return what the tape's `meta` must say beside the place in the spool."""
+        spool = {} if self._settings.spool_dir is None else {"spool": str(self._settings.spool)}
         return {
-            "next_seq": self._seq, "last_t": self.t, "complete": int(self.complete),
+            **spool, "next_seq": self._seq, "last_t": self.t, "complete": int(self.complete),
             "spool_recorder": self.recorder, "spool_over": 0,
         }  # fmt: skip
 

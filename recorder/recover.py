@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
+import sqlite3
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,34 @@ class Recovery:
 
 
 def spool_of(tape: Path) -> Path | None:
-    """Return the spool that stands beside a tape, or None."""
-    spool = Path(f"{tape}.spool")
-    return spool if spool.is_dir() and not spool.is_symlink() else None
+    """Return the spool of a tape, None where there is none: beside it, or where its `meta` says."""
+    beside = Path(f"{tape}.spool")
+    if beside.is_dir() and not beside.is_symlink():
+        return beside
+    try:
+        with closing(sqlite3.connect(f"{tape.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            found = db.execute("SELECT value FROM meta WHERE key = 'spool' AND typeof(value) = 'text'").fetchone()
+    except sqlite3.Error:
+        return None
+    spool = Path(found[0]) if found is not None else None
+    # A tape may come from anybody: only a spool that names this very tape in turn is believed.
+    return spool if spool is not None and _names(spool, tape) else None
+
+
+def _names(spool: Path, tape: Path) -> bool:
+    try:
+        return Path(Settings.from_json((spool / "settings.json").read_text()).tape).resolve() == tape.resolve()
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def remove(spool: Path) -> None:
+    """Delete a spool's files, and the directory when nothing else is in it."""
+    for pattern in ("*.seg", "checkpoint*", "progress*", "settings.json", "*.lock", "lock"):
+        for path in spool.glob(pattern):
+            path.unlink(missing_ok=True)
+    with suppress(OSError):
+        spool.rmdir()
 
 
 def recover(tape: Path, spool: Path | None = None) -> Recovery | None:
@@ -53,14 +79,14 @@ def recover(tape: Path, spool: Path | None = None) -> Recovery | None:
         except BlockingIOError:
             return None
         if not segments(spool) and not (spool / "checkpoint").exists():
-            shutil.rmtree(spool)
+            remove(spool)
             return None
         fold_lock = lock_fold(spool)
         try:
             found = fold_to_end(_settings(tape, spool))
         finally:
             os.close(fold_lock)
-        shutil.rmtree(spool)
+        remove(spool)
         return found
     finally:
         os.close(lock)

@@ -1,5 +1,7 @@
 """Cutting frames: whatever way the bytes are split, the frames are those of websockets' own parser."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,7 +64,7 @@ def cut(data: bytes, masked: bool, places=()) -> tuple[list, FrameCutter]:
     cutter = FrameCutter(masked=masked)
     pieces = []
     edges = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         pieces += cutter.feed(data[start:end])
     return pieces, cutter
 

@@ -1,6 +1,7 @@
 """Joining messages: fragments, control frames between them, compression, bounds, and what is left of broken ones."""
 
 import hashlib
+import itertools
 import tracemalloc
 import zlib
 from contextlib import contextmanager
@@ -57,7 +58,7 @@ def test_messages_come_out_as_they_were_sent_in_any_split_and_from_any_kept_stat
     edges = sorted({0, len(wire), *data.draw(st.lists(st.integers(0, len(wire)), max_size=6))})
 
     current, found = stream(deflate or Extensions(), direction=direction), []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         found += current.feed(wire[start:end])
         restored = stream(deflate or Extensions(), direction=direction)
         restored.restore(current.state())

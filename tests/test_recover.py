@@ -11,7 +11,9 @@ from spools import Spool, busy, columns, dump, frame, said, with_key
 
 from goldentape.errors import EnvironmentFault
 from goldentape.event import Flag
+from goldentape.tape_writer import TapeWriter
 from recorder import recover as module
+from recorder.fold import Fold
 from recorder.recover import recover
 from recorder.spool import HANDED_OVER
 
@@ -85,7 +87,7 @@ def test_a_clean_stop_whose_fold_died_is_sealed_as_complete(tmp_path):
 
 
 @pytest.mark.parametrize("clean", [True, False])
-@pytest.mark.parametrize("place", ["seal", "leave_wal", "rmtree"])
+@pytest.mark.parametrize("place", ["seal", "leave_wal", "remove"])
 def test_a_recovery_that_dies_can_be_repeated(tmp_path, monkeypatch, clean, place):
     busy(with_key(tmp_path / "x.tape"), stop=clean)
     shutil.copytree(tmp_path, tmp_path / "twin")
@@ -99,8 +101,8 @@ def test_a_recovery_that_dies_can_be_repeated(tmp_path, monkeypatch, clean, plac
         raise Died
 
     with monkeypatch.context() as patch:
-        if place == "rmtree":
-            patch.setattr(module.shutil, "rmtree", die)
+        if place == "remove":
+            patch.setattr(module, "remove", die)
         elif place == "leave_wal":
             patch.setattr("goldentape.tape_writer.TapeWriter.leave_wal", die)
         else:
@@ -227,3 +229,42 @@ def test_a_spool_in_which_nothing_was_written_goes_away(tmp_path):
 
     assert recover(tmp_path / "x.tape") is None
     assert not spool.directory.exists()
+
+
+def test_a_spool_in_another_place_is_found_through_the_tape(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    spool = Spool(tmp_path / "x.tape", spool_dir=str(elsewhere))
+    spool.begin()
+    spool.c2s(spool.open("/?user_id=bob"), "hello")
+    fold = Fold(spool.settings)
+    fold.step()
+    fold.close()
+    spool.c2s(1, "again")
+    spool.writer.close()
+
+    found = recover(tmp_path / "x.tape")
+
+    assert found is not None
+    assert found.events == 1
+    assert not elsewhere.exists()
+
+
+def test_a_tape_cannot_point_at_a_directory_that_does_not_know_it(tmp_path):
+    TapeWriter(tmp_path / "x.tape", create=True).close()
+    other = Spool(tmp_path / "other.tape")
+    other.writer.close()
+    with sqlite3.connect(tmp_path / "x.tape") as db:
+        db.execute("INSERT INTO meta VALUES ('spool', ?)", (str(other.directory),))
+    db.close()
+
+    assert recover(tmp_path / "x.tape") is None
+    assert (other.directory / "settings.json").exists()
+
+
+def test_files_of_others_in_a_spool_are_left_alone(tmp_path):
+    spool = crashed(tmp_path / "x.tape")
+    (spool.directory / "notes.txt").write_text("mine")
+
+    recover(tmp_path / "x.tape")
+
+    assert [p.name for p in spool.directory.iterdir()] == ["notes.txt"]
