@@ -51,11 +51,10 @@ class Redactor:
         self._known = KnownSecrets(self._pseudonyms)
         compiled = [_path(p) for p in paths]
         self._patterns = [_pattern(p) for p in patterns]
-        scrubber = Scrubber(self._pseudonyms, self._known, self._patterns)
-        self._scrubber = scrubber
-        self._heads = Heads(scrubber, self._address, known_subprotocols)
-        self._documents = Documents(self._pseudonyms, scrubber, compiled, self._patterns)
         self._sieve = Sieve(self._known, compiled)
+        scrubber = Scrubber(self._pseudonyms, self._known, self._patterns, self._sieve.texts)
+        self._heads = Heads(scrubber, self._address, known_subprotocols)
+        self._documents = Documents(self._pseudonyms, scrubber, compiled, self._patterns, self._texts)
         self.failed = 0
         """Payloads of which only a digest was kept, because redaction failed."""
 
@@ -118,11 +117,13 @@ class Redactor:
     def payloads(self, batch: Sequence[tuple[int, bytes]]) -> list[Redacted | None]:
         """Redact messages and control frames, given as (opcode, payload); None stands for: unchanged."""
         result: list[Redacted | None] = [None] * len(batch)
-        texts = [i for i, (opcode, _) in enumerate(batch) if opcode == _TEXT]
-        others = [i for i, (opcode, _) in enumerate(batch) if opcode != _TEXT] if len(texts) < len(batch) else []
-        for indices, binary in ((texts, False), (others, True)):
-            if not indices:
-                continue
+        texts = [payload for opcode, payload in batch if opcode == _TEXT]
+        if len(texts) == len(batch):
+            for i in self._suspects(texts, False):
+                result[i] = self._one(_TEXT, texts[i])
+            return result
+        for binary in (False, True):
+            indices = [i for i, (opcode, _) in enumerate(batch) if (opcode != _TEXT) is binary]
             for i in self._suspects([batch[i][1] for i in indices], binary):
                 result[indices[i]] = self._one(*batch[indices[i]])
         return result
@@ -133,6 +134,9 @@ class Redactor:
             return suspects
         also = [i for i, p in enumerate(payloads) if b"\\" in p or any(pattern.search(p) for pattern in self._patterns)]
         return sorted({*suspects, *also})
+
+    def _texts(self, texts: Sequence[bytes]) -> Sequence[int]:
+        return range(len(texts)) if self._patterns else self._sieve.texts(texts)
 
     def _one(self, opcode: int, payload: bytes) -> Redacted | None:
         code = payload[:2] if opcode == _CLOSE else b""

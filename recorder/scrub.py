@@ -6,7 +6,7 @@ Text is what a JSON string says, a close reason, a header's value, or a payload 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -46,7 +46,15 @@ _DIGITS = re.compile(rb"[^0-9]")
 class Scrubber:
     """The detectors of one recording."""
 
-    def __init__(self, pseudonyms: Pseudonyms, known: KnownSecrets, patterns: Sequence[re.Pattern[bytes]]) -> None:
+    def __init__(
+        self,
+        pseudonyms: Pseudonyms,
+        known: KnownSecrets,
+        patterns: Sequence[re.Pattern[bytes]],
+        suspects: Callable[[Sequence[bytes]], Sequence[int]],
+    ) -> None:
+        self._suspects = suspects
+        """Which of some texts deserve the detectors."""
         self._pseudonyms = pseudonyms
         self._known = known
         self._patterns = patterns
@@ -90,6 +98,14 @@ class Scrubber:
         return self._pseudonyms.placeholder(cut.label, cut.value)
 
     def _cuts(self, text: bytes, fields: bool, cards: bool) -> Iterator[Cut]:
+        if self._suspects((text,)):
+            yield from self._detected(text, fields, cards)
+        for pattern in self._patterns:
+            for match in pattern.finditer(text):
+                if match[0]:
+                    yield self.cut(*match.span(), match[0])
+
+    def _detected(self, text: bytes, fields: bool, cards: bool) -> Iterator[Cut]:
         for sighting in self._known.find(text):
             yield Cut(sighting.start, sighting.end, sighting.secret.label, b"", sighting.secret)
         if len(self._known) and _ESCAPED.search(text):
@@ -110,10 +126,6 @@ class Scrubber:
                 if sensitive.luhn(digits):
                     yield self.cut(*match.span(), digits, "card")
         yield from self._assigned(text, fields)
-        for pattern in self._patterns:
-            for match in pattern.finditer(text):
-                if match[0]:
-                    yield self.cut(*match.span(), match[0])
 
     def _percent_encoded(self, text: bytes) -> Iterator[Cut]:
         """Find known secrets of which any character may be percent-encoded."""

@@ -33,11 +33,11 @@ PLAIN_ENDINGS = ("page token", "continuation token", "sync token", "next token",
                  "max token")  # fmt: skip
 """Pagination and language models; counts such as `total_tokens` never match."""
 
-_JOINTS = re.compile(r"[-_. $@:]")
+_JOINTS = re.compile(r"(?<=[^-_. ])[-_. ](?=[^-_. ])")
 
 
 def squeeze(name: str) -> str:
-    """Return `name` in the form names are compared in: lower case without separators."""
+    """Return `name` in the form names are compared in: lower case, without the single separators inside."""
     return _JOINTS.sub("", name).lower()
 
 
@@ -106,11 +106,13 @@ SCHEME = re.compile(rb"(?i)(bearer|basic|token|digest|negotiate|apikey|jwt|aws4-
 """The word before a credential; it stays."""
 
 _FOUR = rb"(?:4[0-9]{3}|5[1-5][0-9]{2}|2[2-7][0-9]{2}|35[2-8][0-9]|6(?:011|4[4-9][0-9]|5[0-9]{2}))"
-CARD_START = re.compile(
+CARD_DIGITS = re.compile(
     rb"(?:4[0-9]{12}(?:[0-9]{3}){0,2}|" + _FOUR + rb"[0-9]{12}|3[47][0-9]{13}|3(?:0[0-5]|[68][0-9])[0-9]{11}|"
-    + _FOUR + rb"([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{4}|3[47][0-9]{2}([ -])[0-9]{6}\2[0-9]{5})(?![A-Za-z0-9])(?!\.[0-9])"
+    + _FOUR + rb"([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{4}|3[47][0-9]{2}([ -])[0-9]{6}\2[0-9]{5})"
 )  # fmt: skip
-CARD = re.compile(rb"(?<![^-\"' \t\r\n:=,;(\[>/#|*\x00\x80-\xff])" + CARD_START.pattern)
+CARD = re.compile(
+    rb"(?<![^-\"' \t\r\n:=,;(\[>/#|*\x00\x80-\xff])" + CARD_DIGITS.pattern + rb"(?![A-Za-z0-9])(?!\.[0-9])"
+)
 """Known issuers in their lengths, plain or in their usual groups; Luhn is checked apart."""
 ISSUERS = tuple(
     str(n)
@@ -146,7 +148,7 @@ ASSIGNED = re.compile(
     rb"(?i)(?<![A-Za-z0-9_.$-])" + _NAME + rb"(?P<mark>\\*[\"']?[ \t]?[=:]\s*)(?:" + _QUOTED + rb"|" + _BARE + rb")"
 )
 HEADER_LINE = re.compile(
-    rb"(?im)^(?:proxy-)?(?:authorization|cookie|set-cookie|x-[a-z-]{0,32}(?:key|token)|passcode)[ \t]*:"
+    rb"(?im)^(?:proxy-)?(?:authorization|cookie|set-cookie|x-api-key|x-[a-z-]{0,32}token|passcode)[ \t]?:"
     rb"[ \t]*(\S[^\r\n\x00]*)"
 )
 """A head inside a text: STOMP frames, dumped requests."""

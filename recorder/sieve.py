@@ -20,7 +20,7 @@ from recorder.path import Path
 
 SEPARATOR = b"\x00"
 # What may follow a name whose value counts: JSON with or without space, JSON in a string, Python, forms, headers.
-_ENDERS = ('":', '" ', '"\n', '"\r', '"\t', "\\", "':", "' ", "=", ":", " =", " :", "\t=", "\t:")
+_ENDERS = ('":', '" ', '"\n', '"\r', '"\t', "\\", "':", "' ", '"=', "'=", "=", ":", " =", " :", "\t=", "\t:")
 _CARD_STARTS = "-\"' \t\r\n:=,;([>/#|*nrt\x00\x80"
 """Before a card number: signs, the ends of \\n, \\r and \\t, a payload's begin, a letter that is not ASCII."""
 
@@ -43,12 +43,26 @@ def _soft(block: bytes, start: int, end: int) -> bool:
     return _HARMLESS_SOFT.match(block, end) is None
 
 
+# What msgpack has behind a name: nil, booleans, floats, small numbers, short texts (for a soft name) tell nothing.
+_PACKED = frozenset((*range(0x80, 0xA0), *range(0xA1, 0xC0), *range(0xC4, 0x100)))
+_PACKED_SOFT = frozenset((*range(0x90, 0xA0), *range(0xA8, 0xC0), *range(0xC4, 0xCA), 0xCE, 0xCF, 0xD2, 0xD3,
+                          *range(0xD9, 0xDE)))  # fmt: skip
+
+
+def _packed(block: bytes, start: int, end: int) -> bool:
+    return block[end] in _PACKED
+
+
+def _packed_soft(block: bytes, start: int, end: int) -> bool:
+    return block[end] in _PACKED_SOFT
+
+
 def _jwt(block: bytes, start: int, end: int) -> bool:
     return sensitive.JWT_START.match(block, start) is not None
 
 
 def _card(block: bytes, start: int, end: int) -> bool:
-    return sensitive.CARD_START.match(block, end - 3) is not None
+    return sensitive.CARD_DIGITS.match(block, end - 3) is not None
 
 
 def _userinfo(block: bytes, start: int, end: int) -> bool:
@@ -84,9 +98,9 @@ class Sieve:
             for name in names:
                 for spelling in _spellings(name):
                     # Only what ends the name and the colon can be judged by what comes next.
-                    add((spelling + end for end in _ENDERS), _always, text)
                     add((spelling + '":', spelling + "':"), confirm, text)
-                    add((spelling,), _always, binary)
+                    add((spelling + end for end in _ENDERS), _always, text)
+                    add((spelling,), _packed if confirm is _valued else _packed_soft, binary)
         add(sensitive.SECRET_ANYWHERE, _always, text)
         add(("eyJ",), _jwt, text)
         add(("-----BEGIN",), _always, text)
@@ -115,8 +129,13 @@ class Sieve:
 
     def suspects(self, payloads: Sequence[bytes], binary: bool) -> Sequence[int]:
         """Return the indices of the payloads to look at."""
-        if self._everything:
-            return range(len(payloads))
+        return range(len(payloads)) if self._everything else self._suspects(payloads, binary)
+
+    def texts(self, texts: Sequence[bytes]) -> Sequence[int]:
+        """Return the indices of texts, parts of a payload, that the detectors have to look at."""
+        return self._suspects(texts, binary=False)
+
+    def _suspects(self, payloads: Sequence[bytes], binary: bool) -> Sequence[int]:
         block = SEPARATOR + SEPARATOR.join(payloads) + SEPARATOR
         folded = fold(block)
         needles, confirms = self._binary if binary else self._text
