@@ -8,6 +8,7 @@ from pathlib import Path
 
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
+from websockets.speedups import apply_mask
 
 from goldentape import chain
 from goldentape.tape_writer import ddl
@@ -15,13 +16,23 @@ from recorder.settings import Settings
 from recorder.spool import HANDED_OVER, Kind, SpoolWriter
 
 SECOND = 1_000_000_000
+MASK = b"\x12\x34\x56\x78"
 WALL = 1_700_000_000 * SECOND
 WORDS = ("hello ", "world ", "x", "grüße ", "0123456789")
 
 
 def frame(opcode: int, payload: bytes, *, mask: bool, fin: bool = True, rsv1: bool = False) -> bytes:
-    data = Frame(Opcode(opcode), payload, fin).serialize(mask=mask)
+    data = known_mask(Frame(Opcode(opcode), payload, fin).serialize(mask=mask))
     return bytes([data[0] | rsv1 << 6]) + data[1:]
+
+
+def known_mask(data: bytes) -> bytes:
+    """Give a masked frame a mask that is the same in every run."""
+    if not data[1] & 0x80:
+        return data
+    body = {126: 8, 127: 14}.get(data[1] & 127, 6)
+    payload = apply_mask(data[body:], data[body - 4 : body])
+    return data[: body - 4] + MASK + apply_mask(payload, MASK)
 
 
 class Spool:
@@ -120,8 +131,10 @@ def busy(
             payload = json.dumps({"user": f"late{conn}"}).encode()
         parts = [payload] if rng.random() < 0.7 else [payload[:7], payload[7:20], payload[20:]]
         return b"".join(
-            Frame(Opcode.CONT if i else Opcode.TEXT, part, i == len(parts) - 1).serialize(
-                mask=to_server, extensions=[extension] if extension else None
+            known_mask(
+                Frame(Opcode.CONT if i else Opcode.TEXT, part, i == len(parts) - 1).serialize(
+                    mask=to_server, extensions=[extension] if extension else None
+                )
             )
             + (frame(9, b"ping", mask=to_server) if rng.random() < 0.1 else b"")
             for i, part in enumerate(parts)
