@@ -116,10 +116,9 @@ class KnownSecrets:
 
     def find(self, text: bytes) -> Iterator[Sighting]:
         """Yield where known secrets are in `text`, whole ones and 16 bytes or more of one."""
-        folded = fold(text)
         reached: dict[str, int] = {}
-        for _, start, end in self._needles.find(folded):
-            for secret in self._by_fragment[folded[start:end]]:
+        for _, start, end in self._needles.find(text):
+            for secret in self._by_fragment[fold(text[start:end])]:
                 # A text of nothing but one fragment must not be judged again at each of them.
                 if text[start:end] != secret.fragment or start < reached.get(secret.digest, 0):
                     continue

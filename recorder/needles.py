@@ -24,7 +24,7 @@ _FOLDED = bytes(0x80 if c >= 0x80 else c for c in range(256)).lower()
 
 
 def fold(text: bytes) -> bytes:
-    """Return `text` as needles are searched: lower case, and all bytes that are not ASCII alike."""
+    """Return `text` as it is searched: lower case, and all bytes that are not ASCII alike."""
     return text.lower() if text.isascii() else text.translate(_FOLDED)
 
 
@@ -34,7 +34,7 @@ def _compile(needles: Sequence[bytes]) -> BytesAhoCorasick:
 
 
 class Needles:
-    """Fixed needles, and those of a list that grows at its end; all of them folded, as the blocks are."""
+    """Fixed needles, and those of a list that grows at its end; all of them folded, as `find` does with blocks."""
 
     def __init__(self, fixed: Sequence[bytes], growing: Sequence[bytes]) -> None:
         self._fixed = tuple(fixed)
@@ -51,7 +51,7 @@ class Needles:
         shift = len(self._fixed) + self._settled
         # In windows, so that a hostile block of nothing but needles costs no memory.
         for begin in range(0, len(block), WINDOW):
-            window = block if len(block) <= WINDOW else block[begin : begin + WINDOW + LONGEST]
+            window = fold(block if len(block) <= WINDOW else block[begin : begin + WINDOW + LONGEST])
             for automaton, first in ((self._main, 0), (self._fresh, shift)):
                 if automaton is None:
                     continue

@@ -14,10 +14,13 @@ from urllib.parse import unquote_to_bytes
 from recorder import sensitive
 from recorder.json_spans import TooMuch
 from recorder.known_secrets import KnownSecrets, Secret
+from recorder.needles import WINDOW
 from recorder.pseudonym import PLACEHOLDER, Pseudonyms
 from recorder.sensitive import Name
 
 MOST_CUTS = 100_000
+_LONGEST_ENCODED = 1 << 15
+"""Bytes of the longest percent-encoded secret that is found across two windows."""
 
 
 class Cut(NamedTuple):
@@ -129,16 +132,13 @@ class Scrubber:
 
     def _percent_encoded(self, text: bytes) -> Iterator[Cut]:
         """Find known secrets of which any character may be percent-encoded."""
-        plain = unquote_to_bytes(text)
-        begins = []  # where in `text` each byte of `plain` was
-        at = 0
-        while at < len(text):
-            begins.append(at)
-            at += 3 if _ANY_ESCAPE.match(text, at) else 1
-        begins.append(at)
-        for sighting in self._known.find(plain):
-            start, end = begins[sighting.start], begins[sighting.end]
-            yield Cut(start, end, sighting.secret.label, b"", sighting.secret)
+        for begin in range(0, len(text), WINDOW):
+            # In windows, since decoding takes many times the size of the text.
+            window = text[begin : begin + WINDOW + _LONGEST_ENCODED]
+            sightings = list(self._known.find(unquote_to_bytes(window)))
+            origin = _origins(window, sorted({edge for s in sightings for edge in (s.start, s.end)}))
+            for start, end, secret in sightings:
+                yield Cut(begin + origin[start], begin + origin[end], secret.label, b"", secret)
 
     def _assigned(self, text: bytes, fields: bool) -> Iterator[Cut]:
         if b"=" not in text and b":" not in text:
@@ -167,6 +167,20 @@ class Scrubber:
 
 _WORDS = frozenset((b"true", b"false", b"null", b"None", b"True", b"False", b"undefined"))
 _ANY_ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
+
+
+def _origins(text: bytes, wanted: Sequence[int]) -> dict[int, int]:
+    """Return where in the percent-encoded `text` the wanted places of the decoded one are."""
+    origins = {}
+    escapes = _ANY_ESCAPE.finditer(text)
+    escape = next(escapes, None)
+    shift = 0
+    for place in wanted:
+        while escape is not None and escape.start() - shift < place:
+            shift += 2
+            escape = next(escapes, None)
+        origins[place] = place + shift
+    return origins
 
 
 def _odd(value: bytes) -> bool:

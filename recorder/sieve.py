@@ -137,18 +137,19 @@ class Sieve:
 
     def _suspects(self, payloads: Sequence[bytes], binary: bool) -> Sequence[int]:
         block = SEPARATOR + SEPARATOR.join(payloads) + SEPARATOR
-        folded = fold(block)
         needles, confirms = self._binary if binary else self._text
         fixed = len(confirms)
         begins: list[int] = []
         found: set[int] = set()
-        for needle, start, end in needles.find(folded):
+        for needle, start, end in needles.find(block):
             if needle < fixed and not confirms[needle](block, start, end):
                 continue
             if not begins:
                 begins = list(accumulate((len(p) + 1 for p in payloads), initial=1))
             # A card's needle may begin on the separator before its payload.
             found.add(bisect_right(begins, start + (block[start] == 0)) - 1)
+            if len(found) == len(payloads):
+                break
         return sorted(found)
 
 

@@ -568,6 +568,18 @@ def test_a_bad_or_endless_pattern_is_refused(pattern):
         redactor(patterns=(pattern,))
 
 
+@pytest.mark.parametrize("at", [0, 7, (1 << 18) - 40, (1 << 18) - 1, 1 << 18])
+def test_an_encoded_secret_is_seen_wherever_it_stands_in_a_large_payload(at):
+    using = redactor()
+    head(using, Authorization=f"Bearer {CANARY}")
+    encoded = "".join(f"%{ord(c):02x}" for c in CANARY)
+
+    clean = stored("x " * (at // 2) + " " * (at % 2) + encoded + " y" * 40_000, using=using)
+
+    assert encoded.encode() not in clean and encoded[-30:].encode() not in clean
+    assert len(clean) < at + 80_000 + len(encoded)
+
+
 # When it goes wrong
 
 
