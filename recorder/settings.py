@@ -31,7 +31,8 @@ class Settings:
     durability: str = "process"
     max_stored: int = 16 << 20
     """Bytes of a payload that are kept."""
-    max_connections: int = 10_000
+    max_connections: int | None = None
+    """None: 10,000, or as many as the limit of open files allows."""
     max_head: int = 64 << 10
     handshake_timeout: float = 10.0
     drain: float = 10.0

@@ -94,7 +94,8 @@ class SpoolWriter:
 
     def _open(self, number: int) -> int:
         path = self._directory / f"{number:08d}.seg"
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+        return os.open(path, flags, 0o600)
 
     def append(self, kind: int, conn: int, t: int, body: bytes, flags: int = 0) -> None:
         """Append one record."""

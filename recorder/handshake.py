@@ -1,0 +1,244 @@
+"""The handshake gate: which request heads pass, what the upstream gets, when a tunnel opens.  Pure.
+
+Strict by design: what two parsers could read in two ways is refused with a 4xx and never reaches the
+upstream (reliability.md, R1 to R6).  h11 does the parsing; the checks before it are those that h11 is lenient in.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from hashlib import sha1
+
+import h11
+
+from recorder.http_head import Headers, Request, Response, read_request, read_response
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_END = b"\r\n\r\n"
+_BAD_LINE = re.compile(rb"(?<!\r)\n|\r(?!\n)|\x00|\r\n[ \t]")
+"""A bare LF or CR, a NUL, or a folded header."""
+_PROXY = "proxy-"
+
+
+class Refused(Exception):
+    """A head that goes no further; `status` and the reason go to the client."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+        self.why = why
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A request head that may go on."""
+
+    request: Request
+    websocket: bool
+
+
+def end_of_head(buffer: bytes | bytearray) -> int:
+    """Return the offset behind the head, or 0 while it is incomplete.
+
+    Raises Refused for line ends that are not CRLF, as soon as they are seen.
+    """
+    at = buffer.find(_END)
+    end = at + 4 if at >= 0 else 0
+    if _BAD_LINE.search(buffer, 0, end or max(len(buffer) - 1, 0)):
+        raise Refused(400, "line ends must be CRLF, headers on one line each")
+    return end
+
+
+def _values(headers: Headers, name: str) -> list[str]:
+    return [value for key, value in headers if key.lower() == name]
+
+
+def _tokens(headers: Headers, name: str) -> list[str]:
+    return [word.strip().lower() for value in _values(headers, name) for word in value.split(",") if word.strip()]
+
+
+def _one(headers: Headers, name: str) -> str:
+    values = _values(headers, name)
+    if len(values) != 1:
+        raise Refused(400, f"exactly one {name} is needed, here are {len(values)}")
+    return values[0]
+
+
+def admit(head: bytes, trailing: bytes = b"") -> Admitted:
+    """Judge a whole request head; `trailing` is what came with it.
+
+    Raises Refused.
+    """
+    parser = h11.Connection(h11.SERVER, max_incomplete_event_size=len(head) + 1)
+    try:
+        parser.receive_data(head)
+        event = parser.next_event()
+    except h11.RemoteProtocolError as error:
+        raise Refused(error.error_status_hint, str(error)) from error
+    if not isinstance(event, h11.Request):
+        raise Refused(400, "not a request")
+    request = read_request(head)
+    headers = request.headers
+    if request.method.upper() == "CONNECT":
+        raise Refused(405, "CONNECT is not served here")
+    if not request.target.startswith("/"):
+        raise Refused(400, "the target must be in origin form, /path")
+    if event.http_version != b"1.1":
+        raise Refused(505, "HTTP/1.1 is needed")
+    _one(headers, "host")
+    lengths, codings = _values(headers, "content-length"), _tokens(headers, "transfer-encoding")
+    if (
+        (lengths and codings)
+        or len(lengths) > 1
+        or len(_values(headers, "transfer-encoding")) > 1
+        or codings not in ([], ["chunked"])
+    ):
+        raise Refused(400, "ambiguous body length")
+    websocket = "websocket" in _tokens(headers, "upgrade") or bool(_values(headers, "sec-websocket-key"))
+    if websocket:
+        _check_upgrade(request, trailing)
+    return Admitted(request, websocket)
+
+
+def _check_upgrade(request: Request, trailing: bytes) -> None:
+    headers = request.headers
+    if request.method != "GET":
+        raise Refused(400, "a WebSocket handshake is a GET")
+    if _one(headers, "upgrade").strip().lower() != "websocket" or "upgrade" not in _tokens(headers, "connection"):
+        raise Refused(400, "Upgrade: websocket and Connection: Upgrade go together")
+    try:
+        key = base64.b64decode(_one(headers, "sec-websocket-key"), validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) != 16:
+        raise Refused(400, "Sec-WebSocket-Key must be 16 bytes in base64")
+    _one(headers, "sec-websocket-version")
+    if _values(headers, "transfer-encoding") or _values(headers, "content-length") not in ([], ["0"]):
+        raise Refused(400, "a WebSocket handshake has no body")
+    if trailing:
+        raise Refused(400, "bytes behind the handshake, before its answer")
+
+
+def forwarded(admitted: Admitted, head: bytes, *, host: str | None, prefix: str) -> bytes:
+    """Return the head for the upstream: Connection-listed and `Proxy-*` headers dropped, everything else as it came.
+
+    `host` replaces the Host header unless None; `prefix` is put before the target's path.
+    """
+    listed = set(_tokens(admitted.request.headers, "connection")) - {"upgrade", "keep-alive", "close"}
+    if not admitted.websocket:
+        listed |= {"upgrade", "http2-settings", "keep-alive"}
+    listed -= {"host", "content-length", "transfer-encoding"}
+    first, *lines = head[: -len(_END)].split(b"\r\n")
+    method, _, rest = first.partition(b" ")
+    out = [method + b" " + prefix.encode("latin-1") + rest]
+    closed = False
+    for line in lines:
+        name = line.partition(b":")[0].strip().decode("latin-1").lower()
+        if name in listed or name.startswith(_PROXY):
+            continue
+        if name == "host" and host is not None:
+            line = line[: line.index(b":")] + b": " + host.encode("idna" if not host.isascii() else "ascii")
+        elif name == "connection" and not admitted.websocket:
+            if closed:
+                continue
+            closed, line = True, b"Connection: close"
+        out.append(line)
+    if not admitted.websocket and not closed:
+        out.append(b"Connection: close")
+    return b"\r\n".join(out) + _END
+
+
+def closing(head: bytes) -> bytes:
+    """Return a response head that says `Connection: close`, otherwise as it came."""
+    first, *lines = head[: -len(_END)].split(b"\r\n")
+    kept = [line for line in lines if line.partition(b":")[0].strip().lower() not in (b"connection", b"keep-alive")]
+    return b"\r\n".join([first, *kept, b"Connection: close"]) + _END
+
+
+def accept_of(key: str) -> str:
+    """Return the Sec-WebSocket-Accept for a key (RFC 6455 4.2.2)."""
+    return base64.b64encode(sha1(key.encode("latin-1") + _GUID).digest()).decode()
+
+
+def opens_tunnel(request: Request, head: bytes) -> Response:
+    """Return the response when it is a correct 101 for `request`; raise Refused (502) when it is a wrong 101."""
+    response = read_response(head)
+    headers = response.headers
+    key = _values(request.headers, "sec-websocket-key")[0]
+    if (
+        _tokens(headers, "upgrade") != ["websocket"]
+        or "upgrade" not in _tokens(headers, "connection")
+        or _values(headers, "sec-websocket-accept") != [accept_of(key)]
+    ):
+        raise Refused(502, "the upstream answered 101 without a correct Upgrade, Connection or Sec-WebSocket-Accept")
+    return response
+
+
+_REASONS = {
+    400: "Bad Request", 405: "Method Not Allowed", 408: "Request Timeout", 414: "URI Too Long", 426: "Upgrade Required",
+    431: "Request Header Fields Too Large", 501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable",
+    504: "Gateway Timeout", 505: "HTTP Version Not Supported",
+}  # fmt: skip
+
+
+def answer(status: int, why: str) -> bytes:
+    """Return a whole response of the recorder's own."""
+    body = f"goldentape: {why}\n".encode()
+    extra = "Upgrade: websocket\r\n" if status == 426 else ""
+    head = (
+        f"HTTP/1.1 {status} {_REASONS.get(status, 'Error')}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        f"Content-Length: {len(body)}\r\n{extra}Connection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+class BodyTracker:
+    """Where one message's body ends in a stream of raw bytes; the bytes themselves are forwarded untouched."""
+
+    def __init__(self, connection: h11.Connection) -> None:
+        self._parser = connection
+        self.done = False
+
+    @classmethod
+    def of_request(cls, head: bytes) -> BodyTracker:
+        """Track the body behind a request head."""
+        parser = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
+        tracker = cls(parser)
+        tracker.feed(head)
+        return tracker
+
+    @classmethod
+    def of_response(cls, method: str, head: bytes) -> BodyTracker:
+        """Track the body behind the final response to a request of `method`."""
+        parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
+        parser.send(h11.Request(method=method, target="/", headers=[("Host", "x")]))
+        parser.send(h11.EndOfMessage())
+        tracker = cls(parser)
+        tracker.feed(head)
+        return tracker
+
+    def feed(self, chunk: bytes) -> int:
+        """Take bytes; return how many of them belong to the message.
+
+        Raises Refused where the framing is broken.
+        """
+        if self.done:
+            return 0
+        try:
+            self._parser.receive_data(chunk)
+            while True:
+                event = self._parser.next_event()
+                if event is h11.NEED_DATA:
+                    return len(chunk)
+                if (
+                    isinstance(event, h11.EndOfMessage)
+                    or event is h11.PAUSED
+                    or isinstance(event, h11.ConnectionClosed)
+                ):
+                    self.done = True
+                    return len(chunk) - len(self._parser.trailing_data[0])
+        except h11.RemoteProtocolError as error:
+            raise Refused(error.error_status_hint, str(error)) from error
