@@ -12,6 +12,7 @@ import secrets
 import socket
 import struct
 from collections.abc import Callable
+from typing import cast
 
 from goldentape.display import show
 from recorder import handshake
@@ -48,7 +49,8 @@ class Leg(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the socket and set its limits."""
-        assert isinstance(transport, asyncio.Transport)
+        # uvloop's transports do not inherit from asyncio.Transport.
+        transport = cast(asyncio.Transport, transport)
         self.transport = transport
         transport.set_write_buffer_limits(high=HIGH_WATER)
         sock = transport.get_extra_info("socket")
