@@ -22,6 +22,7 @@ format:
 types:
 	@sh tools/setup.sh test
 	$(BIN)/mypy
+	$(BIN)/mypy fixtures/demo
 	$(BIN)/lint-imports
 
 docs:

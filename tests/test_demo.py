@@ -1,0 +1,154 @@
+"""`goldentape demo` as a user runs it: what it shows, what it leaves, and that no secret is in either."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from goldentape.fixtures.demo import canaries
+from goldentape.fixtures.demo.clients import cast
+from goldentape.fixtures.demo.keyring import Keyring
+from goldentape.fixtures.demo.run import RELEASES, SEED, fresh_directory
+
+PLANTED = RELEASES[1].bugs
+
+
+def goldentape(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "goldentape", *arguments], capture_output=True, text=True, timeout=100, cwd=cwd
+    )
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory) -> tuple[subprocess.CompletedProcess[str], Path]:
+    directory = tmp_path_factory.mktemp("demo") / "tapes"
+    return goldentape("demo", "--keep", str(directory)), directory
+
+
+def test_the_demo_shows_what_it_promises(shown):
+    done, _ = shown
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "all of them hold" in done.stdout
+    for invariant, planted in PLANTED.items():
+        assert f"{planted}  found by {invariant}" in done.stdout
+
+
+def test_the_demo_explains_each_finding_with_the_events_that_prove_it(shown):
+    done, _ = shown
+
+    assert done.stdout.count("why: ") == 3
+    for event in ("agent_thinking", "tool_executing", "crashed"):
+        assert event in done.stdout
+
+
+def test_the_demo_leaves_two_sealed_tapes_that_only_their_owner_can_read(shown):
+    _, directory = shown
+
+    assert {path.name for path in directory.iterdir()} == {
+        f"release-{n}.tape{suffix}" for n in (1, 2) for suffix in ("", ".key")
+    }
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (directory, *directory.iterdir()))
+
+
+def test_release_1_holds_and_release_2_breaks_just_what_was_planted(shown):
+    _, directory = shown
+
+    whole = goldentape("verify", str(directory / "release-1.tape"), "--contract", "golden-path", "--json")
+    assert whole.returncode == 0
+
+    broken = goldentape("verify", str(directory / "release-2.tape"), "--contract", "golden-path", "--json")
+    assert broken.returncode == 1
+    failed = {one["name"] for one in json.loads(broken.stdout)["invariants"] if one["verdict"] == "fail"}
+    # Ids travel with the event that went astray.
+    assert failed - {"my-ids"} == PLANTED.keys()
+
+
+def test_no_secret_is_in_what_the_demo_leaves_or_says(shown):
+    done, directory = shown
+    files = {path.name: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    for tape in directory.glob("*.tape"):
+        for command in (
+            ("verify", str(tape), "--contract", "golden-path"),
+            ("tape", "show", str(tape)),
+            ("tape", "export", str(tape), "--format", "jsonl"),
+            ("tape", "export", str(tape), "--format", "har"),
+        ):
+            printed = goldentape(*command)
+            assert printed.stdout
+            files[" ".join(command)] = (printed.stdout + printed.stderr).encode()
+    keyring = Keyring(SEED)
+    for people in cast(12):
+        # The claims of tokens hold the time, so the demo's own search knows them; what is in all of them is known here.
+        keyring.token(people.name)
+
+    found = canaries.search(
+        keyring.canaries([part.name for part in cast(12)]), files | {"output": (done.stdout + done.stderr).encode()}
+    )
+
+    assert list(found) == []
+    assert "No secret was left behind" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [
+        lambda text: text,
+        lambda text: base64.b64encode(text),
+        lambda text: base64.b64encode(b"{" + text + b"}"),
+        lambda text: base64.urlsafe_b64encode(b"??" + text + b"??"),
+        lambda text: quote(text, safe="").encode(),
+        lambda text: text.decode().encode("utf-16-le"),
+        lambda text: text.decode().encode("utf-16-be"),
+        lambda text: text.hex().encode(),
+    ],
+)
+def test_the_search_for_secrets_finds_one_however_it_is_hidden(hide):
+    secret = "pw-canary/?=12ab"
+
+    [found] = set(canaries.search([("a password", secret)], {"a file": b"before " + hide(secret.encode()) + b" after"}))
+
+    assert found.startswith("a password (")
+    assert secret not in found
+
+
+def test_tapes_of_an_earlier_demo_are_left_alone(tmp_path):
+    first = fresh_directory(tmp_path / "demo-tapes")
+    (first / "release-1.tape").touch()
+
+    assert fresh_directory(tmp_path / "demo-tapes") == tmp_path / "demo-tapes-2"
+
+
+def test_without_the_extra_the_demo_says_what_to_install(tmp_path):
+    hidden = "import sys; sys.modules['uvicorn'] = None; from goldentape.cli import main; main(['demo'])"
+
+    done = subprocess.run([sys.executable, "-c", hidden], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+
+    assert done.returncode == 3
+    assert done.stderr.startswith("goldentape: error: ")
+    assert "pip install 'goldentape[demo]'" in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_place_that_cannot_be_written_is_said_in_one_line(tmp_path):
+    (tmp_path / "file").touch()
+
+    done = goldentape("demo", "--keep", str(tmp_path / "file" / "tapes"))
+
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("goldentape: error: ")
+
+
+def test_fewer_users_than_the_bugs_need_are_refused():
+    done = goldentape("demo", "--users", "4")
+
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
