@@ -11,6 +11,7 @@ import binascii
 import re
 from dataclasses import dataclass
 from hashlib import sha1
+from http import HTTPStatus
 
 import h11
 
@@ -18,8 +19,9 @@ from recorder.http_head import Headers, Request, Response, read_request, read_re
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _END = b"\r\n\r\n"
-_BAD_LINE = re.compile(rb"(?<!\r)\n|\r(?!\n)|\x00|\r\n[ \t]")
+_BAD_LINE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|\x00|\r\n[ \t]")
 """A bare LF or CR, a NUL, or a folded header."""
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _PROXY = "proxy-"
 
 
@@ -40,14 +42,15 @@ class Admitted:
     websocket: bool
 
 
-def end_of_head(buffer: bytes | bytearray) -> int:
-    """Return the offset behind the head, or 0 while it is incomplete.
+def end_of_head(buffer: bytes | bytearray, seen: int = 0) -> int:
+    """Return the offset behind the head, or 0 while it is incomplete; `seen` bytes were looked at before.
 
     Raises Refused for line ends that are not CRLF, as soon as they are seen.
     """
-    at = buffer.find(_END)
+    start = max(seen - 3, 0)
+    at = buffer.find(_END, start)
     end = at + 4 if at >= 0 else 0
-    if _BAD_LINE.search(buffer, 0, end or max(len(buffer) - 1, 0)):
+    if _BAD_LINE.search(buffer, start, end or len(buffer)):
         raise Refused(400, "line ends must be CRLF, headers on one line each")
     return end
 
@@ -93,6 +96,7 @@ def admit(head: bytes, trailing: bytes = b"") -> Admitted:
     if (
         (lengths and codings)
         or len(lengths) > 1
+        or not all(_LENGTH.fullmatch(length) for length in lengths)
         or len(_values(headers, "transfer-encoding")) > 1
         or codings not in ([], ["chunked"])
     ):
@@ -177,68 +181,12 @@ def opens_tunnel(request: Request, head: bytes) -> Response:
     return response
 
 
-_REASONS = {
-    400: "Bad Request", 405: "Method Not Allowed", 408: "Request Timeout", 414: "URI Too Long", 426: "Upgrade Required",
-    431: "Request Header Fields Too Large", 501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable",
-    504: "Gateway Timeout", 505: "HTTP Version Not Supported",
-}  # fmt: skip
-
-
 def answer(status: int, why: str) -> bytes:
     """Return a whole response of the recorder's own."""
     body = f"goldentape: {why}\n".encode()
     extra = "Upgrade: websocket\r\n" if status == 426 else ""
     head = (
-        f"HTTP/1.1 {status} {_REASONS.get(status, 'Error')}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: text/plain; charset=utf-8\r\n"
         f"Content-Length: {len(body)}\r\n{extra}Connection: close\r\n\r\n"
     )
     return head.encode() + body
-
-
-class BodyTracker:
-    """Where one message's body ends in a stream of raw bytes; the bytes themselves are forwarded untouched."""
-
-    def __init__(self, connection: h11.Connection) -> None:
-        self._parser = connection
-        self.done = False
-
-    @classmethod
-    def of_request(cls, head: bytes) -> BodyTracker:
-        """Track the body behind a request head."""
-        parser = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
-        tracker = cls(parser)
-        tracker.feed(head)
-        return tracker
-
-    @classmethod
-    def of_response(cls, method: str, head: bytes) -> BodyTracker:
-        """Track the body behind the final response to a request of `method`."""
-        parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
-        parser.send(h11.Request(method=method, target="/", headers=[("Host", "x")]))
-        parser.send(h11.EndOfMessage())
-        tracker = cls(parser)
-        tracker.feed(head)
-        return tracker
-
-    def feed(self, chunk: bytes) -> int:
-        """Take bytes; return how many of them belong to the message.
-
-        Raises Refused where the framing is broken.
-        """
-        if self.done:
-            return 0
-        try:
-            self._parser.receive_data(chunk)
-            while True:
-                event = self._parser.next_event()
-                if event is h11.NEED_DATA:
-                    return len(chunk)
-                if (
-                    isinstance(event, h11.EndOfMessage)
-                    or event is h11.PAUSED
-                    or isinstance(event, h11.ConnectionClosed)
-                ):
-                    self.done = True
-                    return len(chunk) - len(self._parser.trailing_data[0])
-        except h11.RemoteProtocolError as error:
-            raise Refused(error.error_status_hint, str(error)) from error

@@ -1,4 +1,4 @@
-"""A recorder as a whole: claim the tape, listen, keep the fold alive, tick, drain, seal.
+"""A recorder as a whole: claim the tape, listen, tick, drain, seal.
 
 async with Recorder(Settings(tape="a.tape", upstream="ws://127.0.0.1:9000")) as recorder:
     ...   # clients speak to 127.0.0.1:recorder.port
@@ -15,18 +15,19 @@ import os
 import secrets
 import socket
 import sqlite3
-import sys
 import time
-from collections.abc import Callable
 from contextlib import closing
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
 from goldentape.errors import EnvironmentFault, InputError
+from recorder.child import FoldChild, free_bytes
 from recorder.claim import Claim, claim
 from recorder.control import Control
+from recorder.gateway import Gateway
 from recorder.journal import Journal, PowerJournal, StorageFailed
-from recorder.proxy import Gateway
+from recorder.limits import no_core_dumps, room_for
 from recorder.recover import recover, remove
 from recorder.settings import Settings
 from recorder.spool import Kind, SpoolWriter, segments
@@ -35,54 +36,10 @@ from recorder.upstream import Upstream, client_context, parse_upstream, server_c
 log = logging.getLogger("goldentape.recorder")
 
 TICK = 1.0
-RESTARTS = 20
-"""How often in a row a fold that dies at once is started again."""
-SPARE_DESCRIPTORS = 64
-MOST = 10_000
-"""Connections at once, when nothing else is asked for."""
-
-
-def room_for(wanted: int | None) -> int:
-    """Raise the soft limit of open files as far as is needed, and return how many connections may be open.
-
-    Raises InputError when `wanted` do not fit; None asks for MOST, or as many as do fit.
-    """
-    try:
-        import resource
-    except ImportError:
-        return wanted or MOST
-    asked, wanted = wanted, wanted or MOST
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    need = 2 * wanted + SPARE_DESCRIPTORS
-    if soft < need:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (need if hard < 0 else min(need, hard), hard))
-        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    fits = max((soft - SPARE_DESCRIPTORS) // 2, 1) if soft >= 0 else wanted
-    if asked is not None and fits < asked:
-        raise InputError(
-            f"{wanted} connections need {need} open files, the limit is {soft}",
-            fix=f"raise it (ulimit -n {need}) or lower --max-connections to {fits}",
-        )
-    return min(wanted, fits)
-
-
-def no_core_dumps() -> None:
-    """Keep traffic out of core files."""
-    with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's loop where it exists, None (the stdlib's) elsewhere."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
+LOOK = 0.5
+"""Seconds between two looks whether the tape is still there."""
+BACKLOG = 4096
+_LOCAL = {"127.0.0.1", "localhost", "::1", "0.0.0.0", "::"}
 
 
 class Recorder:
@@ -106,14 +63,13 @@ class Recorder:
         """Hex of the sealed tape's head, after a clean stop."""
         self.stopping = asyncio.Event()
         """Set when something (a storage failure) wants the recorder to end."""
+        self.fold = FoldChild(settings, self._fail, stubborn=settings.on_storage_error == "pass")
         self._claim: Claim | None = None
         self._server: asyncio.Server | None = None
-        self._fold: asyncio.subprocess.Process | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._closing = False
         self._inode: tuple[int, int] | None = None
 
-    # -- start -------------------------------------------------------------------------------------------------
+    # -- start
 
     async def start(self) -> None:
         """Claim the tape and listen.  Raises InputError or EnvironmentFault, and then leaves nothing behind."""
@@ -127,22 +83,21 @@ class Recorder:
             await self._begin(sock)
         except BaseException:
             sock.close()
-            if self._claim is not None:
-                await self._abandon()
+            await self._abandon()
             raise
 
     def _bind(self) -> socket.socket:
         host, port = self.settings.listen_host, self.settings.listen_port
         try:
             family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        except socket.gaierror:
+        except (socket.gaierror, UnicodeError):
             raise InputError("the listen host cannot be resolved", found=host) from None
         sock = socket.socket(family, kind, proto)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(address)
             # Bind tells of a privileged port, listen of one in use by somebody who also sets SO_REUSEADDR.
-            sock.listen(4096)
+            sock.listen(BACKLOG)
         except OSError as error:
             sock.close()
             raise EnvironmentFault(f"cannot listen: {error.strerror}", where=f"{host}:{port}") from None
@@ -151,74 +106,83 @@ class Recorder:
         return sock
 
     async def _begin(self, sock: socket.socket) -> None:
-        assert self._claim is not None
         s = self.settings
         loop = asyncio.get_running_loop()
-        _write_private(s.spool / "settings.json", s.to_json())
-        first = max((number for number, _ in segments(s.spool)), default=0) + 1
-        try:
-            spool = SpoolWriter(s.spool, first)
-        except OSError as error:
-            raise EnvironmentFault(f"the spool cannot be written: {error.strerror}", where=s.spool) from error
-        kind = PowerJournal if s.durability == "power" else Journal
-        self.journal = kind(spool, self._storage_failed, passing=s.on_storage_error == "pass")
-        begin = {
-            "epoch": self._claim.epoch, "recorder": self.id, "wall": time.time_ns(), "mono": time.monotonic_ns(),
-            "upstream": s.upstream, "listen": f"{s.listen_host}:{self.port}", "durability": s.durability,
-            "insecure": s.insecure,
-        }  # fmt: skip
-        try:
-            self.journal.append(Kind.BEGIN, 0, json.dumps(begin).encode())
-        except StorageFailed:
-            assert self.failed is not None
-            raise self.failed from None
-        self.gateway = Gateway(loop=loop, journal=self.journal, upstream=self._upstream, settings=s, room=self._room)
-        await self._start_fold()
         if s.control_port is not None:
-            self.control = Control(lambda kind, data: self.journal.mark(kind, data), self.status)
+            self.control = Control(self._mark, self.status)
             try:
                 await self.control.start(s.control_port)
             except OSError as error:
                 raise EnvironmentFault(
                     f"cannot listen: {error.strerror}", where=f"127.0.0.1:{s.control_port}"
                 ) from None
+        self.journal = self._open_journal()
+        self.gateway = Gateway(loop=loop, journal=self.journal, upstream=self._upstream, settings=s, room=self._room)
+        try:
+            self.journal.append(Kind.BEGIN, 0, json.dumps(self._introduction()).encode())
+        except StorageFailed:
+            assert self.failed is not None
+            raise self.failed from None
+        await self.fold.start()
         self._server = await loop.create_server(
-            self.gateway.protocol, sock=sock, ssl=self._tls, backlog=4096,
+            self.gateway.protocol, sock=sock, ssl=self._tls, backlog=BACKLOG,
             ssl_handshake_timeout=s.handshake_timeout if self._tls else None,
         )  # fmt: skip
-        self._tasks = [loop.create_task(self._tick()), loop.create_task(self._supervise())]
+        self._tasks = [loop.create_task(self._tick()), loop.create_task(self._look())]
+
+    def _open_journal(self) -> Journal:
+        s = self.settings
+        power = s.durability == "power"
+        first = max((number for number, _ in segments(s.spool)), default=0) + 1
+        try:
+            _write_private(s.spool / "settings.json", s.to_json())
+            spool = SpoolWriter(s.spool, first, durable=power)
+        except OSError as error:
+            raise EnvironmentFault(f"the spool cannot be written: {error.strerror}", where=s.spool) from error
+        kind = PowerJournal if power else Journal
+        return kind(spool, self._storage_failed, passing=s.on_storage_error == "pass")
+
+    def _introduction(self) -> dict[str, Any]:
+        s, c = self.settings, self._claim
+        assert c is not None
+        options = {
+            "identify": s.identify, "max_stored": s.max_stored, "max_connections": self._room, "drain": s.drain,
+            "on_storage_error": s.on_storage_error, "keep_host": s.keep_host, "http": s.http, "tls": bool(self._tls),
+        }  # fmt: skip
+        return {
+            "epoch": c.epoch, "recorder": self.id, "wall": time.time_ns(), "mono": time.monotonic_ns(),
+            "upstream": s.upstream, "listen": f"{s.listen_host}:{self.port}", "durability": s.durability,
+            "insecure": s.insecure, "options": options, "software": f"goldentape {version('goldentape')}",
+        }  # fmt: skip
 
     async def _abandon(self) -> None:
-        self._closing = True
-        if self._fold is not None and self._fold.returncode is None:
-            self._fold.kill()
-            await self._fold.wait()
-        assert self._claim is not None
-        self._claim.release()
+        """Give back what a start that failed had taken."""
+        if self.control is not None:
+            await self.control.stop()
+        if self._claim is not None:
+            fresh = self.fold.pid is None and not self._claim.exists
+            await self.fold.kill()
+            if fresh:
+                remove(self.settings.spool)
+            self._claim.release()
 
-    async def _start_fold(self) -> None:
-        # Its own session: Ctrl-C on the terminal is the proxy's business, and the fold has to go on behind it.
-        self._fold = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "recorder.fold", "--settings", str(self.settings.spool / "settings.json"),
-            "--parent", str(os.getpid()), stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-
-    # -- while running -----------------------------------------------------------------------------------------
-
-    def progress(self) -> dict[str, Any]:
-        """Return what the fold last said of itself (`SPOOL/progress`), or nothing."""
-        try:
-            value = json.loads((self.settings.spool / "progress").read_text())
-        except (OSError, ValueError):
-            return {}
-        return value if isinstance(value, dict) else {}
+    # -- while running
 
     def status(self) -> dict[str, Any]:
         """Return the counters of the status line."""
-        return {"open": len(self.gateway.links), "connections": self.gateway.opened, **self.progress()}
+        return {"open": len(self.gateway.links), "connections": self.gateway.opened, **self.fold.progress()}
+
+    def _mark(self, kind: str, data: dict[str, Any]) -> None:
+        with contextlib.suppress(StorageFailed):
+            self.journal.mark(kind, data)
+
+    def _fail(self, fault: EnvironmentFault) -> None:
+        """Something is broken that nobody here can mend: end the recording."""
+        self.failed = self.failed or fault
+        self.stopping.set()
 
     def _storage_failed(self, error: OSError) -> None:
-        free = _free_bytes(self.settings.spool)
+        free = free_bytes(self.settings.spool)
         fault = EnvironmentFault(
             f"the log cannot be written: {error.strerror or error}" + ("" if free is None else f" ({free} bytes free)"),
             where=self.settings.spool if error.filename is None else error.filename,
@@ -226,63 +190,58 @@ class Recorder:
         if self.settings.on_storage_error == "pass":
             log.error("%s; forwarding goes on without a log", fault)
             return
-        self.failed = fault
-        self.stopping.set()
+        self._fail(fault)
         gateway = getattr(self, "gateway", None)
         if gateway is not None:
             asyncio.get_running_loop().call_soon(lambda: [link.reset_all() for link in list(gateway.links)])
 
     async def _tick(self) -> None:
+        """Write a mark every second: how late the loop was says whether times can be believed."""
         loop = asyncio.get_running_loop()
         due = loop.time() + TICK
         while True:
             await asyncio.sleep(max(due - loop.time(), 0))
-            lag = loop.time() - due
+            late = max(loop.time() - due, 0.0)
             due = max(due + TICK, loop.time())
-            self._check_files()
-            with contextlib.suppress(StorageFailed):
-                self.journal.mark("tick", {"lag": max(int(lag * 1e9), 0)})
+            self._mend()
+            self._mark("tick", {"lag": int(late * 1e9)})
 
-    def _check_files(self) -> None:
+    def _mend(self) -> bool:
+        """With `--on-storage-error pass`: log again as soon as that is possible."""
+        journal = self.journal
+        if journal.failed is None:
+            return True
+        if not journal.passing or not self._files_are_there() or not journal.mend():
+            return False
+        for link in self.gateway.links:
+            link.unlog()
+        log.warning("the log is written again, behind a gap; connections that were open stay unlogged")
+        return True
+
+    async def _look(self) -> None:
         """Notice a tape or a spool that somebody removed."""
-        if self.journal.failed is not None:
-            return
-        try:
-            found = Path(self.settings.tape).stat()
-        except OSError as error:
-            if self._inode is not None:
-                self.journal.fail(error)
-            return
-        inode = (found.st_dev, found.st_ino)
-        if self._inode is None:
-            self._inode = inode
-        elif inode != self._inode:
-            self.journal.fail(OSError(2, "the tape was replaced by another file", self.settings.tape))
-        elif not (self.settings.spool / "lock").exists():
-            self.journal.fail(OSError(2, "the spool was removed", str(self.settings.spool)))
-
-    async def _supervise(self) -> None:
-        """Start the fold again whenever it dies; nothing is lost, it goes on where the tape ends."""
-        quick = 0
         while True:
-            assert self._fold is not None
-            started = time.monotonic()
-            code = await self._fold.wait()
-            if self._closing and code == 0:
-                return
-            quick = quick + 1 if time.monotonic() - started < 5 else 1
-            if quick > RESTARTS or self.journal.failed is not None or code in (2, 3):
-                self.failed = self.failed or EnvironmentFault(
-                    "the fold cannot write the tape", where=self.settings.tape, found=f"exit code {code}",
-                    fix=f"the traffic is safe in {self.settings.spool}; make room and run goldentape tape check",
-                )  # fmt: skip
-                self.stopping.set()
-                return
-            log.warning("the fold ended (%s); starting it again", code)
-            await asyncio.sleep(min(0.05 * 2**quick, 2.0))
-            await self._start_fold()
+            await asyncio.sleep(LOOK)
+            if self.journal.failed is None:
+                self._files_are_there()
 
-    # -- stop --------------------------------------------------------------------------------------------------
+    def _files_are_there(self) -> bool:
+        tape, spool = Path(self.settings.tape), self.settings.spool
+        try:
+            found = tape.stat()
+            (spool / "lock").stat()
+        except OSError as error:
+            if self._inode is None:
+                return True  # The fold has not made the tape yet.
+            self.journal.fail(error)
+            return False
+        inode = (found.st_dev, found.st_ino)
+        self._inode = self._inode or inode
+        if inode != self._inode:
+            self.journal.fail(OSError(2, "the tape was replaced by another file", str(tape)))
+        return inode == self._inode
+
+    # -- stop
 
     async def stop(self, drain: float | None = None) -> None:
         """Stop accepting, let connections go on for `drain` seconds, end them, fold to the end and seal.
@@ -291,71 +250,73 @@ class Recorder:
         """
         if self._server is not None:
             self._server.close()
-        if self.control is not None:
-            await self.control.stop()
         seconds = self.settings.drain if drain is None else drain
         if self.failed is None and seconds > 0:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._drained(), seconds)
+            await self._drained(seconds)
         for link in list(self.gateway.links):
             link.end_by_recorder("drain")
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.gateway.idle.wait(), 1.0)
+        await self._idle(1.0)
         for link in list(self.gateway.links):
             link.reset_all()
+        await self._idle(1.0)
+        if self.control is not None:
+            await self.control.stop()
         await self.journal.flush()
-        self._closing = True
-        if self._tasks:
-            self._tasks[0].cancel()
-        with contextlib.suppress(StorageFailed):
-            self.journal.append(Kind.CLOSE, 0, b"")
-        self.journal.spool.close()
-        await self._finish_fold()
+        for task in self._tasks:
+            task.cancel()
+        if self.failed is None and self._mend():
+            with contextlib.suppress(StorageFailed):
+                self.journal.append(Kind.CLOSE, 0, b"")
+            await self._close_journal()
+            await self.fold.finish()
+        else:
+            # What the spool has is brought in by the next command that opens the tape.
+            await self._close_journal()
+            await self.fold.kill()
         assert self._claim is not None
-        self._claim.release()
-        if self.failed is None and self.journal.gap:
-            log.warning("the tape has a gap; it is sealed as incomplete")
+        if self.failed is None and self.journal.failed is not None:
+            self.failed = EnvironmentFault(f"the log ends early: {self.journal.failed}", where=self.settings.tape)
         if self.failed is None:
+            if self.journal.gaps:
+                log.warning("the tape has a gap: it is sealed as incomplete")
             remove(self.settings.spool)
             self.head = _head(self.settings.tape)
-        else:
+        self._claim.release()
+        if self.failed is not None:
             raise self.failed
 
-    async def _drained(self) -> None:
-        waiter = asyncio.ensure_future(self.stopping.wait())
+    async def _close_journal(self) -> None:
+        if self.settings.durability == "power" and self.journal.failed is None:
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(self.journal.spool.sync)
+        self.journal.spool.close()
+
+    async def _idle(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.gateway.idle.wait(), seconds)
+
+    async def _drained(self, seconds: float) -> None:
+        """Wait until all links have ended, the time is up, or the storage fails."""
         idle = asyncio.ensure_future(self.gateway.idle.wait())
         try:
-            await asyncio.wait({waiter, idle}, return_when=asyncio.FIRST_COMPLETED)
+            deadline = asyncio.get_running_loop().time() + seconds
+            while self.failed is None and not idle.done():
+                left = deadline - asyncio.get_running_loop().time()
+                if left <= 0:
+                    break
+                await asyncio.wait([idle], timeout=min(left, 0.2))
         finally:
-            waiter.cancel()
             idle.cancel()
-
-    async def _finish_fold(self) -> None:
-        supervisor = self._tasks[1] if len(self._tasks) > 1 else None
-        if self.failed is not None:
-            if supervisor is not None:
-                supervisor.cancel()
-            if self._fold is not None and self._fold.returncode is None:
-                # It may still bring in what the spool has; what it cannot do now, the next command does.
-                self._fold.terminate()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._fold.wait(), 10)
-                if self._fold.returncode is None:
-                    self._fold.kill()
-            return
-        if supervisor is not None:
-            await supervisor
 
     async def kill(self) -> None:
         """Leave at once: no drain, no fold, no seal; the next command that opens the tape folds the rest."""
-        self._closing = True
         for task in self._tasks:
             task.cancel()
         if self._server is not None:
             self._server.close()
-        if self._fold is not None and self._fold.returncode is None:
-            self._fold.kill()
-            await self._fold.wait()
+        for link in list(self.gateway.links):
+            link.reset_all()
+        await self.fold.kill()
         if self._claim is not None:
             self._claim.release()
 
@@ -376,17 +337,8 @@ def _write_private(path: Path, text: str) -> None:
 def _head(tape: str) -> str | None:
     with closing(sqlite3.connect(f"{Path(tape).absolute().as_uri()}?mode=ro", uri=True)) as db:
         row = db.execute("SELECT value FROM meta WHERE key = 'head'").fetchone()
-    return None if row is None else row[0].hex() if isinstance(row[0], bytes) else str(row[0])
-
-
-def _free_bytes(path: Path) -> int | None:
-    try:
-        stats = os.statvfs(path)
-    except OSError:
-        return None
-    return stats.f_bavail * stats.f_frsize
+    return None if row is None else str(row[0])
 
 
 def _same_host(one: str, other: str) -> bool:
-    local = {"127.0.0.1", "localhost", "::1", "0.0.0.0", "::"}
-    return one == other or (one in local and other in local)
+    return one == other or (one in _LOCAL and other in _LOCAL)

@@ -82,12 +82,16 @@ class SpoolFull(OSError):
 class SpoolWriter:
     """Append records to segments.  Every append is one `writev`: in the kernel when it returns.
 
+    `durable`: what was appended before a segment is left is on the disk, and so is the segment's name.
     Raises OSError when the storage refuses; the caller must then forward nothing more.
     """
 
-    def __init__(self, directory: Path, first: int = 1, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(
+        self, directory: Path, first: int = 1, segment_bytes: int = SEGMENT_BYTES, *, durable: bool = False
+    ) -> None:
         self._directory = directory
         self._limit = segment_bytes
+        self._durable = durable
         self.segment = first
         self._fd = self._open(first)
         self._size = 0
@@ -95,7 +99,19 @@ class SpoolWriter:
     def _open(self, number: int) -> int:
         path = self._directory / f"{number:08d}.seg"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
-        return os.open(path, flags, 0o600)
+        descriptor = os.open(path, flags, 0o600)
+        if self._durable:
+            directory = os.open(self._directory, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+        return descriptor
+
+    @property
+    def descriptor(self) -> int:
+        """The file descriptor of the segment in use."""
+        return self._fd
 
     def append(self, kind: int, conn: int, t: int, body: bytes, flags: int = 0) -> None:
         """Append one record."""
@@ -112,11 +128,17 @@ class SpoolWriter:
         """Begin the next segment, unless this one is still empty."""
         if not self._size:
             return
+        if self._durable:
+            self.sync()
         following = self._open(self.segment + 1)
         os.close(self._fd)
         self.segment += 1
         self._fd = following
         self._size = 0
+
+    def cut_torn(self) -> None:
+        """After an append that failed: cut what it left behind the last whole record."""
+        os.ftruncate(self._fd, self._size)
 
     def sync(self) -> None:
         """Bring what was appended onto the disk (`--durability power`)."""

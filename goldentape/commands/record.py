@@ -16,8 +16,9 @@ from goldentape.commands.sizes import SIZE
 from goldentape.display import show
 from goldentape.errors import Exit, InputError
 from recorder.identity import Identifier
+from recorder.limits import loop_factory
 from recorder.path import parse as parse_path
-from recorder.run import Recorder, loop_factory
+from recorder.run import Recorder
 from recorder.settings import Settings
 
 _LISTEN = re.compile(r"(?:(?P<host>\[[0-9a-fA-F:.]+\]|[^:\[\]]*):)?(?P<port>\d+)")
