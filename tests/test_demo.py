@@ -13,7 +13,7 @@ import pytest
 from goldentape.fixtures.demo import canaries
 from goldentape.fixtures.demo.clients import cast
 from goldentape.fixtures.demo.keyring import Keyring
-from goldentape.fixtures.demo.run import RELEASES, SEED, fresh_directory
+from goldentape.fixtures.demo.run import RELEASES, SEED, Judgement, fresh_directory
 
 [_, RELEASE_2] = RELEASES
 
@@ -122,6 +122,22 @@ def test_the_search_for_secrets_finds_one_however_it_is_hidden(hide):
 
     assert found.startswith("a password (")
     assert secret not in found
+
+
+def test_a_warning_is_shown_and_breaks_no_promise():
+    slow = {"name": "first-fast", "verdict": "fail", "severity": "warning"}
+
+    judgement = Judgement(release=RELEASES[0], exit_code=0, verdict={"invariants": [slow]}, seconds=1.0)
+
+    assert (judgement.as_promised, list(judgement.warned)) == (True, ["first-fast"])
+
+
+def test_a_violation_that_nobody_planted_is_a_broken_promise():
+    false_alarm = {"name": "ended", "verdict": "fail", "severity": "error"}
+
+    judgement = Judgement(release=RELEASES[0], exit_code=1, verdict={"invariants": [false_alarm]}, seconds=1.0)
+
+    assert (judgement.as_promised, judgement.unexpected) == (False, ["ended"])
 
 
 def test_tapes_of_an_earlier_demo_are_left_alone(tmp_path):
