@@ -18,7 +18,6 @@ COMMANDS: Mapping[str, str] = {
     "demo": "goldentape.commands.demo:demo",
     "record": "goldentape.commands.record:record",
     "verify": "goldentape.commands.verify:verify",
-    "tape": "goldentape.commands.tape:tape",
 }
 """Name to `module:attribute`.  A command is imported only when it is called."""
 

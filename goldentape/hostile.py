@@ -21,7 +21,7 @@ from goldentape.tape_writer import APPLICATION_ID, FORMAT, ddl
 MAGIC = b"SQLite format 3\x00"
 PATIENCE = 10.0
 """Seconds that opening may take."""
-QUICK_CHECK_BYTES = 64 << 20
+QUICK_CHECK_BYTES = 256 << 20
 """Files up to this size have their pages checked at once; larger ones when `tape check` is asked for it."""
 
 _LEAST_PAGE = 512
@@ -128,7 +128,7 @@ def connect(path: Path, *, live: bool, quick_check: bool = True) -> sqlite3.Conn
         raise TapeError("truncated", where=path, found=f"{header.size} bytes", wanted=f"{header.bytes} bytes")
     # Nobody writes, and nobody has mapped the log: read it without leaving an index file behind.
     alone = header.wal and not live and not index.exists()
-    uri = f"file:{quote(str(path.absolute()))}?mode=ro" + ("&nolock=1" if alone else "")
+    uri = f"file:{quote(str(path.absolute()))}?mode=ro" + ("&vfs=unix-none" if alone else "")
     try:
         db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=PATIENCE)
     except sqlite3.Error as error:

@@ -13,10 +13,12 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from goldentape.display import show
 from goldentape.errors import CorruptTape, EnvironmentFault, TapeError
 from goldentape.event import Connection, Direction, Ending, Epoch, Event, Flag, Http, Identity, Mark, Opcode, User
 from goldentape.hostile import connect
@@ -35,8 +37,8 @@ _ROWS = f"""SELECT id & {SEQ_MASK}, id >> {SEQ_BITS}, connection, n, t, directio
     CASE WHEN flags & {int(Flag.ERASED)} THEN x'' ELSE payload END, size, wire, frames, flags, sha256
     FROM event WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"""
 _CONNECTION = """SELECT id, name, epoch, user, client, target, key, request, status, reason, response, body,
-    subprotocol, extensions, credential, credential_expires, opened, accepted, closed, close_code, close_reason, closed_by, ending
-    FROM connection ORDER BY id"""
+    subprotocol, extensions, credential, credential_expires, opened, accepted, closed, close_code,
+    close_reason, closed_by, ending FROM connection ORDER BY id"""
 _BATCH_ROWS, _BATCH_BYTES = 1024, 1 << 20
 _RESTART_PATIENCE = 5.0
 
@@ -104,6 +106,15 @@ class Tape:
             yield from self._db.execute(sql, parameters)
         except sqlite3.Error as error:
             raise CorruptTape(f"is damaged: {error}", where=self.path) from None
+
+    @contextmanager
+    def strings(self) -> Iterator[None]:
+        """Inside, `query` gives text as `str`: for who must tell it from blobs."""
+        self._db.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+        try:
+            yield
+        finally:
+            self._db.text_factory = bytes
 
     # -- about the tape
 
@@ -286,20 +297,25 @@ class Tape:
 
         The quickest way through a tape.  `batch` rows are held at a time, fewer where payloads are large.
         """
+        return cast(Iterator[Row], self.log(_ROWS, user, after=after, batch=batch))
+
+    def log(self, sql: str, user: int, *, after: int = 0, batch: int = _BATCH_ROWS) -> Iterator[tuple[Any, ...]]:
+        """Yield a user's log through a query with the bounds of `id` and a limit as its parameters.
+
+        It must give seq first and the payload eighth, as `Row` does.
+        """
         start, stop = user << SEQ_BITS | (after + 1), user + 1 << SEQ_BITS
         limit, last = min(32, batch), after
         while True:
             try:
-                found: list[Row] = self._db.execute(_ROWS, (start, stop, limit)).fetchall()
+                found = self._db.execute(sql, (start, stop, limit)).fetchall()
             except sqlite3.Error as error:
-                raise CorruptTape(
-                    f"is damaged after seq {last} of user {self.name_of_user(user)!r}: {error}", where=self.path
-                ) from None
+                raise self._damaged(last, user, f": {error}") from None
             weight = 0
             for row in found:
                 # A page that stands in its own tree twice would otherwise never end.
                 if row[0] <= last or type(row[7]) is not bytes:
-                    raise CorruptTape(f"is damaged after seq {last}: no event can follow there", where=self.path)
+                    raise self._damaged(last, user, "")
                 last = row[0]
                 weight += len(row[7])
                 yield row
@@ -308,6 +324,11 @@ class Tape:
             start = user << SEQ_BITS | (last + 1)
             fitting = _BATCH_BYTES * limit // (weight + 1)
             limit = max(1, min(batch, limit * 4, fitting))
+
+    def _damaged(self, last: int, user: int, why: str) -> CorruptTape:
+        return CorruptTape(
+            f"is damaged in the log of user {show(self.name_of_user(user))} after seq {last}{why}", where=self.path
+        )
 
     def merged(self, users: Iterable[int] | None = None, *, after: int = 0) -> Iterator[Row]:
         """Yield the logs of several users, of all if none are given, as one in seq order; tuples as in `rows`."""

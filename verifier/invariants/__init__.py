@@ -1,1 +1,33 @@
-"""One file an invariant kind; `INVARIANTS` names them all."""
+"""The kinds of invariants: one file each, whose docstring is its page in `docs/contracts.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from verifier.invariants.count import Count
+from verifier.invariants.exits import Exits
+from verifier.invariants.latency import Latency
+from verifier.invariants.never import Never
+from verifier.invariants.owner import owner
+from verifier.invariants.pair import Pair
+from verifier.invariants.protocol import Protocol
+from verifier.invariants.responds import Responds
+from verifier.invariants.schema import Schema
+from verifier.rule import Rule
+
+if TYPE_CHECKING:
+    from verifier.contract import Contract, Spec
+
+KINDS: Mapping[str, Callable[[Spec, Contract], Rule]] = {
+    "never": Never,
+    "count": Count,
+    "protocol": Protocol,
+    "pair": Pair,
+    "responds": Responds,
+    "exits": Exits,
+    "owner": owner,
+    "schema": Schema,
+    "latency": Latency,
+}
+"""Kind to what compiles it."""

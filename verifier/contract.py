@@ -1,0 +1,369 @@
+"""A contract, resolved: events, keys, spans and invariants, ready to be compiled.  Text in, values out; no I/O.
+
+text -> load (places, guards) -> params -> shape (JSON Schema) -> here (names, paths, meaning)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from verifier.durations import duration, parse_duration
+from verifier.events import BUILT_IN, EventDef
+from verifier.keys import Key
+from verifier.load import ContractError, Document, Path, load, nearest
+from verifier.params import substitute
+from verifier.paths import Getter, PathError, as_list, compile_path, compile_value_path, first_of
+from verifier.predicate import Predicate, compile_predicate
+from verifier.record import C2S, S2C
+from verifier.shape import KINDS_LATER, check_shape
+
+SESSION_WORDS = ("connection", "session")
+DIRECTIONS: Mapping[str, int | None] = {"s2c": S2C, "c2s": C2S, "any": None}
+CAUSES = ("exit", "left", "lost", "expired", "cut")
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How messages are written."""
+
+    format: str = "json"
+    type: str | None = None
+    id: Getter | None = None
+    unwrap: bool = False
+    subprotocol: str | None = None
+    unknown: str = "warning"
+    race: int = 0
+    """Nanoseconds within which two messages of opposite directions have no order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a conversation: from an opening event to one of its exits."""
+
+    name: str
+    open: frozenset[str]
+    keys: tuple[str, ...]
+    exits: Mapping[str, frozenset[str]]
+    suspend: bool
+    """A close only suspends: the same key on another session of the user resumes."""
+    grace: int | None
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What every invariant has; the rest is in `options`."""
+
+    name: str
+    kind: str
+    per: tuple[str, ...]
+    """Words of `per`; empty where only the scope slices."""
+    scope: str | None
+    where: Predicate | None
+    when_exit: frozenset[str] | None
+    severity: str
+    gate: str
+    at_end: Mapping[str, str]
+    min_activations: int
+    req: tuple[str, ...]
+    impact: str | None
+    line: int
+    options: Mapping[str, Any]
+    at: Path
+
+
+@dataclass(slots=True)
+class Contract:
+    """A contract that can be judged by."""
+
+    document: Document
+    id: str
+    version: str
+    title: str
+    digest: str
+    wire: Wire
+    keys: dict[str, Key] = field(default_factory=dict)
+    events: dict[str, EventDef] = field(default_factory=dict)
+    spans: dict[str, Span] = field(default_factory=dict)
+    invariants: dict[str, Spec] = field(default_factory=dict)
+    disabled: list[str] = field(default_factory=list)
+    schemas: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def file(self) -> str:
+        """The file as messages show it."""
+        return self.document.name
+
+    def error(self, at: Iterable[str | int], what: str, **facts: Any) -> ContractError:
+        """Return an error that points into the contract."""
+        return self.document.error(at, what, **facts)
+
+    def names(self, value: Any, at: Path) -> tuple[str, ...]:
+        """Return names of events, all of which exist."""
+        found = as_list(value)
+        for index, name in enumerate(found):
+            if name not in self.events and name not in BUILT_IN:
+                place = at if isinstance(value, str) else (*at, index)
+                raise self.error(place, "no such event", found=name, fix=nearest(name, [*self.events, *BUILT_IN]))
+        return found
+
+    def key_names(self, value: Any, at: Path) -> tuple[str, ...]:
+        """Return names of keys, all of which exist."""
+        found = as_list(value)
+        for name in found:
+            if name not in self.keys:
+                raise self.error(
+                    at, "no such key", found=name, fix=nearest(name, self.keys) or "declare it under `keys`"
+                )
+        return found
+
+    def getters(self, value: Any, at: Path) -> Getter:
+        """Return one function for a path or the first present of several."""
+        try:
+            return first_of(as_list(value))
+        except PathError as error:
+            raise self.error(at, str(error), found=value) from None
+
+    def span(self, name: str, at: Path) -> Span:
+        """Return a span that exists."""
+        if name not in self.spans:
+            raise self.error(at, "no such span", found=name, fix=nearest(name, self.spans))
+        return self.spans[name]
+
+    def time(self, value: Any, at: Path) -> int:
+        """Return nanoseconds."""
+        try:
+            return parse_duration(str(value))
+        except ValueError as error:
+            raise self.error(at, str(error), found=value) from None
+
+    def agree(self, value: Any, at: Path) -> tuple[tuple[str, Getter, Getter], ...]:
+        """Return (path, getter in the later event, getter in the earlier one) of an `agree`."""
+        pairs = value.items() if isinstance(value, dict) else [(path, path) for path in as_list(value)]
+        found = []
+        for later, earlier in pairs:
+            try:
+                found.append((later, compile_path(later), compile_path(earlier)))
+            except PathError as error:
+                raise self.error(at, str(error), found=later) from None
+        return tuple(found)
+
+
+def read_contract(data: bytes, name: str, settings: Mapping[str, str] | None = None) -> Contract:
+    """Return the contract in `data`.  Raises ContractError with the line of what is wrong."""
+    document = load(data, name)
+    substitute(document, settings or {})
+    check_shape(document)
+    value = document.value
+    head = value["contract"]
+    contract = Contract(
+        document,
+        id=head["id"],
+        version=head["version"],
+        title=head.get("title", ""),
+        digest=hashlib.sha256(data).hexdigest(),
+        wire=_wire(value.get("wire", {}), document),
+        schemas=value.get("schemas", {}),
+    )
+    _events(contract, value["events"])
+    _keys(contract, value.get("keys", {}))
+    _spans(contract, value.get("spans", {}))
+    _invariants(contract, value["invariants"])
+    return contract
+
+
+def _wire(value: Mapping[str, Any], document: Document) -> Wire:
+    at: Path = ("wire",)
+
+    def path(key: str) -> Getter | None:
+        if key not in value:
+            return None
+        try:
+            return compile_path(value[key])
+        except PathError as error:
+            raise document.error((*at, key), str(error), found=value[key]) from None
+
+    form = value.get("format", "json")
+    if form == "cloudevents":
+        raise document.error((*at, "format"), "the format `cloudevents` is not in this release")
+    if value.get("unwrap", "array") != "array":
+        raise document.error((*at, "unwrap"), "only batches are unwrapped", found=value["unwrap"], wanted="array")
+    if "type" in value:
+        try:
+            compile_value_path(value["type"])
+        except PathError as error:
+            raise document.error((*at, "type"), str(error), found=value["type"]) from None
+    race = parse_duration(value["race"]) if "race" in value else 0
+    return Wire(
+        form,
+        value.get("type"),
+        path("id"),
+        "unwrap" in value,
+        value.get("subprotocol"),
+        value.get("unknown", "warning"),
+        race,
+    )
+
+
+def _events(contract: Contract, value: Mapping[str, Any]) -> None:
+    for name, spec in value.items():
+        at: Path = ("events", name)
+        union, rest = spec.get("any_of"), spec.get("except")
+        if (union is not None) + (rest is not None) > 1 or (
+            (union is not None or rest is not None) and {"type", "where", "on", "schema"} & spec.keys()
+        ):
+            raise contract.error(
+                at, "an event is a union, the rest of one, or has a type and tests of its own; not several"
+            )
+        on = spec.get("on", "message")
+        types = as_list(spec["type"]) if "type" in spec else None
+        if on != "message" and types is not None:
+            raise contract.error((*at, "type"), f"only messages have a type, and {name} is on: {on}")
+        if types is not None and contract.wire.type is None:
+            raise contract.error(
+                (*at, "type"), "the contract does not say where a message's type stands", fix="set wire.type"
+            )
+        if on == "message" and types is None and contract.wire.type is not None and union is None and rest is None:
+            types = (name,)
+        contract.events[name] = EventDef(
+            name,
+            DIRECTIONS[spec.get("dir", "s2c")],
+            on,
+            types,
+            compile_predicate(spec["where"], contract.document, (*at, "where")) if "where" in spec else None,
+            tuple(union) if union is not None else None,
+            tuple(rest) if rest is not None else None,
+            spec.get("schema"),
+            contract.document.line(*at),
+        )
+    for name, event in contract.events.items():
+        for field_name, members in (("any_of", event.any_of), ("except", event.unless)):
+            for index, member in enumerate(members or ()):
+                if member not in contract.events:
+                    place = ("events", name, field_name, index)
+                    raise contract.error(place, "no such event", found=member, fix=nearest(member, contract.events))
+
+
+def _keys(contract: Contract, value: Mapping[str, Any]) -> None:
+    by_event: dict[str, dict[str, Getter]] = {}
+    for event, spec in contract.document.value["events"].items():
+        for key, path in spec.get("keys", {}).items():
+            at: Path = ("events", event, "keys", key)
+            if key not in value:
+                raise contract.error(at, "no such key", found=key, fix=nearest(key, value) or "declare it under `keys`")
+            by_event.setdefault(key, {})[event] = contract.getters(path, at)
+    for name, given in value.items():
+        at = ("keys", name)
+        if name in (*SESSION_WORDS, "user", "client", "recording"):
+            raise contract.error(at, f"`{name}` is a word of the language, not a name for a key")
+        spec = {"path": given} if isinstance(given, str) else given
+        if "in" in spec:
+            raise contract.error((*at, "in"), "`in` is not in this release")
+        fallback = contract.getters(spec["fallback"], (*at, "fallback")) if "fallback" in spec else None
+        contract.keys[name] = Key(
+            name,
+            contract.getters(spec["path"], (*at, "path")),
+            spec.get("missing", "violation"),
+            as_list(spec.get("type")),
+            fallback,
+            by_event.get(name, {}),
+            as_list(spec["path"]),
+        )
+
+
+def _spans(contract: Contract, value: Mapping[str, Any]) -> None:
+    for name, spec in value.items():
+        at: Path = ("spans", name)
+        if spec.get("one_at_a_time"):
+            raise contract.error((*at, "one_at_a_time"), "`one_at_a_time` is not in this release")
+        for word in as_list(spec.get("per")):
+            if word not in SESSION_WORDS:
+                raise contract.error((*at, "per"), "a span is per connection, or has a key", found=word)
+        keys = contract.key_names(spec.get("key"), (*at, "key"))
+        if keys and "per" in spec:
+            raise contract.error((*at, "per"), "a span has a key or is per connection, not both")
+        if len(keys) > 1:
+            raise contract.error((*at, "key"), "a span has one key in this release", found=", ".join(keys))
+        suspend = spec.get("on_drop", "end") == "suspend"
+        if suspend and not keys:
+            raise contract.error((*at, "on_drop"), "only a span with a key can be resumed on another connection")
+        contract.spans[name] = Span(
+            name,
+            frozenset(contract.names(spec["open"], (*at, "open"))),
+            keys,
+            {exit: frozenset(contract.names(names, (*at, "exits", exit))) for exit, names in spec["exits"].items()},
+            suspend,
+            contract.time(spec["grace"], (*at, "grace")) if "grace" in spec else None,
+            contract.document.line(*at),
+        )
+
+
+def _invariants(contract: Contract, value: Mapping[str, Any]) -> None:
+    for name, spec in value.items():
+        at: Path = ("invariants", name)
+        if spec.get("enabled") is False:
+            contract.disabled.append(name)
+            continue
+        assert spec["kind"] not in KINDS_LATER
+        contract.invariants[name] = _spec(contract, name, spec, at)
+    if not contract.invariants:
+        raise contract.error(("invariants",), "every invariant is disabled: nothing would be judged")
+
+
+def _spec(contract: Contract, name: str, spec: Mapping[str, Any], at: Path) -> Spec:
+    scope = spec.get("scope")
+    if isinstance(scope, dict):
+        if scope.keys() != {"span"}:
+            word = next(word for word in scope if word != "span")
+            raise contract.error((*at, "scope"), f"the scope `{word}` is not in this release", fix="use a span")
+        scope = scope["span"]
+    if scope is not None:
+        contract.span(scope, (*at, "scope"))
+    per = tuple("connection" if word == "session" else word for word in as_list(spec.get("per")))
+    for word in per:
+        if word == "client":
+            raise contract.error((*at, "per"), "`per: client` is not in this release")
+        if word not in ("connection", "user", "recording"):
+            contract.key_names(word, (*at, "per"))
+    if "recording" in per and len(per) > 1:
+        raise contract.error((*at, "per"), "`recording` stands alone")
+    if scope is not None and {"recording", "connection", "user"} & set(per):
+        raise contract.error((*at, "per"), "inside a span only keys slice further", found=", ".join(per))
+    when = spec.get("when", {})
+    for word in when:
+        if word != "exit":
+            raise contract.error((*at, "when", word), f"`when: {word}` is not in this release")
+    when_exit = None
+    if "exit" in when:
+        if scope is None:
+            raise contract.error((*at, "when"), "`when: exit` wants a span as scope")
+        when_exit = frozenset(as_list(when["exit"]))
+        for exit in when_exit:
+            known = contract.spans[scope].exits
+            if exit not in known:
+                raise contract.error(
+                    (*at, "when", "exit"), f"the span {scope} has no such exit", found=exit, fix=nearest(exit, known)
+                )
+    return Spec(
+        name,
+        spec["kind"],
+        per,
+        scope,
+        compile_predicate(spec["where"], contract.document, (*at, "where")) if "where" in spec else None,
+        when_exit,
+        spec.get("severity", "error"),
+        spec.get("gate", "rate"),
+        spec.get("at_end", {}),
+        spec.get("min_activations", 1),
+        tuple(spec.get("req", ())),
+        spec.get("impact"),
+        contract.document.line(*at),
+        spec,
+        at,
+    )
+
+
+__all__ = ["CAUSES", "Contract", "Span", "Spec", "Wire", "duration", "read_contract"]

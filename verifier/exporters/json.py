@@ -1,0 +1,60 @@
+"""A verdict as one JSON object: `schemas/verdict.schema.json` describes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from verifier.verdict import Group, Outcome, Verdict, Violation, Witness
+
+
+def _witness(w: Witness) -> dict[str, Any]:
+    return {
+        "role": w.role, "seq": w.seq, "t": w.t, "user": w.user, "connection": w.session, "dir": w.dir,
+        "event": w.event, "fields": dict(w.fields), "note": w.note,
+    }  # fmt: skip
+
+
+def _violation(v: Violation) -> dict[str, Any]:
+    return {
+        "fault": v.fault, "user": v.user, "slice": dict(v.slice), "expected": v.expected, "why": v.why,
+        "late_by": v.late_by, "ending": v.ending, "witness": [_witness(w) for w in v.witness],
+    }  # fmt: skip
+
+
+def _group(group: Group) -> dict[str, Any]:
+    return {
+        "fingerprint": group.first[0].fingerprint, "count": group.count, "users": len(group.users),
+        "examples": [_violation(v) for v in group.first],
+    }  # fmt: skip
+
+
+def _invariant(o: Outcome) -> dict[str, Any]:
+    tally = o.tally
+    return {
+        "name": o.name, "kind": o.kind, "verdict": o.verdict, "severity": o.severity, "gate": o.gate,
+        "contract": {"file": o.file, "line": o.line}, "req": list(o.req), "impact": o.impact,
+        "activations": tally.activations, "violated": tally.violated, "waived": tally.waived,
+        "not_applicable": tally.not_applicable, "raced": tally.raced, "client_faults": tally.demoted,
+        "inconclusive": dict(sorted(tally.unknown.items())), "errors": dict(sorted(tally.errors.items())),
+        "violations": [_group(group) for group in o.groups],
+    }  # fmt: skip
+
+
+def render(verdict: Verdict, tape: str, state: str) -> dict[str, Any]:
+    """Return the object for one tape and one contract."""
+    return {
+        "goldentape": 1,
+        "tape": tape,
+        "state": state,
+        "contract": {
+            "id": verdict.contract, "version": verdict.version, "sha256": verdict.digest, "file": verdict.file
+        },
+        "verdict": verdict.verdict,
+        "connections": verdict.connections,
+        "users": verdict.users,
+        "messages": verdict.messages,
+        "events": verdict.events,
+        "seconds": (verdict.end - verdict.begin) / 1e9,
+        "invariants": [_invariant(o) for o in verdict.outcomes],
+        "warnings": list(verdict.warnings),
+    }  # fmt: skip

@@ -1,0 +1,202 @@
+"""A history: what happened on the recorded connections, as one stream of records in the order of the tape.
+
+Values come from a `Source` (a tape, or lists in a test); nothing here opens a file.  Messages and marks have a
+place in the tape (`seq`); the steps of a handshake and losses have a time, and go before or after the messages of
+that time.  Payloads are decoded here, once, by the contract's wire format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from goldentape.codec import DECODERS, Problem
+from goldentape.event import Connection, Mark
+from goldentape.tape import Row, Tape
+from verifier.contract import Wire
+from verifier.record import (
+    ACCEPT,
+    C2S,
+    CLOSE,
+    CONNECT,
+    CUT,
+    LOSS,
+    MARK,
+    MESSAGE,
+    NOT_EVIDENCE,
+    REJECT,
+    S2C,
+    SIDES,
+    UNREADABLE,
+    Record,
+    Session,
+)
+
+UNNAMED = "connection:"
+"""Users whom no identity rule named are called by their connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a history comes from."""
+
+    connections: Callable[[], Iterable[tuple[int, Connection]]]
+    marks: Sequence[Mark]
+    rows: Callable[[], Iterator[Row]]
+    users: Mapping[int, str]
+    unnamed: frozenset[str] = field(default_factory=frozenset)
+    """Users that no identity rule named, beside those that are called so."""
+
+    @classmethod
+    def of(cls, tape: Tape, user: str | None = None) -> Source:
+        """Return a tape's history, all of it or one user's."""
+        people = list(tape.users())
+        numbers = [person.number for person in people if user is None or person.name == user]
+
+        def connections() -> Iterator[tuple[int, Connection]]:
+            for number, connection in tape.numbered_connections():
+                if user is None or user == connection.user or any(user == i.user for i in connection.identities):
+                    yield number, connection
+
+        return cls(
+            connections,
+            list(tape.marks()),
+            lambda: tape.merged(numbers),
+            {person.number: person.name for person in people},
+            frozenset(person.name for person in people if person.rule == "connection"),
+        )
+
+
+END = "end"
+"""A connection is over whose close or refusal was a record of its own; nothing a contract can name."""
+
+_OPEN, _ANSWER, _END = 0, 1, 3
+
+
+class History:
+    """One pass over a source.  `records` may be called once; the sessions' state belongs to that pass."""
+
+    def __init__(self, source: Source, wire: Wire) -> None:
+        self._source = source
+        self._wire = wire
+        self._decode = DECODERS[wire.format]
+        self.marks = source.marks
+        self.sessions: dict[int, Session] = {}
+        self.messages = 0
+        self.now = 0
+        self.begin = 0
+        agenda = []
+        for number, connection in source.connections():
+            first = connection.identities[0].user if connection.identities else connection.user
+            session = Session.of(connection, number, self.named(first))
+            session.user = first
+            if wire.subprotocol is not None and connection.subprotocol != wire.subprotocol:
+                session.ghost = connection.status == 101
+            self.sessions[number] = session
+            agenda += _agenda(session)
+        agenda.sort()
+        self._agenda = agenda
+        """(time, order, number of the session): handshakes and ends."""
+
+    def named(self, user: str) -> bool:
+        """Return whether an identity rule named a user."""
+        return user not in self._source.unnamed and not user.startswith(UNNAMED)
+
+    def records(self) -> Iterator[Record]:
+        """Yield everything that happened, in order."""
+        users = self._source.users
+        sessions, agenda, decode = self.sessions, self._agenda, self._decode
+        marks = iter(self.marks)
+        mark = next(marks, None)
+        at, size = 0, len(agenda)
+        wants_list = self._wire.unwrap
+        for row in self._source.rows():
+            seq, user_number, number, n, t, direction, opcode, payload, _, _, _, flags, _ = row
+            if t < self.now:
+                t = self.now
+            while mark is not None and mark.seq < seq:
+                while at < size and agenda[at][0] <= mark.t:
+                    yield from self._step(*agenda[at])
+                    at += 1
+                yield self._mark(mark)
+                mark = next(marks, None)
+            while at < size and (agenda[at][0] < t or (agenda[at][0] == t and agenda[at][1] < _END)):
+                yield from self._step(*agenda[at])
+                at += 1
+            self.now = t
+            user = users[user_number]
+            session = sessions.get(number)
+            if session is None:
+                session = sessions[number] = Session(f"number {number}", number, user, self.named(user))
+                session.headless = session.open = True
+                session.opened = t
+            if opcode > 8 or flags & NOT_EVIDENCE:
+                continue
+            if opcode == 8:
+                if session.close_seen:
+                    continue
+                session.close_seen = True
+                record = Record(CLOSE, seq, t, session, user, direction)
+                record.by = "server" if direction else "client"
+                record.code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
+                record.reason = payload[2:].decode("utf-8", "replace")
+                yield record
+                continue
+            self.messages += 1
+            record = Record(MESSAGE, seq, t, session, user, direction)
+            record.payload = payload
+            record.flags = flags
+            if flags & UNREADABLE:
+                record.problem = Problem("unreadable", "its payload is not in the tape as a whole")
+                yield record
+                continue
+            record.value, record.problem = decode(payload)
+            if wants_list and type(record.value) is list and record.value and record.problem is None:
+                for part, value in enumerate(record.value):
+                    element = Record(MESSAGE, seq, t, session, user, direction)
+                    element.part, element.value, element.payload, element.flags = part, value, payload, flags
+                    yield element
+            else:
+                yield record
+        while mark is not None or at < size:
+            if mark is None or (at < size and agenda[at][0] <= mark.t):
+                yield from self._step(*agenda[at])
+                at += 1
+            else:
+                yield self._mark(mark)
+                mark = next(marks, None)
+
+    def _mark(self, mark: Mark) -> Record:
+        self.now = max(self.now, mark.t)
+        record = Record(MARK, mark.seq, self.now, None, "", None)
+        record.mark, record.value = mark.kind, mark.data
+        return record
+
+    def _step(self, t: int, order: int, number: int) -> Iterator[Record]:
+        """Yield a step of a connection's life."""
+        session = self.sessions[number]
+        self.now = t = max(self.now, t)
+        if order == _OPEN:
+            yield Record(CONNECT, None, t, session, session.user, C2S)
+        elif order == _ANSWER:
+            yield Record(ACCEPT if session.accepted is not None else REJECT, None, t, session, session.user, S2C)
+        elif session.close_seen or (session.accepted is None and session.status is not None):
+            yield Record(END, None, t, session, session.user, None)
+        elif session.closed_by == "recorder" or session.ending == "lost":
+            yield Record(CUT, None, t, session, session.user, None)
+        else:
+            by = session.closed_by or "server"
+            record = Record(LOSS, None, t, session, session.user, SIDES.get(by))
+            record.by, record.code, record.reason = by, 1006, ""
+            yield record
+
+
+def _agenda(session: Session) -> list[tuple[int, int, int]]:
+    found = [(session.opened, _OPEN, session.number)]
+    if session.accepted is not None:
+        found.append((session.accepted, _ANSWER, session.number))
+    elif session.status is not None:
+        found.append((session.closed if session.closed is not None else session.opened, _ANSWER, session.number))
+    if session.closed is not None:
+        found.append((session.closed, _END, session.number))
+    return found

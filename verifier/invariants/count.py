@@ -1,0 +1,134 @@
+"""
+count: how often events occur in each slice.
+
+Why: five events of every run, one start, one answer; too few is silence, too many is a duplicate.
+
+    broken   alice < agent_started   alice < agent_started      (max: 1)
+    holds    alice < agent_started   alice < agent_completed    (max: 1)
+
+Options: `event` (counted together) or `each` (each of its own), `min`, `max`, `exactly`.
+More than `max` is known at the event; fewer than `min` only at the slice's ending.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from verifier.endings import Ending
+from verifier.record import MESSAGE, S2C, Record
+from verifier.rule import Stateless
+from verifier.slices import Proof, Slice, proof
+from verifier.verdict import listed, plural
+
+if TYPE_CHECKING:
+    from verifier.contract import Contract, Spec
+
+
+class Counted:
+    """The state of a slice: for each counter the records that were counted, up to one more than needed."""
+
+    __slots__ = ("counts", "first", "kept")
+
+    def __init__(self, counters: int) -> None:
+        self.counts = [0] * counters
+        self.kept: list[list[Record]] | None = None
+        self.first: Record | None = None
+
+
+class Count(Stateless):
+    """See the module."""
+
+    eager = True
+
+    def __init__(self, spec: Spec, contract: Contract) -> None:
+        options = spec.options
+        if ("each" in options) == ("event" in options):
+            raise contract.error(spec.at, "`count` wants either `event` (counted together) or `each`")
+        if "exactly" in options and ("min" in options or "max" in options):
+            raise contract.error((*spec.at, "exactly"), "`exactly` stands alone")
+        self._min: int = options.get("exactly", options.get("min", 0))
+        self._max: int | None = options.get("exactly", options.get("max"))
+        if self._max is None and not self._min:
+            raise contract.error(spec.at, "`count` wants `min`, `max` or `exactly`")
+        if self._max is not None and self._max < self._min:
+            raise contract.error((*spec.at, "max"), "`max` is below `min`", found=self._max)
+        if "each" in options:
+            self._counters = [(name,) for name in contract.names(options["each"], (*spec.at, "each"))]
+        else:
+            self._counters = [contract.names(options["event"], (*spec.at, "event"))]
+        if not self._counters or not self._counters[0]:
+            raise contract.error(spec.at, "`count` counts nothing")
+        self.wants = frozenset(name for names in self._counters for name in names)
+        # A few witnesses can be kept; a large `max` is told by its last event only.
+        self._keep = self._max is not None and self._max <= 16
+        self._where = spec.where
+        dirs = {contract.events[n].dir for n in self.wants if n in contract.events and contract.events[n].on == MESSAGE}
+        self._fault = "server" if not dirs or S2C in dirs or None in dirs else "client"
+
+    def start(self, slice: Slice) -> Counted:
+        """Begin at zero."""
+        return Counted(len(self._counters))
+
+    def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
+        """Count, and report the first event over `max`."""
+        if self._where is not None and not self._where(record):
+            return
+        state: Counted = slice.state
+        if state.first is None:
+            state.first = record.slim()
+        for index, counter in enumerate(self._counters):
+            if not any(name in counter for name in names):
+                continue
+            state.counts[index] += 1
+            if self._max is None:
+                continue
+            if self._keep:
+                if state.kept is None:
+                    state.kept = [[] for _ in self._counters]
+                if state.counts[index] <= self._max + 1:
+                    state.kept[index].append(record.slim())
+            if state.counts[index] == self._max + 1:
+                self._too_many(slice, state, index, record)
+
+    def _too_many(self, slice: Slice, state: Counted, index: int, record: Record) -> None:
+        counted = [*state.kept[index][:-1], record] if state.kept is not None else [record]
+        name = listed(self._counters[index])
+        proofs = [
+            proof(r, "counted" if r is not record else "offender", _own(r, self._counters[index])) for r in counted
+        ]
+        before = f", after {listed([r.label for r in counted[:-1]], 'and')}" if len(counted) > 1 else ""
+        slice.violated(
+            proofs,
+            why=f"{record.label} is {name} number {state.counts[index]}{before}; at most {self._max} may come",
+            expected=f"at most {self._max} of {name}",
+        )
+
+    def end(self, slice: Slice, ending: Ending) -> None:
+        """Report what came too seldom."""
+        state: Counted = slice.state
+        slice.judged()
+        for index, counter in enumerate(self._counters):
+            found = state.counts[index]
+            if found >= self._min:
+                continue
+            opened = slice.instance.opened if slice.instance is not None else state.first
+            proofs: list[Proof] = [] if opened is None else [proof(opened, "opened", note="begins here")]
+            if ending.record is not None:
+                proofs.append(proof(ending.record, "exit", note=f"the end: {ending}"))
+            name = listed(counter)
+            wanted = f"at least {self._min}" if self._max != self._min else f"exactly {self._min}"
+            if not proofs:
+                slice.unknown("nothing of the slice is in the recording")
+                continue
+            slice.owed(
+                ending,
+                proofs,
+                since=slice.began,
+                why=f"{name} came {plural(found, 'time')}; {wanted} must come before the end ({ending})",
+                expected=f"{wanted} of {name}",
+                fault=self._fault,
+            )
+
+
+def _own(record: Record, names: tuple[str, ...]) -> list[str]:
+    return [name for name in record.names if name in names]

@@ -1,0 +1,127 @@
+"""
+exits: every instance of a span ends in an allowed exit; before it opens and after its exit, nothing of it comes.
+
+Why: a run that never ends holds a user for ever; an event of a run that is over reaches somebody who has moved on.
+
+    broken   alice < agent_started r1   alice < agent_completed r1   alice < tool_completed r1
+    holds    alice < agent_started r1   alice < tool_completed r1    alice < agent_completed r1
+
+Options: `allow` (exits; default: all of the span), `quiet_after` (how late an event may still come), `may_follow`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from verifier.durations import duration
+from verifier.endings import Ending
+from verifier.keys import plain
+from verifier.paths import as_list
+from verifier.record import Record, Session
+from verifier.rule import Stateless
+from verifier.slices import Proof, Slice, proof
+from verifier.verdict import listed
+
+if TYPE_CHECKING:
+    from verifier.contract import Contract, Spec
+    from verifier.spans import SpanRun
+
+
+class Exits(Stateless):
+    """See the module."""
+
+    eager = True
+
+    def __init__(self, spec: Spec, contract: Contract) -> None:
+        if spec.scope is None or spec.per:
+            raise contract.error(spec.at, "`exits` wants a span as scope, and no `per`")
+        if spec.where is not None:
+            raise contract.error((*spec.at, "where"), "`where` is not read by `exits`")
+        if spec.when_exit is not None:
+            raise contract.error((*spec.at, "when"), "`exits` judges all exits", fix="name the allowed ones in `allow`")
+        span = contract.spans[spec.scope]
+        allow = as_list(spec.options.get("allow")) or tuple(span.exits)
+        for exit in allow:
+            if exit not in span.exits:
+                raise contract.error((*spec.at, "allow"), f"the span {span.name} has no such exit", found=exit)
+        self._allow = frozenset(allow)
+        self._allowed = listed(allow)
+        self._quiet = (
+            contract.time(spec.options["quiet_after"], (*spec.at, "quiet_after"))
+            if "quiet_after" in spec.options
+            else 0
+        )
+        self._may_follow = frozenset(contract.names(spec.options.get("may_follow"), (*spec.at, "may_follow")))
+        self._open = listed(sorted(span.open))
+        self.wants: frozenset[str] = frozenset()
+
+    def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
+        """Nothing is stepped into it: the engine tells of instances and of strays."""
+
+    def stray(self, slice: Slice, record: Record, run: SpanRun, value: Any) -> None:
+        """Take a message of the server that carries a key with no open instance."""
+        called = f"{run.span.name} {plain(value)}"
+        closed = run.closed(record.user, value)
+        if closed is None:
+            slice.judged()
+            slice.violated(
+                [proof(record, "offender", note=f"no {called} was opened")],
+                why=f"{record.names[0]} at {record.label} is of {called}, which {self._open} never opened for this user",
+                expected=f"{self._open} of {called} before",
+                needs_past=True,
+            )
+            return
+        at, seq, exit, dir = closed
+        if not self._may_follow.isdisjoint(record.names) or record.t - at <= self._quiet:
+            return
+        end = _ghost(seq, at, record, dir)
+        slice.judged()
+        name = f"exit `{exit}`" if exit else "its end"
+        slice.violated(
+            [
+                Proof(end, "exit", f"({name})", f"{called} was over") if seq else proof(record, "offender"),
+                proof(record, "offender", note="comes after it"),
+            ],
+            why=f"{record.names[0]} at {record.label} comes {duration(record.t - at)} after {called} was over ({name})",
+            expected=f"nothing of {called} after its exit",
+            because=end,
+        )
+
+    def end(self, slice: Slice, ending: Ending) -> None:
+        """Judge how the instance ended."""
+        assert slice.instance is not None
+        slice.judged()
+        if ending.exit is not None and ending.exit in self._allow:
+            return
+        opened = slice.instance.opened
+        called = f"{slice.instance.span.name} {slice.instance.label}"
+        proofs = [proof(opened, "opened", note="begins here")]
+        if ending.record is not None:
+            proofs.append(proof(ending.record, "exit", note=f"ends here: {ending}"))
+        if ending.exit is not None:
+            slice.violated(
+                proofs,
+                why=f"{called} ended in exit `{ending.exit}`; allowed are {self._allowed}",
+                expected=self._allowed,
+                fault="server",
+                ending=ending,
+            )
+            return
+        how = {
+            "lost": "the server ended the connection without a declared exit",
+            "expired": "nothing came for longer than its grace while the recorder ran on",
+        }.get(ending.cause, str(ending))
+        slice.owed(
+            ending,
+            proofs,
+            since=opened.t,
+            why=f"{called}, opened at {opened.label}, never came to an exit: {how}",
+            expected=self._allowed,
+        )
+
+
+def _ghost(seq: int, t: int, like: Record, dir: int) -> Record:
+    """Return what is still known of an exit that was seen long ago."""
+    session: Session | None = like.session
+    record = Record("message", seq, t, session, like.user, dir)
+    return record

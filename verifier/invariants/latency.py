@@ -1,0 +1,227 @@
+"""
+latency: the time from one event to another, each and in percentiles.
+
+Why: an answer that comes too late is no answer; an average hides the user who waited.
+
+    broken   alice > ask (at 0 s)   alice < agent_started (at 6 s)    (max: 5s)
+    holds    alice > ask (at 0 s)   alice < agent_started (at 1 s)
+
+Options: `from`, `to` (the first that comes; first come, first served when several wait), `max` for each;
+`p50 p90 p95 p99 p999` (nearest rank, over all) and `mean`; `min_samples` (fewer: inconclusive), `agree`, `where` (of `from`).
+A time that is over while nothing came counts as endless.  Whether `to` must come at all is the business of `responds`:
+what ends before its time is over is not measured.
+"""
+
+from __future__ import annotations
+
+import heapq
+from array import array
+from fractions import Fraction
+from math import ceil
+from typing import TYPE_CHECKING
+
+from verifier.durations import duration
+from verifier.endings import Ending
+from verifier.equality import equal
+from verifier.paths import MISSING, as_list
+from verifier.record import MESSAGE, Record
+from verifier.rule import Stateless
+from verifier.slices import Slice, proof
+from verifier.verdict import listed, plural
+
+if TYPE_CHECKING:
+    from verifier.contract import Contract, Spec
+
+PERCENTILES = {"p50": Fraction(50, 100), "p90": Fraction(90, 100), "p95": Fraction(95, 100), "p99": Fraction(99, 100),
+               "p999": Fraction(999, 1000)}  # fmt: skip
+ENDLESS = (1 << 62) - 1
+WITNESSES = 3
+
+
+class Running:
+    """A time that runs."""
+
+    __slots__ = ("name", "record", "timed")
+
+    def __init__(self, record: Record, name: str) -> None:
+        self.record = record
+        self.name = name
+        self.timed = True
+
+
+class Latency(Stateless):
+    """See the module."""
+
+    def __init__(self, spec: Spec, contract: Contract) -> None:
+        options, at = spec.options, spec.at
+        for word in ("event", "clock"):
+            if word in options and options[word] != "recorder":
+                raise contract.error((*at, word), f"`{word}` is not in this release: times are the recorder's")
+        for word in ("from", "to"):
+            if options[word] in ("@stamp", "@seen"):
+                raise contract.error((*at, word), f"`{options[word]}` is not in this release", found=options[word])
+        self._from = frozenset(contract.names(options["from"], (*at, "from")))
+        self._to = frozenset(contract.names(options["to"], (*at, "to")))
+        self._from_name, self._to_name = listed(as_list(options["from"])), listed(as_list(options["to"]))
+        self._max = contract.time(options["max"], (*at, "max")) if "max" in options else None
+        self._bounds = {p: contract.time(options[p], (*at, p)) for p in PERCENTILES if p in options}
+        self._mean = contract.time(options["mean"], (*at, "mean")) if "mean" in options else None
+        if self._max is None and not self._bounds and self._mean is None:
+            raise contract.error(at, "`latency` wants `max`, `mean` or a percentile")
+        for word, bound in [("max", self._max), ("mean", self._mean), *self._bounds.items()]:
+            if bound is not None and bound < 1_000:
+                raise contract.error(
+                    (*at, word), "below the clock's resolution", found=options[word], wanted="at least 1us"
+                )
+        self._min_samples = options.get("min_samples", 1)
+        self._agree = contract.agree(options["agree"], (*at, "agree")) if "agree" in options else ()
+        self._where = spec.where
+        self.wants = self._from | self._to
+        self._aggregate = bool(self._bounds) or self._mean is not None
+        self._samples = array("q")
+        self._stalls: dict[int, int] = {}
+        self._slowest: list[tuple[int, int, Record, Record | None]] = []
+        on = {contract.events[n].on for n in self._to if n in contract.events}
+        dirs = {contract.events[n].dir for n in self._to if n in contract.events}
+        self._fault = "client" if on == {MESSAGE} and dirs == {0} else "server"
+
+    def start(self, slice: Slice) -> list[Running]:
+        """Begin with no time running."""
+        return []
+
+    def idle(self, slice: Slice) -> bool:
+        """Hold the slice while a time runs."""
+        return not slice.state
+
+    def suspend(self, slice: Slice, t: int) -> None:
+        """Measure no time while the client is away."""
+        for running in slice.state:
+            if self._max is None or t - running.record.t <= self._max:
+                running.timed = False
+
+    def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
+        """Stop the oldest time that agrees, then start another."""
+        waiting: list[Running] = slice.state
+        if waiting and not self._to.isdisjoint(names):
+            for index, running in enumerate(waiting):
+                if self._agrees(running.record, record):
+                    del waiting[index]
+                    self._measure(slice, running, record)
+                    break
+        if not self._from.isdisjoint(names) and (self._where is None or self._where(record)):
+            waiting.append(Running(record if self._agree else record.slim(), next(n for n in names if n in self._from)))
+
+    def _agrees(self, begin: Record, end: Record) -> bool:
+        for _, later, earlier in self._agree:
+            a, b = earlier(begin), later(end)
+            if (a is not MISSING or b is not MISSING) and (a is MISSING or b is MISSING or not equal(a, b)):
+                return False
+        return True
+
+    def _measure(self, slice: Slice, running: Running, record: Record) -> None:
+        if not running.timed:
+            slice.waived()
+            return
+        slice.judged()
+        taken = record.t - running.record.t
+        stalled = slice.stalled(running.record.t, record.t)
+        self._sample(taken, taken - stalled, running.record, record)
+        if self._max is None or taken <= self._max:
+            return
+        if taken - stalled <= self._max:
+            slice.unknown("the recorder itself stalled in that time")
+            return
+        slice.owed(
+            Ending("expired", record.t, record=record),
+            [
+                proof(running.record, "from", [running.name], "from here"),
+                proof(record, "to", [n for n in record.names if n in self._to], f"to here: {duration(taken)}"),
+            ],
+            since=running.record.t,
+            why=f"{running.name} at {running.record.label} to {record.label} took {duration(taken)};"
+            f" at most {duration(self._max)} is allowed",
+            expected=f"{self._to_name} within {duration(self._max)}",
+            fault=self._fault,
+            late_by=taken - self._max,
+        )
+
+    def _sample(self, taken: int, surely: int, begin: Record, end: Record | None) -> None:
+        if not self._aggregate:
+            return
+        if surely != taken:
+            self._stalls[len(self._samples)] = surely
+        entry = (taken, -len(self._samples), begin, end.slim() if end is not None else None)
+        self._samples.append(taken)
+        if len(self._slowest) < WITNESSES:
+            heapq.heappush(self._slowest, entry)
+        elif entry[:2] > self._slowest[0][:2]:
+            heapq.heapreplace(self._slowest, entry)
+
+    def end(self, slice: Slice, ending: Ending) -> None:
+        """Report the times that were over while nothing came."""
+        for running in slice.state:
+            record = running.record
+            over = ending.t - record.t
+            if self._max is None or not running.timed or over <= self._max:
+                if ending.cause == "cut" and self._max is not None and running.timed:
+                    slice.unknown("the recording ended before the time was over")
+                else:
+                    slice.waived()
+                continue
+            if over - slice.stalled(record.t, ending.t) <= self._max:
+                slice.unknown("the recorder itself stalled in that time")
+                continue
+            slice.judged()
+            self._sample(ENDLESS, ENDLESS, record, None)
+            slice.owed(
+                Ending("expired", ending.t),
+                [proof(record, "from", [running.name], "from here")],
+                since=record.t,
+                why=f"no {self._to_name} came for {running.name} at {record.label}"
+                f" in the {duration(over)} that were watched; at most {duration(self._max)} is allowed",
+                expected=f"{self._to_name} within {duration(self._max)}",
+                fault=self._fault,
+            )
+
+    def close(self, slice: Slice) -> None:
+        """Judge percentiles and mean over all samples."""
+        if not self._aggregate or not self._samples:
+            return
+        count = len(self._samples)
+        if count < self._min_samples:
+            slice.unknown(f"{plural(count, 'sample')}, fewer than min_samples {self._min_samples}")
+            return
+        taken = sorted(self._samples)
+        surely = taken
+        if self._stalls:
+            surely = sorted(self._stalls.get(i, value) for i, value in enumerate(self._samples))
+        for name, bound in self._bounds.items():
+            rank = ceil(PERCENTILES[name] * count) - 1
+            self._aggregated(slice, name, taken[rank], surely[rank], bound, count)
+        if self._mean is not None:
+            endless = ENDLESS in taken[-1:]
+            mean = ENDLESS if endless else sum(taken) // count
+            self._aggregated(slice, "mean", mean, ENDLESS if endless else sum(surely) // count, self._mean, count)
+
+    def _aggregated(self, slice: Slice, name: str, value: int, surely: int, bound: int, count: int) -> None:
+        if value <= bound:
+            return
+        if surely <= bound:
+            slice.unknown("the recorder itself stalled in that time")
+            return
+        slowest = sorted(self._slowest, key=lambda entry: (-entry[0], -entry[1]))
+        proofs = []
+        for time, _, begin, end in slowest:
+            note = "nothing came" if end is None else f"took {duration(time)}"
+            proofs.append(proof(begin, "from", [n for n in begin.names if n in self._from], note))
+            if end is not None:
+                proofs.append(proof(end, "to", [n for n in end.names if n in self._to]))
+        told = "endless" if value == ENDLESS else duration(value)
+        slice.violated(
+            proofs,
+            why=f"{name} of {plural(count, 'time')} from {self._from_name} to {self._to_name} is {told};"
+            f" at most {duration(bound)} is allowed; here are the slowest",
+            expected=f"{name} at most {duration(bound)}",
+            fault=self._fault,
+            paths=(name,),
+        )

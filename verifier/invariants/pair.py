@@ -1,0 +1,378 @@
+"""
+pair: open and close come one to one, by key.
+
+Why: a tool call that is never completed is a spinner for ever; one that completes without a begin is a lie.
+
+    broken   alice < tool_executing c1   alice < agent_completed
+    holds    alice < tool_executing c1   alice < tool_completed c1   alice < agent_completed
+
+Options: `open`, `close`, `during` (only while open), `key` (or `discipline: fifo | lifo | count` without ids),
+`reopen` (a closed key may open again), `max_open`, `closed_by` (the span's exits at which all must be closed;
+default: every ending), `within`, `agree` (paths equal in both), `lenient` (may come while nothing is open),
+`late_ok: {after, for}` (in flight after a close), `if_open: {answer, within}` (a second open must be answered).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from verifier.durations import duration
+from verifier.endings import Ending
+from verifier.equality import equal
+from verifier.keys import plain
+from verifier.paths import MISSING, as_list
+from verifier.record import S2C, Record
+from verifier.rule import Stateless
+from verifier.slices import Proof, Slice, proof
+from verifier.verdict import listed
+
+if TYPE_CHECKING:
+    from verifier.contract import Contract, Spec
+
+
+class Opened:
+    """One open key."""
+
+    __slots__ = ("key", "name", "record", "timed")
+
+    def __init__(self, record: Record, name: str, key: Any) -> None:
+        self.record = record
+        self.name = name
+        self.key = key
+        self.timed = True
+
+
+class Pairs:
+    """The state of a slice."""
+
+    __slots__ = ("asked", "closed", "last_closed", "open")
+
+    def __init__(self) -> None:
+        self.open: dict[Any, list[Opened]] = {}
+        self.closed: dict[Any, tuple[Record, str]] = {}
+        """Closed keys and their close, where they may not open again, or something may still be in flight."""
+        self.last_closed: tuple[Any, Record] | None = None
+        self.asked: list[tuple[Record, Record]] = []
+        """Second opens that `if_open` says must be answered, with the first ones."""
+
+
+class Pair(Stateless):
+    """See the module."""
+
+    def __init__(self, spec: Spec, contract: Contract) -> None:
+        options, at = spec.options, spec.at
+        if spec.where is not None:
+            raise contract.error((*at, "where"), "`where` is not read by `pair`", fix="give the events their `where`")
+
+        def names(word: str) -> frozenset[str]:
+            return frozenset(contract.names(options.get(word), (*at, word)))
+
+        self._open, self._close, self._during = names("open"), names("close"), names("during")
+        self._lenient = names("lenient")
+        self._keys = [contract.keys[name] for name in contract.key_names(options.get("key"), (*at, "key"))]
+        self._discipline = options.get("discipline", "key" if self._keys else "fifo")
+        if (self._discipline == "key") != bool(self._keys):
+            raise contract.error((*at, "discipline"), "a `key` goes with the discipline `key`, and only with it")
+        self._reopen = options.get("reopen", self._discipline != "key" or spec.scope is None)
+        self._max_open = options.get("max_open")
+        self._within = contract.time(options["within"], (*at, "within")) if "within" in options else None
+        self._agree = contract.agree(options["agree"], (*at, "agree")) if "agree" in options else ()
+        self._closed_by: frozenset[str] | None = None
+        if "closed_by" in options:
+            if spec.scope is None:
+                raise contract.error((*at, "closed_by"), "`closed_by` wants a span as scope")
+            self._closed_by = frozenset(as_list(options["closed_by"]))
+            unknown = self._closed_by - contract.spans[spec.scope].exits.keys()
+            if unknown:
+                raise contract.error(
+                    (*at, "closed_by"), f"the span {spec.scope} has no such exit", found=sorted(unknown)[0]
+                )
+        late = options.get("late_ok", {})
+        self._late_after = frozenset(contract.names(late.get("after"), (*at, "late_ok", "after"))) or self._close
+        self._late_for = (
+            contract.time(late["for"], (*at, "late_ok", "for")) if "for" in late else (0 if not late else None)
+        )
+        asked = options.get("if_open")
+        self._answers = frozenset(contract.names((asked or {}).get("answer"), (*at, "if_open", "answer")))
+        self._answer_within = (
+            contract.time(asked["within"], (*at, "if_open", "within")) if asked and "within" in asked else None
+        )
+        self._asks = asked is not None
+        self.wants = self._open | self._close | self._during | self._lenient | self._answers
+        self._show = [(key.name, key.read) for key in self._keys] + [(path, later) for path, later, _ in self._agree]
+        self._keep_closed = not self._reopen or bool(late)
+        close_dirs = {contract.events[n].dir for n in self._close if n in contract.events}
+        self._fault = "client" if close_dirs == {0} else "server"
+        self._close_name = listed(as_list(options["close"]))
+
+    def start(self, slice: Slice) -> Pairs:
+        """Begin with nothing open."""
+        return Pairs()
+
+    def idle(self, slice: Slice) -> bool:
+        """Hold the slice while something is open or must not open again."""
+        state: Pairs = slice.state
+        return not state.open and not state.closed and not state.asked
+
+    def suspend(self, slice: Slice, t: int) -> None:
+        """Stop the clocks that have not run out."""
+        for queue in slice.state.open.values():
+            for opened in queue:
+                if self._within is None or t - opened.record.t <= self._within:
+                    opened.timed = False
+
+    # -- steps
+
+    def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
+        """Open, close, or check that what comes comes while open."""
+        state: Pairs = slice.state
+        if state.asked and not self._answers.isdisjoint(names):
+            self._answered(slice, state, record)
+        opens = not self._open.isdisjoint(names)
+        closes = not self._close.isdisjoint(names)
+        during = not self._during.isdisjoint(names)
+        if not (opens or closes or during):
+            return
+        key = self._key(slice, record, names, state, opens)
+        if key is MISSING:
+            return
+        if closes and (key in state.open or not opens):
+            self._closing(slice, state, record, names, key)
+        elif opens:
+            self._opening(slice, state, record, names, key)
+        elif key not in state.open:
+            self._outside(slice, state, record, names, key)
+
+    def _key(self, slice: Slice, record: Record, names: tuple[str, ...], state: Pairs, opens: bool) -> Any:
+        if not self._keys:
+            return ()
+        found = []
+        for key in self._keys:
+            value = key.read(record)
+            if value is MISSING:
+                value = key.read_fallback(record)
+            if value is MISSING and key.missing == "infer":
+                # The one that is open here, and nothing else: a pair is its own span.
+                if opens:
+                    value = ("none", "")
+                elif len(state.open) == 1 and len(self._keys) == 1:
+                    [open_key] = state.open
+                    value = open_key[0]
+                elif state.open:
+                    slice.error(f"which {key.name} {record.label} means is ambiguous: {len(state.open)} are open")
+                    return MISSING
+                else:
+                    value = ("none", "")
+            elif value is MISSING and key.missing == "value":
+                value = ("none", "")
+            elif value is MISSING:
+                if key.missing == "violation":
+                    slice.judged()
+                    slice.violated(
+                        [proof(record, "offender", names)],
+                        why=f"{names[0]} at {record.label} has no {key.name} ({listed(key.paths)})",
+                        expected=f"a value at {listed(key.paths)}",
+                        paths=key.paths,
+                    )
+                return MISSING
+            found.append(value)
+        return tuple(found)
+
+    def _opening(self, slice: Slice, state: Pairs, record: Record, names: tuple[str, ...], key: Any) -> None:
+        queue = state.open.get(key)
+        fallback = any(isinstance(part, tuple) and part[0] in ("fallback", "none") for part in key)
+        slice.judged()
+        if queue and self._asks:
+            state.asked.append((record, queue[0].record))
+            return
+        if queue and self._discipline == "key" and not fallback:
+            first = queue[0].record
+            slice.violated(
+                [self._proof(first, "opened", "opened here"), self._proof(record, "offender", "opened again")],
+                why=f"{self._called(key)} was opened at {first.label} and again at {record.label}, still open",
+                expected=f"{self._close_name}{self._equals(key)} before it opens again",
+                because=first,
+            )
+            return
+        if not self._reopen and not fallback and key in state.closed:
+            closed, _ = state.closed[key]
+            slice.violated(
+                [proof(closed, "closed", note="closed here"), self._proof(record, "offender", "opened again")],
+                why=f"{self._called(key)} was closed at {closed.label} and opened again at {record.label}",
+                expected="a new key, for a closed one is not used again",
+                because=closed,
+            )
+        state.closed.pop(key, None)
+        state.open.setdefault(key, []).append(Opened(record, names[0], key))
+        if self._max_open is not None:
+            count = sum(map(len, state.open.values()))
+            if count > self._max_open:
+                opened = [item.record for queue in state.open.values() for item in queue]
+                slice.violated(
+                    [self._proof(r, "opened" if r is not record else "offender", "") for r in opened],
+                    why=f"{record.label} opens number {count}; at most {self._max_open} may be open at once",
+                    expected=f"at most {self._max_open} open",
+                )
+
+    def _closing(self, slice: Slice, state: Pairs, record: Record, names: tuple[str, ...], key: Any) -> None:
+        queue = state.open.get(key)
+        if not queue:
+            self._outside(slice, state, record, names, key)
+            return
+        opened = queue.pop(-1 if self._discipline == "lifo" else 0)
+        if not queue:
+            del state.open[key]
+        state.last_closed = (key, record.slim())
+        if self._keep_closed:
+            state.closed[key] = (record.slim(), names[0])
+        for path, later, earlier in self._agree:
+            a, b = earlier(opened.record), later(record)
+            if a is MISSING and b is MISSING:
+                continue
+            if a is MISSING or b is MISSING or not equal(a, b):
+                slice.violated(
+                    [
+                        self._proof(opened.record, "opened", "opened here"),
+                        self._proof(record, "offender", "closed here"),
+                    ],
+                    why=f"{self._called(key)}: {path} differs between {opened.record.label} and {record.label}",
+                    expected=f"{path} is the same in both",
+                    paths=(path,),
+                )
+        if self._within is not None and opened.timed:
+            self._timed(slice, opened, record)
+
+    def _timed(self, slice: Slice, opened: Opened, record: Record) -> None:
+        assert self._within is not None
+        late = record.t - opened.record.t - self._within
+        if late <= 0:
+            return
+        if late <= slice.stalled(opened.record.t, record.t):
+            slice.unknown("the recorder itself stalled in that time")
+            return
+        slice.owed(
+            Ending("expired", record.t, record=record),
+            [self._proof(opened.record, "opened", "opened here"), self._proof(record, "late", "closed too late")],
+            since=opened.record.t,
+            why=f"{self._called(opened.key)} was closed {duration(record.t - opened.record.t)} after it was opened",
+            expected=f"{self._close_name} within {duration(self._within)}",
+            fault=self._fault,
+            late_by=late,
+        )
+
+    def _outside(self, slice: Slice, state: Pairs, record: Record, names: tuple[str, ...], key: Any) -> None:
+        if not self._lenient.isdisjoint(names):
+            return
+        closed = state.closed.get(key)
+        if closed is not None:
+            by, name = closed
+            if name in self._late_after and (self._late_for is None or record.t - by.t <= self._late_for):
+                return
+            slice.judged()
+            slice.violated(
+                [proof(by, "closed", note="closed here"), self._proof(record, "offender", "comes after it")],
+                why=f"{names[0]} at {record.label} comes after {self._called(key)} was closed at {by.label}",
+                expected=f"nothing of {self._called(key)} after its {name}",
+                because=by,
+            )
+            return
+        slice.judged()
+        slice.violated(
+            [*self._context(slice), self._proof(record, "offender", "nothing is open")],
+            why=f"{names[0]} at {record.label} comes without an open {self._called(key)}",
+            expected=f"an earlier event that opens{self._equals(key) or ' it'}",
+            needs_past=True,
+        )
+
+    def _answered(self, slice: Slice, state: Pairs, record: Record) -> None:
+        asked, first = state.asked.pop(0)
+        if self._answer_within is not None and record.t - asked.t > self._answer_within:
+            slice.violated(
+                [proof(first, "opened"), proof(asked, "trigger"), proof(record, "late")],
+                why=f"the second open at {asked.label} was answered after {duration(record.t - asked.t)}",
+                expected=f"{listed(sorted(self._answers))} within {duration(self._answer_within)}",
+                late_by=record.t - asked.t - self._answer_within,
+            )
+
+    # -- the end
+
+    def end(self, slice: Slice, ending: Ending) -> None:
+        """Report what was never closed."""
+        state: Pairs = slice.state
+        for queue in state.open.values():
+            for opened in queue:
+                self._unclosed(slice, state, opened, ending)
+        for asked, first in state.asked:
+            slice.owed(
+                ending,
+                [proof(first, "opened", note="opened here"), proof(asked, "trigger", note="opened again")],
+                since=asked.t,
+                why=f"the second open at {asked.label} was never answered by {listed(sorted(self._answers))}",
+                expected=listed(sorted(self._answers)),
+            )
+
+    def _unclosed(self, slice: Slice, state: Pairs, opened: Opened, ending: Ending) -> None:
+        record = opened.record
+        overdue = self._within is not None and opened.timed and ending.t - record.t > self._within
+        if overdue:
+            assert self._within is not None
+            if ending.t - record.t - self._within <= slice.stalled(record.t, ending.t):
+                slice.unknown("the recorder itself stalled in that time")
+                return
+            ending = Ending("expired", ending.t, record=ending.record)
+        elif self._closed_by is not None and ending.cause == "exit" and ending.exit not in self._closed_by:
+            slice.waived()
+            return
+        elif self._closed_by is not None and ending.cause != "exit" and ending.cause != "cut":
+            # Only the named exits demand it; a lost connection is none of them.
+            slice.waived()
+            return
+        proofs: list[Proof] = [*self._context(slice), self._proof(record, "opened", "opened here")]
+        called = self._called(opened.key)
+        expected = f"{self._close_name}{self._equals(opened.key)}"
+        if overdue:
+            assert self._within is not None
+            why = f"{called} was never closed; {expected} was due within {duration(self._within)} of {record.label}"
+        elif ending.record is not None:
+            demand = f"exit `{ending.exit}`: every one must be closed" if ending.exit else f"the end: {ending}"
+            proofs.append(proof(ending.record, "exit", _exit_names(slice, ending), demand))
+            why = f"{called} was never closed; expected {expected} between {record.label} and {ending.record.label}"
+        else:
+            why = f"{called} was never closed; expected {expected} after {record.label} ({ending})"
+        if state.last_closed is not None:
+            key, closed = state.last_closed
+            why += f". Similar: {self._called(key)} closed at {closed.label}"
+        slice.owed(ending, proofs, since=record.t, why=why, expected=expected, fault=self._fault)
+
+    # -- words
+
+    def _context(self, slice: Slice) -> list[Proof]:
+        """The opener of the span belongs to the proof: without it there is no span to be in."""
+        if slice.instance is None:
+            return []
+        return [proof(slice.instance.opened, "span", note="begins here")]
+
+    def _proof(self, record: Record, role: str, note: str) -> Proof:
+        return proof(record, role, note=note, show=self._show)
+
+    def _called(self, key: tuple[Any, ...]) -> str:
+        parts = [f"{k.name} {plain(v)}" for k, v in zip(self._keys, key, strict=True) if not _none(v)]
+        return " ".join(parts) if parts else "what was opened" if key else "pair"
+
+    def _equals(self, key: tuple[Any, ...]) -> str:
+        parts = [f"{k.name}={plain(v)}" for k, v in zip(self._keys, key, strict=True) if not _none(v)]
+        return f" ({', '.join(parts)})" if parts else ""
+
+
+def _none(value: Any) -> bool:
+    return isinstance(value, tuple) and value[0] == "none"
+
+
+def _exit_names(slice: Slice, ending: Ending) -> tuple[str, ...]:
+    if slice.instance is not None and ending.exit is not None and ending.record is not None:
+        names = slice.instance.span.exits[ending.exit]
+        return tuple(name for name in ending.record.names if name in names)
+    return ()
+
+
+__all__ = ["S2C", "Pair"]

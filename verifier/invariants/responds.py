@@ -1,0 +1,174 @@
+"""
+responds: each trigger is answered later, in time.
+
+Why: a question without an answer, or with one after the user has gone, is an outage that nobody sees in a log.
+
+    broken   alice > ask   (5 s pass)
+    holds    alice > ask   alice < agent_started
+
+Options: `trigger`, `answer`, `within`, `mode: any` (one answer serves all that wait) or `each` (first come, first
+served, one each) or `adjacent` (the very next event of the two), `agree` (paths equal in both), `unless` (releases),
+`nth` (which triggers of the slice), `where` (which triggers).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from verifier.durations import duration
+from verifier.endings import Ending
+from verifier.equality import equal
+from verifier.paths import MISSING, as_list
+from verifier.predicate import Test, compile_test
+from verifier.record import MESSAGE, Record
+from verifier.rule import Stateless
+from verifier.slices import Slice, proof
+from verifier.verdict import listed
+
+if TYPE_CHECKING:
+    from verifier.contract import Contract, Spec
+
+
+class Waiting:
+    """One trigger that waits."""
+
+    __slots__ = ("name", "record", "timed")
+
+    def __init__(self, record: Record, name: str) -> None:
+        self.record = record
+        self.name = name
+        self.timed = True
+
+
+class Questions:
+    """The state of a slice."""
+
+    __slots__ = ("count", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting: list[Waiting] = []
+        self.count = 0
+
+
+class Responds(Stateless):
+    """See the module."""
+
+    def __init__(self, spec: Spec, contract: Contract) -> None:
+        options, at = spec.options, spec.at
+        self._trigger = frozenset(contract.names(options["trigger"], (*at, "trigger")))
+        self._answer = frozenset(contract.names(options["answer"], (*at, "answer")))
+        self._unless = frozenset(contract.names(options.get("unless"), (*at, "unless")))
+        self._within = contract.time(options["within"], (*at, "within")) if "within" in options else None
+        self._mode = options.get("mode", "any")
+        self._agree = contract.agree(options["agree"], (*at, "agree")) if "agree" in options else ()
+        self._nth: Test | None = (
+            compile_test(options["nth"], contract.document, (*at, "nth")) if "nth" in options else None
+        )
+        self._where = spec.where
+        self.wants = self._trigger | self._answer | self._unless
+        self._expected = listed(as_list(options["answer"]))
+        self._show = [(path, later) for path, later, _ in self._agree]
+        on = {contract.events[n].on for n in self._answer if n in contract.events}
+        dirs = {contract.events[n].dir for n in self._answer if n in contract.events}
+        self._fault = "client" if on == {MESSAGE} and dirs == {0} else "server"
+
+    def start(self, slice: Slice) -> Questions:
+        """Begin with nothing waiting."""
+        return Questions()
+
+    def idle(self, slice: Slice) -> bool:
+        """Hold the slice while something waits, or while triggers are counted."""
+        return not slice.state.waiting and self._nth is None
+
+    def suspend(self, slice: Slice, t: int) -> None:
+        """Stop the clocks that have not run out."""
+        for waiting in slice.state.waiting:
+            if self._within is None or t - waiting.record.t <= self._within:
+                waiting.timed = False
+
+    def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
+        """Answer what waits, then wait for the answer to this."""
+        state: Questions = slice.state
+        answers = not self._answer.isdisjoint(names)
+        if state.waiting:
+            if answers:
+                self._settle(slice, state, record)
+            elif not self._unless.isdisjoint(names):
+                for _ in state.waiting:
+                    slice.waived()
+                state.waiting.clear()
+            elif self._mode == "adjacent":
+                waiting = state.waiting.pop(0)
+                slice.violated(
+                    [proof(waiting.record, "trigger", [waiting.name]), proof(record, "offender", names)],
+                    why=f"{names[0]} at {record.label} comes between {waiting.record.label} and its answer",
+                    expected=f"{self._expected} directly after {waiting.name}",
+                    because=waiting.record,
+                )
+        if self._trigger.isdisjoint(names) or (self._where is not None and not self._where(record)):
+            return
+        state.count += 1
+        if self._nth is None or self._nth(state.count):
+            slice.judged()
+            state.waiting.append(Waiting(record, next(n for n in names if n in self._trigger)))
+
+    def _settle(self, slice: Slice, state: Questions, record: Record) -> None:
+        left = []
+        served = False
+        for waiting in state.waiting:
+            if (served and self._mode == "each") or not self._agrees(waiting.record, record):
+                left.append(waiting)
+                continue
+            served = True
+            self._in_time(slice, waiting, record)
+        state.waiting = left
+
+    def _agrees(self, trigger: Record, answer: Record) -> bool:
+        for _, later, earlier in self._agree:
+            a, b = earlier(trigger), later(answer)
+            if a is MISSING and b is MISSING:
+                continue
+            if a is MISSING or b is MISSING or not equal(a, b):
+                return False
+        return True
+
+    def _in_time(self, slice: Slice, waiting: Waiting, record: Record) -> None:
+        if self._within is None or not waiting.timed:
+            return
+        late = record.t - waiting.record.t - self._within
+        if late <= 0:
+            return
+        if late <= slice.stalled(waiting.record.t, record.t):
+            slice.unknown("the recorder itself stalled in that time")
+            return
+        slice.owed(
+            Ending("expired", record.t, record=record),
+            [
+                proof(waiting.record, "trigger", [waiting.name], show=self._show),
+                proof(record, "late", [n for n in record.names if n in self._answer], "too late", self._show),
+            ],
+            since=waiting.record.t,
+            why=f"{waiting.name} at {waiting.record.label} was answered after {duration(record.t - waiting.record.t)}",
+            expected=f"{self._expected} within {duration(self._within)}",
+            fault=self._fault,
+            late_by=late,
+        )
+
+    def end(self, slice: Slice, ending: Ending) -> None:
+        """Report what was never answered."""
+        state: Questions = slice.state
+        for waiting in state.waiting:
+            record = waiting.record
+            settled = ending
+            why = f"{waiting.name} at {record.label} was never answered by {self._expected}"
+            if self._within is not None and waiting.timed and ending.t - record.t > self._within:
+                if ending.t - record.t - self._within <= slice.stalled(record.t, ending.t):
+                    slice.unknown("the recorder itself stalled in that time")
+                    continue
+                settled = Ending("expired", ending.t)
+                why += f" within {duration(self._within)}"
+            proofs = [proof(record, "trigger", [waiting.name], show=self._show)]
+            if settled.record is not None:
+                proofs.append(proof(settled.record, "exit", note=f"the end: {settled}"))
+                why += f"; the end came at {settled.record.label} ({settled})"
+            slice.owed(settled, proofs, since=record.t, why=why, expected=self._expected, fault=self._fault)

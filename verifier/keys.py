@@ -1,0 +1,66 @@
+"""Keys: how records correlate, and what an absent one means.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from verifier.equality import atom, is_type
+from verifier.paths import MISSING, Getter
+from verifier.record import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A field, or the first present of several, whose value says what belongs together."""
+
+    name: str
+    get: Getter
+    missing: str
+    """violation, ignore, value or infer."""
+    types: tuple[str, ...]
+    fallback: Getter | None
+    """Pairs records in order where the key itself is absent; it owns nothing."""
+    by_event: Mapping[str, Getter]
+    """Events that carry the key elsewhere."""
+    paths: tuple[str, ...]
+
+    def read(self, record: Record) -> Any:
+        """Return the key's value in a record as a hashable stand-in, or MISSING.  null is no id."""
+        found = record.keys.get(self.name)
+        if found is not None:
+            return found
+        get = self.get
+        if self.by_event:
+            for name in record.names:
+                if name in self.by_event:
+                    get = self.by_event[name]
+                    break
+        value = get(record)
+        if type(value) is str:
+            result: Any = value if not self.types or "string" in self.types else MISSING
+        elif value is None or value is MISSING or isinstance(value, (dict, list)):
+            result = MISSING
+        elif self.types and not any(is_type(value, name) for name in self.types):
+            result = MISSING
+        else:
+            result = atom(value)
+        record.keys[self.name] = result
+        return result
+
+    def read_fallback(self, record: Record) -> Any:
+        """Return the stand-in for a fallback value, or MISSING; never equal to a value of the key itself."""
+        if self.fallback is None:
+            return MISSING
+        value = self.fallback(record)
+        return MISSING if value is MISSING or value is None else ("fallback", atom(value))
+
+
+def plain(value: Any) -> str:
+    """Write a stand-in for people."""
+    if isinstance(value, tuple):
+        return plain(value[1]) if len(value) == 2 else str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)

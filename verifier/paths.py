@@ -1,0 +1,155 @@
+"""Paths: where in a record a value stands.  `a.b[0]`, `/json/pointer`, or `@close.code` for the record itself.  Pure.
+
+A path is compiled once to a closure; asking it costs a fraction of a microsecond.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from verifier.record import ACCEPT, CLOSE, LOSS, MARK, REJECT, Record
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "absent"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+MISSING: Final = _Missing()
+"""What a path yields where nothing stands; JSON's null is a value."""
+
+Getter = Callable[[Record], Any]
+ValueGetter = Callable[[Any], Any]
+
+
+class PathError(ValueError):
+    """A path that cannot be read."""
+
+
+_META: Mapping[str, Getter] = {
+    "@user": lambda r: r.user,
+    "@connection": lambda r: r.session.id if r.session else MISSING,
+    "@client": lambda r: r.session.client if r.session else MISSING,
+    "@target": lambda r: r.session.target if r.session else MISSING,
+    "@dir": lambda r: MISSING if r.dir is None else ("c2s", "s2c")[r.dir],
+    "@text": lambda r: MISSING if (text := r.text()) is None else text,
+    "@close.code": lambda r: r.code if r.kind in (CLOSE, LOSS) else MISSING,
+    "@close.by": lambda r: r.by if r.kind in (CLOSE, LOSS) else MISSING,
+    "@close.reason": lambda r: r.reason or "" if r.kind in (CLOSE, LOSS) else MISSING,
+    "@status": lambda r: r.session.status if r.session and r.kind in (ACCEPT, REJECT) else MISSING,
+    "@mark": lambda r: r.mark if r.kind == MARK else MISSING,
+}
+_LATER = ("@t", "@token", "@user.", "@tag", "@stamp", "@seen")
+
+_PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+
+
+def compile_path(text: str) -> Getter:
+    """Return a function from a record to the value at `text`, or MISSING.  Raises PathError."""
+    if text.startswith("@"):
+        meta = _META.get(text)
+        if meta is not None:
+            return meta
+        if text.startswith("@mark."):
+            inner = compile_value_path(text.removeprefix("@mark."))
+            return lambda r: inner(r.value) if r.kind == MARK else MISSING
+        if text.startswith(_LATER):
+            raise PathError(f"{text} is not in this release")
+        raise PathError(f"no such field of a record; there are {', '.join(sorted(_META))}, @mark.NAME")
+    get = compile_value_path(text)
+    return lambda r: get(r.value)
+
+
+def compile_value_path(text: str) -> ValueGetter:
+    """Return a function from a decoded value to the value at `text`, or MISSING.  Raises PathError."""
+    parts = _pointer(text) if text.startswith("/") else _dotted(text)
+    if len(parts) == 1 and isinstance(parts[0], str):
+        [name] = parts
+
+        def one(value: Any) -> Any:
+            return value.get(name, MISSING) if type(value) is dict else MISSING
+
+        return one
+    if len(parts) == 2 and isinstance(parts[0], str) and isinstance(parts[1], str):
+        outer, leaf = parts
+
+        def two(value: Any) -> Any:
+            if type(value) is dict:
+                value = value.get(outer)
+                if type(value) is dict:
+                    return value.get(leaf, MISSING)
+            return MISSING
+
+        return two
+
+    def many(value: Any) -> Any:
+        for part in parts:
+            if type(value) is dict and isinstance(part, str):
+                value = value.get(part, MISSING)
+            elif type(value) is list and (index := _index(part)) is not None and index < len(value):
+                value = value[index]
+            else:
+                return MISSING
+        return value
+
+    return many
+
+
+def _index(part: str | int) -> int | None:
+    if isinstance(part, int):
+        return part
+    return int(part) if part.isascii() and part.isdigit() and (part == "0" or part[0] != "0") else None
+
+
+def _pointer(text: str) -> list[str | int]:
+    if re.search(r"~(?![01])", text):
+        raise PathError("a JSON pointer escapes ~ as ~0 and / as ~1")
+    return [part.replace("~1", "/").replace("~0", "~") for part in text[1:].split("/")]
+
+
+def _dotted(text: str) -> list[str | int]:
+    if "*" in text:
+        raise PathError("globs are not read here: a path names one value")
+    parts: list[str | int] = []
+    at = 0
+    while at < len(text):
+        if at and text[at] == ".":
+            at += 1
+        match = _PART.match(text, at)
+        if match is None:
+            break
+        parts.append(match[1] if match[2] is None else int(match[2]))
+        at = match.end()
+        if at < len(text) and text[at] not in ".[":
+            break
+    if at != len(text) or not parts or text.endswith("."):
+        raise PathError("a path reads a.b[0] or /json/pointer")
+    return parts
+
+
+def first_of(texts: Sequence[str]) -> Getter:
+    """Return a function to the value of the first path that is present."""
+    getters = [compile_path(text) for text in texts]
+    if len(getters) == 1:
+        return getters[0]
+
+    def get(record: Record) -> Any:
+        for getter in getters:
+            value = getter(record)
+            if value is not MISSING:
+                return value
+        return MISSING
+
+    return get
+
+
+def as_list(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return one word or several as a tuple."""
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else tuple(value)

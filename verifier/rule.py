@@ -1,0 +1,69 @@
+"""What a kind of invariant looks like to the engine.  An interface, not a base class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from verifier.endings import Ending
+    from verifier.record import Record
+    from verifier.slices import Slice
+
+
+class Rule(Protocol):
+    """One invariant of a contract, compiled.  State lives in `slice.state`, never in the rule.
+
+    Exception: what is kept for the whole recording (owners of ids, latency samples) lives in the rule.
+    """
+
+    wants: frozenset[str]
+    """Names of the events that are stepped into it."""
+    sliced: bool
+    """False: each record is judged alone, in no slice."""
+    eager: bool
+    """A slice exists from the begin of its session or span, also when nothing is stepped into it."""
+
+    def start(self, slice: Slice) -> Any:
+        """Return the state of a new slice."""
+
+    def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
+        """Take one record; `names` are those of its events that are in `wants`."""
+
+    def end(self, slice: Slice, ending: Ending) -> None:
+        """The slice is over."""
+
+    def suspend(self, slice: Slice, t: int) -> None:
+        """The client is away: time does not count until it is back."""
+
+    def idle(self, slice: Slice) -> bool:
+        """Return whether the slice holds nothing that a new one would not."""
+
+    def close(self, slice: Slice) -> None:
+        """The recording is over; judge what is known only now.  `slice` belongs to no session."""
+
+
+class Stateless:
+    """The parts of a rule that most kinds do not need."""
+
+    sliced = True
+    eager = False
+
+    def start(self, slice: Slice) -> Any:
+        """Return the state of a new slice: none."""
+        return None
+
+    def end(self, slice: Slice, ending: Ending) -> None:
+        """Owe nothing."""
+
+    def suspend(self, slice: Slice, t: int) -> None:
+        """Measure no time."""
+
+    def idle(self, slice: Slice) -> bool:
+        """Keep the slice."""
+        return False
+
+    def close(self, slice: Slice) -> None:
+        """Judge nothing at the end."""
+
+
+__all__ = ["Rule", "Stateless"]

@@ -1,0 +1,174 @@
+"""JSON Schemas of a contract: refused at load where they would judge less than they say.  Pure, no network, no files.
+
+`jsonschema` by itself fetches remote references, ignores misspelt keywords and does not assert formats.  Here a
+reference stays inside the contract, an unknown keyword is an error with the nearest right word, and formats hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jsonschema import Draft7Validator, Draft202012Validator, FormatChecker
+from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.protocols import Validator
+from referencing import Registry, Resource
+from referencing.exceptions import NoSuchResource
+from referencing.jsonschema import DRAFT7, DRAFT202012
+
+from goldentape.display import show
+from verifier.contract import Contract
+from verifier.fast_schema import Accepts, compile_fast
+from verifier.load import Path, nearest
+from verifier.patterns import PatternError, check_pattern
+
+ROOT = "urn:goldentape:contract"
+
+DRAFTS: Mapping[str, tuple[type[Validator], Any]] = {
+    "https://json-schema.org/draft/2020-12/schema": (Draft202012Validator, DRAFT202012),
+    "http://json-schema.org/draft-07/schema": (Draft7Validator, DRAFT7),
+}
+NEWEST = "https://json-schema.org/draft/2020-12/schema"
+
+# Where schemas stand inside a schema: as the value, in a list, or in a mapping.
+_ONE = {
+    "additionalProperties", "propertyNames", "contains", "not", "if", "then", "else", "items", "unevaluatedProperties",
+    "unevaluatedItems", "contentSchema", "additionalItems",
+}  # fmt: skip
+_LIST = {"allOf", "anyOf", "oneOf", "prefixItems", "items"}
+_MAP = {"properties", "patternProperties", "dependentSchemas", "$defs", "definitions", "dependencies"}
+_PLAIN = {
+    "$schema", "$id", "$ref", "$anchor", "$comment", "title", "description", "default", "examples", "deprecated",
+    "readOnly", "writeOnly", "type", "enum", "const", "multipleOf", "maximum", "exclusiveMaximum", "minimum",
+    "exclusiveMinimum", "maxLength", "minLength", "pattern", "format", "maxItems", "minItems", "uniqueItems",
+    "maxContains", "minContains", "maxProperties", "minProperties", "required", "dependentRequired",
+    "contentEncoding", "contentMediaType",
+}  # fmt: skip
+_KNOWN = _ONE | _LIST | _MAP | _PLAIN
+_SAME_VALUE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else")
+
+
+class EventSchema:
+    """The schema of one event: fast to accept, exact to reject."""
+
+    def __init__(self, contract: Contract, name: str, schema: Any, *, formats: bool, closed: bool) -> None:
+        self._contract = contract
+        at: Path = ("events", name, "schema")
+        cls, specification = _draft(contract, schema, at)
+        check_schema(contract, schema, at, cls)
+        document = {"schemas": contract.schemas, "events": {name: {"schema": schema}}}
+        resource = Resource(contents=document, specification=specification)
+        registry: Registry[Any] = Registry(retrieve=_refuse).with_resource(ROOT, resource)  # type: ignore[call-arg]  # attrs
+        target: dict[str, Any] = {"$ref": f"{ROOT}#/events/{name}/schema"}
+        if closed:
+            if cls is not Draft202012Validator:
+                raise contract.error(at, "`closed` wants a schema of 2020-12")
+            target["unevaluatedProperties"] = False
+        checker = FormatChecker() if formats else None
+        self.validator = cls(target, registry=registry, format_checker=checker)
+        self.accepts: Accepts | None = None if closed else compile_fast(schema, lambda ref: resolve(contract, ref, at))
+
+    def errors(self, value: Any) -> Iterator[ValidationError]:
+        """Yield what is wrong with a value, by the reference implementation."""
+        return self.validator.iter_errors(value)
+
+
+def _refuse(uri: str) -> Any:
+    raise NoSuchResource(ref=uri)
+
+
+def _draft(contract: Contract, schema: Any, at: Path) -> tuple[type[Validator], Any]:
+    uri = schema.get("$schema", NEWEST) if isinstance(schema, dict) else NEWEST
+    found = DRAFTS.get(str(uri).rstrip("#"))
+    if found is None:
+        raise contract.error((*at, "$schema"), "unknown $schema", found=uri, wanted=" or ".join(DRAFTS))
+    return found
+
+
+def resolve(contract: Contract, ref: str, at: Path) -> Any:
+    """Return the schema a local reference names.  Raises ContractError where there is none."""
+    if not ref.startswith("#"):
+        raise contract.error(at, "remote references are disabled", found=ref, fix="copy the schema under `schemas`")
+    value: Any = {"schemas": contract.schemas}
+    if not ref.startswith("#/schemas/"):
+        raise contract.error(at, "a reference names a schema of the contract", found=ref, wanted="#/schemas/NAME")
+    for part in ref[2:].split("/"):
+        part = part.replace("~1", "/").replace("~0", "~").replace("%25", "%")
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            known = [f"#/schemas/{name}" for name in contract.schemas]
+            raise contract.error(at, "the reference names nothing", found=ref, fix=nearest(ref, known))
+    return value
+
+
+def check_schema(contract: Contract, schema: Any, at: Path, cls: type[Validator] = Draft202012Validator) -> None:
+    """Raise ContractError where a schema is none, misspells a keyword, or refers outside."""
+    try:
+        cls.check_schema(schema)
+    except SchemaError as error:
+        pointer = "/" + "/".join(str(part) for part in error.absolute_path)
+        raise contract.error(
+            (*at, *error.absolute_path), f"not a JSON Schema, at {pointer}: {show(error.message, 160)}"
+        ) from None
+    _walk(contract, schema, at)
+    _no_cycle(contract, schema, at, ())
+
+
+def _walk(contract: Contract, schema: Any, at: Path) -> None:
+    if not isinstance(schema, dict):
+        return
+    for word, value in schema.items():
+        place = (*at, word)
+        if word not in _KNOWN:
+            if word.startswith("x-"):
+                continue
+            raise contract.error(
+                place, "unknown keyword", found=word, fix=nearest(word, _KNOWN) or "prefix your own with x-"
+            )
+        if word == "$id" or word == "$anchor":
+            raise contract.error(place, f"`{word}` is not read", fix="name the schema under `schemas`")
+        if word == "$ref":
+            resolve(contract, value, place)
+        elif word == "format" and value not in FormatChecker.checkers:
+            known = sorted(FormatChecker.checkers)
+            raise contract.error(
+                place, "unknown format", found=value, fix=nearest(value, known) or f"there are {', '.join(known)}"
+            )
+        elif word == "pattern":
+            _pattern(contract, value, place)
+        elif word == "patternProperties":
+            for pattern in value:
+                _pattern(contract, pattern, (*place, pattern))
+        if word in _ONE and isinstance(value, dict):
+            _walk(contract, value, place)
+        elif word in _LIST and isinstance(value, list):
+            for index, item in enumerate(value):
+                _walk(contract, item, (*place, index))
+        elif word in _MAP and isinstance(value, dict):
+            for name, item in value.items():
+                _walk(contract, item, (*place, name))
+
+
+def _pattern(contract: Contract, text: str, at: Path) -> None:
+    try:
+        check_pattern(text)
+    except PatternError as error:
+        raise contract.error(at, str(error), found=text) from None
+
+
+def _no_cycle(contract: Contract, schema: Any, at: Path, trail: tuple[str, ...]) -> None:
+    """A reference that comes back to itself without looking deeper into the value would never end."""
+    if not isinstance(schema, dict):
+        return
+    ref = schema.get("$ref")
+    if isinstance(ref, str):
+        if ref in trail:
+            raise contract.error(at, "references in a circle", found=" -> ".join([*trail, ref]))
+        _no_cycle(contract, resolve(contract, ref, at), at, (*trail, ref))
+    for word in _SAME_VALUE:
+        inner = schema.get(word)
+        for item in inner if isinstance(inner, list) else [inner]:
+            _no_cycle(contract, item, at, trail)

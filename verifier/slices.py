@@ -1,0 +1,270 @@
+"""A slice: the records that one instance of an invariant is about, and the words in which a rule judges them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from verifier.endings import VIOLATED, WAIVED, Ending, resolve
+from verifier.equality import write
+from verifier.keys import plain
+from verifier.paths import MISSING, Getter
+from verifier.record import MESSAGE, S2C, Record, Session
+from verifier.verdict import Tally, Violation, Witness
+
+if TYPE_CHECKING:
+    from verifier.check import Check
+    from verifier.spans import Instance
+
+MANY: Final = object()
+"""A session has shown several values of a key."""
+
+EXCERPT: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A record on its way into a witness."""
+
+    record: Record
+    role: str
+    event: str
+    note: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+class Placeholder:
+    """Stands for the value of a key that the session has not shown yet."""
+
+    __slots__ = ("key", "slices")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.slices: list[Slice] = []
+
+    def __repr__(self) -> str:
+        return "?"
+
+
+class Slice:
+    """One slice of one invariant.  Rules keep their state in `state` and speak through the methods."""
+
+    __slots__ = (
+        "away", "began", "buffered", "check", "instance", "key", "log", "over", "session", "sessions", "state", "tally",
+        "user",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        check: Check,
+        key: tuple[Any, ...],
+        user: str | None,
+        session: Session | None,
+        instance: Instance | None,
+        t: int,
+    ) -> None:
+        self.check = check
+        self.key = key
+        self.user = user
+        self.session = session
+        """Of a slice that is per connection."""
+        self.instance = instance
+        self.began = t
+        self.sessions: dict[Session, None] = {}
+        """Open sessions on which a wider slice was active."""
+        self.away: Ending | None = None
+        self.over = False
+        self.log: list[tuple[Record, tuple[str, ...]]] | None = None
+        """What was stepped in while the slice's key was not known."""
+        self.buffered = check.spec.when_exit is not None
+        self.tally: Tally = Tally() if self.buffered else check.tally
+        self.state: Any = None
+        self.state = check.rule.start(self)
+
+    # -- what a rule says
+
+    def judged(self, count: int = 1) -> None:
+        """One more instance was judged."""
+        self.tally.activations += count
+
+    def waived(self) -> None:
+        """What was owed is not, for the client left or the contract names this ending."""
+        self.tally.waived += 1
+
+    def raced(self) -> None:
+        """Two messages crossed on the way: no order to judge."""
+        self.tally.raced += 1
+
+    def unknown(self, why: str) -> None:
+        """It could not be judged."""
+        self.tally.unknown[why] += 1
+
+    def error(self, why: str) -> None:
+        """It could not be evaluated."""
+        self.tally.errors[why] += 1
+
+    def violated(
+        self,
+        proof: Sequence[Proof],
+        *,
+        why: str,
+        expected: str,
+        fault: str | None = None,
+        ending: Ending | None = None,
+        late_by: int | None = None,
+        paths: tuple[str, ...] = (),
+        because: Record | None = None,
+        needs_past: bool = False,
+    ) -> None:
+        """Report a violation, unless the recording cannot support it.
+
+        `because`: the earlier record that forbids the last one; if they crossed on the way, it is a race.
+        `needs_past`: an event that the log does not have would excuse it.
+        """
+        last = proof[-1].record
+        gaps = self.check.engine.gaps
+        involved = [p.record.session for p in proof if p.record.session is not None]
+        if because is not None and self.check.crossed(because, last):
+            self.tally.raced += 1
+            return
+        if needs_past:
+            if any(session.headless for session in involved):
+                self.unknown("the begin of the connection is not in the recording")
+                return
+            if gaps.between(self.instance.opened.t if self.instance else self.began, last.t, involved):
+                self.unknown("the recording has a gap before it")
+                return
+        if (ambiguous := _ambiguous(proof)) is not None:
+            self.error(ambiguous)
+            return
+        spec = self.check.spec
+        if fault is None:
+            fault = "server" if last.dir is None or last.dir == S2C or last.kind != MESSAGE else "client"
+        self.tally.add(
+            Violation(
+                invariant=spec.name,
+                kind=spec.kind,
+                severity="warning" if fault == "client" and spec.severity == "error" else spec.severity,
+                fault=fault,
+                user=self.user,
+                slice=self.labels(last),
+                witness=tuple(_witness(p) for p in _in_order(proof)),
+                expected=expected,
+                why=why,
+                late_by=late_by,
+                ending=str(ending) if ending is not None else None,
+                paths=paths,
+            )
+        )
+
+    def owed(
+        self,
+        ending: Ending,
+        proof: Sequence[Proof],
+        *,
+        since: int,
+        why: str,
+        expected: str,
+        fault: str = "server",
+        late_by: int | None = None,
+    ) -> None:
+        """Settle what is still owed at an ending, by the contract's `at_end` and by the holes of the recording."""
+        outcome = resolve(self.check.spec.at_end, ending)
+        if outcome == WAIVED:
+            self.waived()
+            return
+        if outcome != VIOLATED:
+            self.unknown("the recording ended before it was due")
+            return
+        sessions = {*self.sessions, *(p.record.session for p in proof if p.record.session is not None)}
+        if self.session is not None:
+            sessions.add(self.session)
+        if self.check.engine.gaps.between(since, ending.t, sessions):
+            self.unknown("the recording has a gap while it was owed")
+            return
+        self.violated(proof, why=why, expected=expected, fault=fault, ending=ending, late_by=late_by)
+
+    def stalled(self, begin: int, end: int) -> int:
+        """Return how long the recorder itself stood still in an interval."""
+        return self.check.engine.gaps.stalled(begin, end)
+
+    # -- what a rule may ask
+
+    def labels(self, last: Record | None = None) -> tuple[tuple[str, str], ...]:
+        """Return (name, value) of what the slice is about."""
+        found: dict[str, str] = {}
+        if self.user is not None:
+            found["user"] = self.user
+        if self.session is not None:
+            found["connection"] = self.session.id
+        if self.instance is not None and self.instance.span.keys:
+            found[self.instance.span.keys[0]] = self.instance.label
+        for name, value in zip(self.check.dims, self.key, strict=False):
+            found[name] = "?" if isinstance(value, Placeholder) else plain(value)
+        if self.session is None and last is not None and last.session is not None and "connection" not in found:
+            found["connection"] = last.session.id
+        return tuple(found.items())
+
+    def name_of(self, names: tuple[str, ...]) -> str:
+        """Return the name to show for a record: the first that the contract gives it."""
+        return names[0]
+
+
+def proof(
+    record: Record, role: str, names: Iterable[str] = (), note: str = "", show: Sequence[tuple[str, Getter]] = ()
+) -> Proof:
+    """Return a record as a part of a proof; `show` are (name, getter) of the fields to print."""
+    event = next(iter(names), None) or next(iter(record.names), record.kind)
+    fields = []
+    for name, get in show:
+        value = get(record)
+        if value is not MISSING:
+            fields.append((name, excerpt(value)))
+    return Proof(record, role, event, note, tuple(fields))
+
+
+def excerpt(value: Any) -> str:
+    """Return a short form of a value for a report."""
+    text = plain(value) if isinstance(value, tuple) else write(value)
+    return text if len(text) <= EXCERPT else text[: EXCERPT - 1] + "…"
+
+
+def masked(value: Any) -> str:
+    """Return another user's value so that the report does not spread it: its first and last two characters."""
+    text = plain(value) if isinstance(value, tuple) else value if isinstance(value, str) else write(value)
+    return text if len(text) <= 4 else f"{text[:2]}…{text[-2:]}"
+
+
+def _in_order(proofs: Sequence[Proof]) -> list[Proof]:
+    seen: dict[int, Proof] = {}
+    for p in proofs:
+        seen.setdefault(id(p.record), p)
+    return sorted(seen.values(), key=lambda p: (p.record.t, p.record.seq or 0, p.record.part or 0))
+
+
+def _witness(p: Proof) -> Witness:
+    record = p.record
+    return Witness(
+        role=p.role,
+        seq=record.seq,
+        part=record.part,
+        t=record.t,
+        user=record.user,
+        session=record.session.id if record.session is not None else None,
+        dir=None if record.dir is None else ("c2s", "s2c")[record.dir],
+        event=p.event,
+        fields=p.fields,
+        note=p.note,
+    )
+
+
+def _ambiguous(proofs: Sequence[Proof]) -> str | None:
+    """Return why a record's guessed key is no ground for a violation, or None."""
+    for p in proofs:
+        session = p.record.session
+        if p.record.guessed and session is not None:
+            for key in p.record.guessed:
+                if session.shown.get(key) is MANY:
+                    return f"the {key} of {p.record.label} is not in the message, and its connection has shown several"
+    return None

@@ -1,0 +1,252 @@
+"""What a check found: witnesses, violations, tallies, and the verdict over all of them.  Values only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from goldentape.errors import Exit
+
+PASS: Final = "pass"
+FAIL: Final = "fail"
+INCONCLUSIVE: Final = "inconclusive"
+VACUOUS: Final = "vacuous"
+ERROR: Final = "error"
+
+KEPT: Final = 3
+"""Violations of one fingerprint that are kept in full; the others are counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witness:
+    """One record of the proof."""
+
+    role: str
+    """trigger, opened, offender, exit, foreign, origin, ..."""
+    seq: int | None
+    part: int | None
+    t: int
+    user: str
+    session: str | None
+    dir: str | None
+    event: str
+    fields: tuple[tuple[str, str], ...] = ()
+    """(path, value as JSON) of what matters in it."""
+    note: str = ""
+
+    @property
+    def label(self) -> str:
+        """`#41`, `#41.0` in a batch, or `-` for what has a time only."""
+        if self.seq is None:
+            return "-"
+        return f"#{self.seq}" if self.part is None else f"#{self.seq}.{self.part}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """A broken invariant, with the fewest records that prove it and a sentence that a stranger can check."""
+
+    invariant: str
+    kind: str
+    severity: str
+    fault: str
+    """server, client or unknown."""
+    user: str | None
+    slice: tuple[tuple[str, str], ...]
+    witness: tuple[Witness, ...]
+    expected: str
+    why: str
+    late_by: int | None = None
+    """Nanoseconds."""
+    ending: str | None = None
+    paths: tuple[str, ...] = ()
+    fingerprint: str = ""
+
+    def with_fingerprint(self) -> Violation:
+        """Return the violation with its fingerprint: what joins violations of one cause, without ids and times."""
+        parts = [self.invariant, *(f"{w.role}:{w.event}" for w in self.witness), *self.paths, self.ending or ""]
+        digest = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        return replace(self, fingerprint=digest)
+
+    @property
+    def seqs(self) -> tuple[int, ...]:
+        """The places in the tape that prove it."""
+        return tuple(w.seq for w in self.witness if w.seq is not None)
+
+
+@dataclass(slots=True)
+class Group:
+    """Violations of one fingerprint."""
+
+    first: list[Violation]
+    count: int = 0
+    users: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one invariant has found so far.  Tallies of parts can be added."""
+
+    activations: int = 0
+    waived: int = 0
+    not_applicable: int = 0
+    raced: int = 0
+    violated: int = 0
+    demoted: int = 0
+    """Violations that are the client's fault, which only warn."""
+    unknown: Counter[str] = field(default_factory=Counter)
+    """Why something could not be judged, and how often."""
+    errors: Counter[str] = field(default_factory=Counter)
+    groups: dict[str, Group] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, violation: Violation) -> None:
+        """Count a violation, and keep it if it is among the first of its kind."""
+        violation = violation.with_fingerprint()
+        group = self.groups.get(violation.fingerprint)
+        if group is None:
+            group = self.groups[violation.fingerprint] = Group([])
+        group.count += 1
+        if len(group.first) < KEPT:
+            group.first.append(violation)
+        if violation.user is not None and len(group.users) < 10_000:
+            group.users.add(violation.user)
+        if violation.fault == "client":
+            self.demoted += 1
+        else:
+            self.violated += 1
+
+    def merge(self, other: Tally) -> None:
+        """Add what another part of the same invariant has found."""
+        self.activations += other.activations
+        self.waived += other.waived
+        self.not_applicable += other.not_applicable
+        self.raced += other.raced
+        self.violated += other.violated
+        self.demoted += other.demoted
+        self.unknown.update(other.unknown)
+        self.errors.update(other.errors)
+        self.notes += other.notes
+        for fingerprint, group in other.groups.items():
+            mine = self.groups.setdefault(fingerprint, Group([]))
+            mine.first = (mine.first + group.first)[:KEPT]
+            mine.count += group.count
+            mine.users |= group.users
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One invariant's verdict."""
+
+    name: str
+    kind: str
+    title: str
+    severity: str
+    gate: str
+    verdict: str
+    file: str
+    line: int
+    req: tuple[str, ...]
+    impact: str | None
+    tally: Tally
+
+    @property
+    def groups(self) -> list[Group]:
+        """Distinct violations, in the order in which they were first seen."""
+        return list(self.tally.groups.values())
+
+    @property
+    def counts(self) -> bool:
+        """Whether the verdict bears on the exit code."""
+        return self.severity == "error"
+
+
+def judge(tally: Tally, min_activations: int) -> str:
+    """Return an invariant's verdict from its tally."""
+    if tally.violated:
+        return FAIL
+    if tally.errors:
+        return ERROR
+    if tally.unknown:
+        return INCONCLUSIVE
+    if tally.activations < min_activations:
+        return VACUOUS
+    return PASS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """One tape against one contract."""
+
+    contract: str
+    version: str
+    digest: str
+    file: str
+    outcomes: tuple[Outcome, ...]
+    warnings: tuple[str, ...]
+    connections: int
+    users: int
+    messages: int
+    events: int
+    """Messages that are events of the contract."""
+    begin: int
+    end: int
+
+    @property
+    def verdict(self) -> str:
+        """The whole: the worst of those that count."""
+        if not self.connections or not self.messages:
+            return VACUOUS if not self.failed else FAIL
+        found = {outcome.verdict for outcome in self.outcomes if outcome.counts}
+        for verdict in (FAIL, ERROR, INCONCLUSIVE, VACUOUS):
+            if verdict in found:
+                return verdict
+        if not any(outcome.tally.activations for outcome in self.outcomes):
+            return VACUOUS
+        return PASS
+
+    @property
+    def failed(self) -> bool:
+        """Whether any counting invariant was violated."""
+        return any(outcome.counts and outcome.verdict == FAIL for outcome in self.outcomes)
+
+    @property
+    def violations(self) -> list[Violation]:
+        """The first of each distinct violation."""
+        return [group.first[0] for outcome in self.outcomes for group in outcome.groups]
+
+    def outcome(self, name: str) -> Outcome:
+        """Return one invariant's outcome."""
+        return next(outcome for outcome in self.outcomes if outcome.name == name)
+
+
+EXITS: Final = {
+    PASS: Exit.OK,
+    FAIL: Exit.VIOLATION,
+    ERROR: Exit.VIOLATION,
+    INCONCLUSIVE: Exit.INCONCLUSIVE,
+    VACUOUS: Exit.INCONCLUSIVE,
+}
+
+
+def exit_code(verdicts: Iterable[str], *, strict: bool = False) -> Exit:
+    """Return the exit code of several verdicts together: the worst one's."""
+    codes = {EXITS[verdict] for verdict in verdicts}
+    if Exit.VIOLATION in codes or (strict and Exit.INCONCLUSIVE in codes):
+        return Exit.VIOLATION
+    return Exit.INCONCLUSIVE if Exit.INCONCLUSIVE in codes or not codes else Exit.OK
+
+
+def plural(count: int, word: str, many: str | None = None) -> str:
+    """Return `1 call`, `2 calls`."""
+    return f"{count:,} {word if count == 1 else many or word + 's'}"
+
+
+def listed(words: Sequence[str], last: str = "or") -> str:
+    """Return `a, b or c`."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} {last} {words[-1]}"
