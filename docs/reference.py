@@ -17,8 +17,8 @@ PAGE = Path(__file__).with_name("commands.md")
 HEAD = """# The commands
 
 Made by `python docs/reference.py` from the commands' own help.  Exit codes: 0 everything demanded holds, 1 a violation
-(or a check that could not be evaluated), 2 bad usage, contract, tape or input, 3 the environment (storage, port, upstream),
-4 inconclusive or vacuous, 130 interrupted after a clean stop.
+(or a check that could not be evaluated), 2 bad usage, contract, tape or input, 3 the environment (storage, port,
+upstream), 4 inconclusive or vacuous, 130 interrupted after a clean stop.
 """
 
 

@@ -89,7 +89,8 @@ def check(tape: Tape) -> Checked:
 
 def check_log(tape: Tape, user: User) -> tuple[int, list[Damage]]:
     """Follow the links of one user's log; return how many hold, and where they do not."""
-    good, last, damage = 0, 0, []
+    good, last = 0, 0
+    damage: list[Damage] = []
     previous, count = chain.START, 0
     erasable: bool | None = None
     try:
@@ -183,7 +184,7 @@ def _head(tape: Tape) -> tuple[str | None, list[Damage]]:
 
 
 def expect_head(tape: Tape, wanted: str) -> None:
-    """Raise unless the tape's head is the one that was kept elsewhere.  Says something only of a tape that `check` passed."""
+    """Raise unless the tape's head is the one that was kept elsewhere.  Worth something after `check` passed."""
     if not _HEAD.fullmatch(wanted.strip().lower()):
         raise InputError("not a head", found=wanted, wanted="64 hexadecimal digits")
     if not tape.sealed:

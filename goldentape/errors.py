@@ -1,6 +1,6 @@
 """What can go wrong on our side, and the exit code each error ends in.
 
-A broken contract of the *application* is a `Violation` (a value).  An exception means: we cannot judge, or cannot record.
+A broken contract of the *application* is a `Violation` (a value).  An exception means: we cannot judge or record.
 
     GoldentapeError                exit
     |- InputError                  2     bad usage, contract, tape or other input

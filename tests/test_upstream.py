@@ -194,9 +194,11 @@ def test_a_path_of_the_upstream_is_put_before_the_clients(tmp_path):
         return await switch(peer)
 
     async def main():
-        async with serving(script) as server:
-            async with recorder(tmp_path / "a.tape", server, upstream=f"ws://127.0.0.1:{server.port}/base/") as r:
-                await upgraded(r.port)
-                return await server.outcome()
+        async with (
+            serving(script) as server,
+            recorder(tmp_path / "a.tape", server, upstream=f"ws://127.0.0.1:{server.port}/base/") as r,
+        ):
+            await upgraded(r.port)
+            return await server.outcome()
 
     assert run(main()).startswith(b"GET /base/chat?user_id=ann HTTP/1.1\r\n")

@@ -237,7 +237,8 @@ class Check:
             value = self.engine.infer(key, record)
             if value is AMBIGUOUS:
                 self.tally.errors[
-                    f"the {key.name} of {record.names[0]} is not in the message, and several could be meant (first: {record.label})"
+                    f"the {key.name} of {record.names[0]} is not in the message, and several could be meant"
+                    f" (first: {record.label})"
                     if not self.tally.errors
                     else "more messages whose keys are ambiguous"
                 ] += 1
@@ -277,7 +278,7 @@ class Check:
         elif self.mode == SPAN and slice.instance is not None:
             container, before, after = slice.instance.slices, (self.index, old), (self.index, new)
         else:
-            container, before, after = self.slices, (slice.user, *old), (slice.user, *new)  # type: ignore[assignment]
+            container, before, after = self.slices, (slice.user, *old), (slice.user, *new)
         container.pop(before, None)
         slice.key = new
         still = any(isinstance(part, Placeholder) for part in new)
@@ -786,9 +787,10 @@ class Engine:
         if self.contract.disabled:
             yield f"disabled in the contract, not judged: {', '.join(self.contract.disabled)}"
         if self.unreadable:
-            yield f"{self.unreadable} messages are not in the tape as a whole (cut off or erased); what they owe is inconclusive"
+            yield f"{self.unreadable} messages are not whole in the tape (cut off, erased): what they owe is not judged"
         if self.ghosts:
-            yield f"{self.ghosts} messages are of another subprotocol than {show(str(self.contract.wire.subprotocol))}; not judged"
+            wanted = show(str(self.contract.wire.subprotocol))
+            yield f"{self.ghosts} messages are of another subprotocol than {wanted}; not judged"
 
 
 class _Odd:

@@ -42,9 +42,7 @@ class Gaps:
             begun = begun or mark.kind == "begin"
             if hole and mark.connection is None:
                 self._all.append(mark.t)
-            elif hole and mark.connection is not None:
-                self._of.setdefault(mark.connection, []).append(mark.t)
-            elif mark.kind == "malformed" and mark.connection is not None:
+            elif (hole and mark.connection is not None) or (mark.kind == "malformed" and mark.connection is not None):
                 self._of.setdefault(mark.connection, []).append(mark.t)
             elif mark.kind == "tick" and (lag := lag_of(mark)) >= NOTICEABLE:
                 self._stalls.append((mark.t - lag, mark.t))

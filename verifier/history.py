@@ -111,7 +111,7 @@ class History:
         at, size = 0, len(agenda)
         wants_list = self._wire.unwrap
         for row in self._source.rows():
-            seq, user_number, number, n, t, direction, opcode, payload, _, _, _, flags, _ = row
+            seq, user_number, number, _n, t, direction, opcode, payload, _, _, _, flags, _ = row
             if t < self.now:
                 t = self.now
             while mark is not None and mark.seq < seq:

@@ -40,14 +40,15 @@ class Key:
         value = get(record)
         if type(value) is str:
             result: Any = value if not self.types or "string" in self.types else MISSING
-        elif value is None or value is MISSING or isinstance(value, (dict, list)):
-            result = MISSING
-        elif self.types and not any(is_type(value, name) for name in self.types):
-            result = MISSING
         else:
-            result = atom(value)
+            result = atom(value) if self._fits(value) else MISSING
         record.keys[self.name] = result
         return result
+
+    def _fits(self, value: Any) -> bool:
+        if value is None or value is MISSING or isinstance(value, (dict, list)):
+            return False
+        return not self.types or any(is_type(value, name) for name in self.types)
 
     def read_fallback(self, record: Record) -> Any:
         """Return the stand-in for a fallback value, or MISSING; never equal to a value of the key itself."""

@@ -29,8 +29,9 @@ class Session:
     """One WebSocket from handshake to close, while the history runs past it."""
 
     __slots__ = (
-        "accepted", "body", "client", "close_code", "close_reason", "close_seen", "closed", "closed_by", "ended", "ending", "ghost",
-        "headless", "id", "inferred", "instances", "known", "number", "open", "opened", "shown", "slices", "status",
+        "accepted", "body", "client", "close_code", "close_reason", "close_seen", "closed", "closed_by", "ended",
+        "ending", "ghost", "headless", "id", "inferred", "instances",
+        "known", "number", "open", "opened", "shown", "slices", "status",
         "subprotocol", "target", "touched", "user",
     )  # fmt: skip
 
@@ -90,8 +91,8 @@ class Record:
     """One thing that happened: a message, a step of a connection's life, or a mark."""
 
     __slots__ = (
-        "by", "code", "copy", "dir", "flags", "guessed", "keys", "kind", "mark", "names", "part", "payload", "problem", "reason",
-        "seq", "session", "t", "user", "value",
+        "by", "code", "copy", "dir", "flags", "guessed", "keys", "kind", "mark", "names", "part", "payload", "problem",
+        "reason", "seq", "session", "t", "user", "value",
     )  # fmt: skip
 
     def __init__(self, kind: str, seq: int | None, t: int, session: Session | None, user: str, dir: int | None) -> None:

@@ -76,7 +76,7 @@ def mix(a: Node, b: Node) -> Node:
 def _order(node: Node) -> str:
     if node[0] == "alt":
         return "alt(" + ",".join(sorted(_order(n) for n in node[1])) + ")"
-    return node[0] + "(" + ",".join(n if isinstance(n, str) else _order(n) for n in node[1:]) + ")"
+    return str(node[0]) + "(" + ",".join(n if isinstance(n, str) else _order(n) for n in node[1:]) + ")"
 
 
 @lru_cache(maxsize=65536)

@@ -57,7 +57,7 @@ class EventSchema:
         cls, specification = _draft(contract, schema, at)
         check_schema(contract, schema, at, cls)
         document = {"schemas": contract.schemas, "events": {name: {"schema": schema}}}
-        resource = Resource(contents=document, specification=specification)
+        resource = Resource(contents=document, specification=specification)  # type: ignore[call-arg]  # attrs
         registry: Registry[Any] = Registry(retrieve=_refuse).with_resource(ROOT, resource)  # type: ignore[call-arg]  # attrs
         target: dict[str, Any] = {"$ref": f"{ROOT}#/events/{name}/schema"}
         if closed:
@@ -74,7 +74,7 @@ class EventSchema:
 
 
 def _refuse(uri: str) -> Any:
-    raise NoSuchResource(ref=uri)
+    raise NoSuchResource(ref=uri)  # type: ignore[call-arg]  # attrs
 
 
 def _draft(contract: Contract, schema: Any, at: Path) -> tuple[type[Validator], Any]:

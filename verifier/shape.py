@@ -96,19 +96,21 @@ def _first(document: Document, errors: Iterator[ValidationError], at: Path = ())
     _, error = min(told, key=lambda pair: pair[0])
     error = _narrow(error)
     path = (*at, *_path(error))
+    demanded: Any = error.validator_value
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        allowed = list(error.schema.get("properties", {}))
+        schema = error.schema if isinstance(error.schema, dict) else {}
+        allowed = list(schema.get("properties", {}))
         extra = next((k for k in error.instance if k not in allowed), None)
         if extra is not None:
             fix = nearest(str(extra), allowed) or f"there are {', '.join(sorted(allowed))}"
             return document.error((*path, extra), "unknown key", found=extra, fix=fix)
     if error.validator == "required" and isinstance(error.instance, dict):
-        absent = [k for k in error.validator_value if k not in error.instance]
+        absent = [k for k in demanded if k not in error.instance]
         extra = next((k for k in error.instance if nearest(str(k), absent)), None)
         hint = f"`{show(str(extra))}` stands there; {nearest(str(extra), absent)}" if extra is not None else None
         return document.error(path, f"`{absent[0]}` is missing", fix=hint)
     if error.validator == "enum":
-        words = [str(w) for w in error.validator_value]
+        words = [str(w) for w in demanded]
         return document.error(
             path, "unknown word", found=error.instance, wanted=", ".join(words), fix=nearest(str(error.instance), words)
         )
@@ -129,7 +131,7 @@ def _narrow(error: ValidationError) -> ValidationError:
     """Return the most telling of the errors inside an `anyOf` or `oneOf`."""
     while error.context:
         mapping = isinstance(error.instance, (dict, list))
-        fitting = [e for e in error.context if e.validator != "type" or not e.path == error.path or not mapping]
+        fitting = [e for e in error.context if e.validator != "type" or e.path != error.path or not mapping]
         wanted = [e for e in fitting if not (mapping and e.validator == "type" and not e.relative_path)]
         inner = best_match(wanted or fitting or error.context)
         if inner is None or (inner.validator == "type" and not inner.relative_path):

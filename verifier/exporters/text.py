@@ -80,7 +80,8 @@ def _violation(verdict: Verdict, outcome: Outcome, group: Group) -> Iterator[str
     if outcome.impact:
         yield f"impact: {show(outcome.impact, 400)}"
     if group.count > 1:
-        yield f"{plural(group.count, 'time')} like this, {plural(len(group.users), 'user')}; fingerprint {first.fingerprint}"
+        times, users = plural(group.count, "time"), plural(len(group.users), "user")
+        yield f"{times} like this, {users}; fingerprint {first.fingerprint}"
 
 
 def _summary(verdict: Verdict) -> str:

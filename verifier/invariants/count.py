@@ -53,7 +53,8 @@ class Count(Stateless):
         if self._max is not None and self._max < self._min:
             raise contract.error((*spec.at, "max"), "`max` is below `min`", found=self._max)
         if "each" in options:
-            self._counters = [(name,) for name in contract.names(options["each"], (*spec.at, "each"))]
+            each = contract.names(options["each"], (*spec.at, "each"))
+            self._counters: list[tuple[str, ...]] = [(name,) for name in each]
         else:
             self._counters = [contract.names(options["event"], (*spec.at, "event"))]
         if not self._counters or not self._counters[0]:

@@ -64,9 +64,10 @@ class Exits(Stateless):
         closed = run.closed(record.user, value)
         if closed is None:
             slice.judged()
+            what = f"{record.names[0]} at {record.label} is of {called}"
             slice.violated(
                 [proof(record, "offender", note=f"no {called} was opened")],
-                why=f"{record.names[0]} at {record.label} is of {called}, which {self._open} never opened for this user",
+                why=f"{what}, which {self._open} never opened for this user",
                 expected=f"{self._open} of {called} before",
                 needs_past=True,
             )
@@ -123,5 +124,4 @@ class Exits(Stateless):
 def _ghost(seq: int, t: int, like: Record, dir: int) -> Record:
     """Return what is still known of an exit that was seen long ago."""
     session: Session | None = like.session
-    record = Record("message", seq, t, session, like.user, dir)
-    return record
+    return Record("message", seq, t, session, like.user, dir)

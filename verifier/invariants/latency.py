@@ -7,9 +7,9 @@ Why: an answer that comes too late is no answer; an average hides the user who w
     holds    alice > ask (at 0 s)   alice < agent_started (at 1 s)
 
 Options: `from`, `to` (the first that comes; first come, first served when several wait), `max` for each;
-`p50 p90 p95 p99 p999` (nearest rank, over all) and `mean`; `min_samples` (fewer: inconclusive), `agree`, `where` (of `from`).
-A time that is over while nothing came counts as endless.  Whether `to` must come at all is the business of `responds`:
-what ends before its time is over is not measured.
+`p50 p90 p95 p99 p999` (nearest rank, over all) and `mean`; `min_samples` (fewer: inconclusive), `agree`, `where` (of
+`from`).  A time that is over while nothing came counts as endless.  Whether `to` must come at all is the business of
+`responds`: what ends before its time is over is not measured.
 """
 
 from __future__ import annotations

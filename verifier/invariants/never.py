@@ -41,10 +41,10 @@ class Never(Stateless):
         if self._where is not None and not self._where(record):
             return
         note = what(record)
+        within = f" in a {self._within}" if self._within else ""
         slice.violated(
             [proof(record, "offender", names, note, [pair for pair in self._show if pair[0] != "@text"])],
-            why=f"{names[0]} must never occur{f' in a {self._within}' if self._within else ''}, and did at {record.label}"
-            + (f": {note}" if note else ""),
+            why=f"{names[0]} must never occur{within}, and did at {record.label}" + (f": {note}" if note else ""),
             expected=f"no {names[0]}",
             fault=None if record.kind == MESSAGE else (record.by if record.by in ("client", "server") else "server"),
             paths=tuple(path for path, _ in self._show),

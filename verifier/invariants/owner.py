@@ -73,7 +73,8 @@ class Envelope(Stateless):
             return
         if self._where is not None and not self._where(record):
             return
-        path, value = "", MISSING
+        path: str = ""
+        value: Any = MISSING
         for path, getter in self._getters:  # noqa: B007
             value = getter(record)
             if value is not MISSING and value is not None:
