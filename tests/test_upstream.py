@@ -80,6 +80,8 @@ def through(tmp_path, cert, key, loop="uvloop", **settings):
                     await client.send(b"x" * 100_000)
                     await asyncio.wait_for(client.exactly(100_000), PATIENCE)
                 client.close()
+                if b" 101 " in status:
+                    assert await server.outcome() == "over"
                 return status.split()[1].decode()
 
     return run(main(), loop)
