@@ -67,7 +67,9 @@ class Fold:
         if kept is not None:
             self.folder.restore(kept.state)
         recorder = self.folder.recorder or self._first_recorder()
-        same = bool(recorder) and self.writer.meta("spool_recorder") == recorder
+        # A spool always begins with a record; an empty one was being cleared when the fold before this one died.
+        empty = kept is None and not numbers
+        same = empty or (bool(recorder) and self.writer.meta("spool_recorder") == recorder)
         self._done = (0, 0)
         """The place in this spool up to which the tape has everything."""
         if same:
@@ -175,7 +177,8 @@ class Fold:
 
     def clear(self) -> None:
         """Delete what the tape has now; the directory and its lock are the recorder's."""
-        for _, path in segments(self._spool):
+        # Newest first: what is left always begins with the record that says whose spool it is.
+        for _, path in reversed(segments(self._spool)):
             path.unlink(missing_ok=True)
         (self._spool / "checkpoint").unlink(missing_ok=True)
 

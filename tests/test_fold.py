@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from spools import Spool, as_child, busy, columns, dump, frame, said, with_key
@@ -369,6 +370,35 @@ def test_a_fold_killed_at_random_times_ends_with_the_same_tape(tmp_path, whole):
             kills += 1
 
     assert kills > 0
+    assert dump(spool.settings.tape) == whole
+
+
+@pytest.mark.parametrize("deleted", range(8))
+def test_a_fold_killed_while_it_clears_the_spool_comes_to_an_end(tmp_path, whole, monkeypatch, deleted):
+    class Killed(BaseException):
+        pass
+
+    spool = busy(with_key(tmp_path / "x.tape"))
+    fold = Fold(spool.settings)
+    while not fold.folder.closed:
+        fold.step()
+    left, unlink = [deleted], Path.unlink
+
+    def delete(path, missing_ok=False):
+        if not left[0]:
+            raise Killed
+        left[0] -= 1
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", delete)
+    try:
+        fold.seal()
+    except Killed:
+        pass
+    monkeypatch.undo()
+    fold.close()
+
+    assert as_child(spool.settings) == 0
     assert dump(spool.settings.tape) == whole
 
 
