@@ -9,11 +9,13 @@ async function run({ url, steps, subprotocols, deflate, ca }) {
     ca,
   });
   const keeper = new Keeper(ws);
+  let extensions = null;
+  ws.once("upgrade", (response) => (extensions = response.headers["sec-websocket-extensions"] ?? null));
   await new Promise((resolve, reject) => {
     ws.once("open", resolve);
     ws.once("error", reject);
   });
-  keeper.log.agreed = [ws.protocol || null, ws.extensions || null];
+  keeper.log.agreed = [ws.protocol || null, extensions];
   for (const [step, ...args] of steps) {
     if (step === "text") {
       ws.send(args[0]);
