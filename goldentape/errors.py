@@ -50,7 +50,7 @@ class GoldentapeError(Exception):
         self.fix = fix
 
     def __str__(self) -> str:
-        text = self.what if self.where is None else f"{show(str(self.where))}: {self.what}"
+        text = self.what if self.where is None else f"{show(str(self.where), 500)}: {self.what}"
         if self.found is not None:
             text += f", found {show(str(self.found))}"
         if self.wanted is not None:

@@ -14,7 +14,7 @@ from verifier.durations import duration, parse_duration
 from verifier.events import BUILT_IN, EventDef
 from verifier.keys import Key
 from verifier.load import ContractError, Document, Path, load, nearest
-from verifier.params import substitute
+from verifier.params import declared, substitute
 from verifier.paths import Getter, PathError, as_list, compile_path, compile_value_path, first_of
 from verifier.predicate import Predicate, compile_predicate
 from verifier.record import C2S, S2C
@@ -91,6 +91,8 @@ class Contract:
     invariants: dict[str, Spec] = field(default_factory=dict)
     disabled: list[str] = field(default_factory=list)
     schemas: dict[str, Any] = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict)
+    """The parameters with their values."""
 
     @property
     def file(self) -> str:
@@ -153,9 +155,23 @@ class Contract:
 
 
 def read_contract(data: bytes, name: str, settings: Mapping[str, str] | None = None) -> Contract:
-    """Return the contract in `data`.  Raises ContractError with the line of what is wrong."""
-    document = load(data, name)
-    substitute(document, settings or {})
+    """Return the contract in `data`, with values for its parameters.
+
+    Raises ContractError with the line of what is wrong.
+    """
+    return build(load(data, name), data, settings or {})
+
+
+def build(document: Document, data: bytes, settings: Mapping[str, str]) -> Contract:
+    """Return the contract that was loaded from `data`; settings that it does not know are not its business."""
+    try:
+        return _build(document, data, settings)
+    except RecursionError:
+        raise document.error((), "nested too deeply to be understood") from None
+
+
+def _build(document: Document, data: bytes, settings: Mapping[str, str]) -> Contract:
+    substitute(document, settings)
     check_shape(document)
     value = document.value
     head = value["contract"]
@@ -167,6 +183,7 @@ def read_contract(data: bytes, name: str, settings: Mapping[str, str] | None = N
         digest=hashlib.sha256(data).hexdigest(),
         wire=_wire(value.get("wire", {}), document),
         schemas=value.get("schemas", {}),
+        params=declared(document),
     )
     _events(contract, value["events"])
     _keys(contract, value.get("keys", {}))
@@ -218,6 +235,8 @@ def _events(contract: Contract, value: Mapping[str, Any]) -> None:
             raise contract.error(
                 at, "an event is a union, the rest of one, or has a type and tests of its own; not several"
             )
+        if "deprecated" in spec:
+            raise contract.error((*at, "deprecated"), "`deprecated` is not in this release", fix="remove it")
         on = spec.get("on", "message")
         types = as_list(spec["type"]) if "type" in spec else None
         if on != "message" and types is not None:
@@ -245,6 +264,21 @@ def _events(contract: Contract, value: Mapping[str, Any]) -> None:
                 if member not in contract.events:
                     place = ("events", name, field_name, index)
                     raise contract.error(place, "no such event", found=member, fix=nearest(member, contract.events))
+    done: set[str] = set()
+    for name in contract.events:
+        _no_circle(contract, name, (), done)
+
+
+def _no_circle(contract: Contract, name: str, trail: tuple[str, ...], done: set[str]) -> None:
+    """A union that is part of itself says nothing; of two rests of each other, the first one asked would win."""
+    if name in trail:
+        raise contract.error(("events", name), "events in a circle", found=" -> ".join([*trail, name]))
+    if name in done:
+        return
+    event = contract.events[name]
+    for member in (*(event.any_of or ()), *(event.unless or ())):
+        _no_circle(contract, member, (*trail, name), done)
+    done.add(name)
 
 
 def _keys(contract: Contract, value: Mapping[str, Any]) -> None:

@@ -14,12 +14,14 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.reader import ReaderError
 
 from goldentape.display import show
 from goldentape.errors import InputError
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 100
+MAX_DIGITS = 300
 
 Path = tuple[str | int, ...]
 
@@ -65,21 +67,28 @@ def load(data: bytes, name: str) -> Document:
     """Read a contract.  Raises ContractError with file:line:column."""
     if len(data) > MAX_BYTES:
         raise ContractError(
-            "the contract is too large", where=name, found=f"{len(data)} bytes", wanted=f"at most {MAX_BYTES}"
+            "the contract is too large", where=f"{name}:1:1", found=f"{len(data)} bytes", wanted=f"at most {MAX_BYTES}"
         )
     for mark, encoding in ((b"\xef\xbb\xbf", "a byte order mark"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16")):
         if data.startswith(mark):
-            raise ContractError("a contract is UTF-8 without a byte order mark", where=name, found=encoding)
+            raise ContractError("a contract is UTF-8 without a byte order mark", where=f"{name}:1:1", found=encoding)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        line, column = _place(data[: error.start].decode("utf-8"), error.start)
         raise ContractError(
-            "a contract is UTF-8", where=f"{name}:{line}:1", found=f"byte {data[error.start]:#04x}"
+            "a contract is UTF-8", where=f"{name}:{line}:{column}", found=f"byte {data[error.start]:#04x}"
         ) from None
     if "\0" in text:
-        raise ContractError("a contract is UTF-8 text", where=name, found="NUL")
+        line, column = _place(text, text.index("\0"))
+        raise ContractError("a contract is UTF-8 text", where=f"{name}:{line}:{column}", found="NUL")
     return _Builder(name).build(text)
+
+
+def _place(text: str, at: int) -> tuple[int, int]:
+    """Return the line and column of a character."""
+    before = text[:at]
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
 
 
 class _Builder:
@@ -89,8 +98,8 @@ class _Builder:
         self.document = Document(name, None)
 
     def fail(self, mark: Any, what: str, **facts: Any) -> ContractError:
-        where = self.document.name if mark is None else f"{self.document.name}:{mark.line + 1}:{mark.column + 1}"
-        return ContractError(what, where=where, **facts)
+        line, column = (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
+        return ContractError(what, where=f"{self.document.name}:{line}:{column}", **facts)
 
     def build(self, text: str) -> Document:
         try:
@@ -106,6 +115,12 @@ class _Builder:
         except MarkedYAMLError as error:
             problem = " ".join(str(part) for part in (error.context, error.problem) if part)
             raise self.fail(error.problem_mark or error.context_mark, f"not YAML: {show(problem)}") from None
+        except ReaderError as error:
+            line, column = _place(text, error.position)
+            found = f"{error.character!r}" if isinstance(error.character, str) else f"U+{error.character:04X}"
+            raise ContractError(
+                "a character that YAML does not allow", where=f"{self.document.name}:{line}:{column}", found=found
+            ) from None
         except (YAMLError, ValueError) as error:
             raise self.fail(None, f"not YAML: {show(str(error))}") from None
         if not isinstance(self.document.value, dict):
@@ -161,9 +176,9 @@ class _Builder:
             return True
         if text in ("false", "False", "FALSE"):
             return False
+        if len(text) > MAX_DIGITS and (_INTEGER.fullmatch(text) or _HEX.fullmatch(text) or _FLOAT.fullmatch(text)):
+            raise self.fail(event.start_mark, f"a number of more than {MAX_DIGITS} digits")
         if _INTEGER.fullmatch(text):
-            if len(text) > 4300:
-                raise self.fail(event.start_mark, "a number of too many digits")
             return int(text)
         if _HEX.fullmatch(text):
             return int(text[2:], 16 if text[1] == "x" else 8)

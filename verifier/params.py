@@ -7,12 +7,14 @@ parameter cannot grow into syntax.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from verifier.load import ContractError, Document, Path, nearest
+from verifier.load import MAX_DIGITS, ContractError, Document, Path, nearest
 
 _WHOLE = re.compile(r"\$\{(\w+)\}")
+
+_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?([eE][-+]?\d{1,2})?", re.ASCII)
 
 Scalar = str | int | float
 
@@ -30,18 +32,29 @@ def parse_settings(words: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
+def declared(document: Document) -> dict[str, Any]:
+    """Return the parameters of a contract with their defaults."""
+    params = document.value.get("params")
+    return dict(params) if isinstance(params, dict) else {}
+
+
+def demand_known(settings: Mapping[str, str], known: Iterable[str], whose: str) -> None:
+    """Raise ContractError where a setting names no parameter."""
+    names = sorted(known)
+    for name in settings:
+        if name not in names:
+            raise ContractError(
+                f"{whose} no such parameter", found=name,
+                fix=nearest(name, names) or (f"there are {', '.join(names)}" if names else "there is none"),
+            )  # fmt: skip
+
+
 def substitute(document: Document, settings: Mapping[str, str]) -> None:
     """Put parameters in place of `${name}`, and `settings` in place of defaults."""
-    params = document.value.get("params")
-    known: dict[str, Any] = dict(params) if isinstance(params, dict) else {}
+    known = declared(document)
     for name, text in settings.items():
-        if name not in known:
-            raise ContractError(
-                f"the contract {document.name} has no such parameter",
-                found=name,
-                fix=nearest(name, known) or (f"it has {', '.join(sorted(known))}" if known else "it has none"),
-            )
-        known[name] = _like(known[name], text, name)
+        if name in known:
+            known[name] = _like(known[name], text, name)
 
     def walk(value: Any, path: Path) -> Any:
         if isinstance(value, str) and "${" in value:
@@ -69,11 +82,6 @@ def _like(default: Any, text: str, name: str) -> Scalar:
     """Return `text` as the type of the parameter's default."""
     if isinstance(default, str):
         return text
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        raise ContractError(f"the parameter {name} is a number", found=text) from None
+    if _NUMBER.fullmatch(text) is None or len(text) > MAX_DIGITS:
+        raise ContractError(f"the parameter {name} is a number", found=text)
+    return float(text) if set(text) & set(".eE") else int(text)

@@ -3,7 +3,7 @@
 Contracts are trusted, payloads are not: `(a+)+$` on forty characters hangs `re`.  So a repetition may not
 repeat what itself repeats, nor alternatives that can begin alike; repetitions that can share out one text
 among them (`a*a*a*$`) are refused from the second on, from the third where the pattern begins with `^`;
-and only the first 64 KiB of a text are searched.
+and where the time could still grow with the square of a text, its first 64 KiB are searched.
 """
 
 from __future__ import annotations
@@ -32,8 +32,14 @@ class PatternError(ValueError):
 
 
 def compile_pattern(text: str) -> Callable[[str], bool]:
-    """Return a search over the first 64 KiB of a text.  Raises PatternError."""
-    search = sre_compile.compile(check_pattern(text)).search
+    """Return a search over a text, or its first 64 KiB where the time could grow with its square.
+
+    Raises PatternError.
+    """
+    tree = check_pattern(text)
+    search = sre_compile.compile(tree).search
+    if _chain(list(_parts(tree, tree.state))) <= _anchored(tree):  # each character is looked at a few times at most
+        return lambda value: search(value) is not None
     return lambda value: search(value[:MAX_TEXT]) is not None
 
 
@@ -106,13 +112,18 @@ def _may_begin_alike(branches: list[Any]) -> bool:
 
 def _shares(tree: Any) -> None:
     """Refuse repetitions that can share out one text among them in many ways."""
-    anchored = len(tree) > 0 and tree[0][0] is sre.AT and tree[0][1] in _BEGIN
-    anchored = anchored and not tree.state.flags & re.MULTILINE
+    anchored = _anchored(tree)
     if _chain(list(_parts(tree, tree.state))) > (2 if anchored else 1):
         fix = (
             "say what may not come, as in [^,]*" if anchored else "begin with ^, or say what may not come, as in [^,]*"
         )
         raise PatternError(f"repetitions that can match the same text can take for ever on a hostile payload: {fix}")
+
+
+def _anchored(tree: Any) -> bool:
+    """Return whether the pattern can begin at the text's begin only."""
+    at_begin = len(tree) > 0 and tree[0][0] is sre.AT and tree[0][1] in _BEGIN
+    return at_begin and not tree.state.flags & re.MULTILINE
 
 
 def _parts(tree: Any, state: Any) -> Iterator[tuple[bool, frozenset[int]]]:

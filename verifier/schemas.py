@@ -6,12 +6,15 @@ reference stays inside the contract, an unknown keyword is an error with the nea
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
+from functools import cache, lru_cache
 from typing import Any
 
 from jsonschema import Draft7Validator, Draft202012Validator, FormatChecker
 from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.protocols import Validator
+from jsonschema.validators import extend
 from referencing import Registry, Resource
 from referencing.exceptions import NoSuchResource
 from referencing.jsonschema import DRAFT7, DRAFT202012
@@ -20,7 +23,7 @@ from goldentape.display import show
 from verifier.contract import Contract
 from verifier.fast_schema import Accepts, compile_fast
 from verifier.load import Path, nearest
-from verifier.patterns import PatternError, check_pattern
+from verifier.patterns import PatternError, check_pattern, compile_pattern
 
 ROOT = "urn:goldentape:contract"
 
@@ -48,13 +51,21 @@ _KNOWN = _ONE | _LIST | _MAP | _PLAIN
 _SAME_VALUE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else")
 
 
+_FRAMES = 6000
+"""A message nests at most 200 levels deep, and a schema that follows it takes a dozen frames or so a level."""
+
+
+class TooDeep(Exception):
+    """The message and the schema nest too deeply together."""
+
+
 class EventSchema:
     """The schema of one event: fast to accept, exact to reject."""
 
     def __init__(self, contract: Contract, name: str, schema: Any, *, formats: bool, closed: bool) -> None:
         self._contract = contract
         at: Path = ("events", name, "schema")
-        cls, specification = _draft(contract, schema, at)
+        cls, specification = draft(contract, schema, at)
         check_schema(contract, schema, at, cls)
         document = {"schemas": contract.schemas, "events": {name: {"schema": schema}}}
         resource = Resource(contents=document, specification=specification)  # type: ignore[call-arg]  # attrs
@@ -65,19 +76,54 @@ class EventSchema:
                 raise contract.error(at, "`closed` wants a schema of 2020-12")
             target["unevaluatedProperties"] = False
         checker = FormatChecker() if formats else None
-        self.validator = cls(target, registry=registry, format_checker=checker)
+        self.validator = _bounded(cls)(target, registry=registry, format_checker=checker)
         self.accepts: Accepts | None = None if closed else compile_fast(schema, lambda ref: resolve(contract, ref, at))
 
-    def errors(self, value: Any) -> Iterator[ValidationError]:
-        """Yield what is wrong with a value, by the reference implementation."""
-        return self.validator.iter_errors(value)
+    def errors(self, value: Any) -> list[ValidationError]:
+        """Return what is wrong with a value, by the reference implementation.  Raises TooDeep."""
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(limit, _FRAMES))
+        try:
+            return list(self.validator.iter_errors(value))
+        except RecursionError:
+            raise TooDeep from None
+        finally:
+            sys.setrecursionlimit(limit)
+
+
+@cache
+def _bounded(cls: type[Validator]) -> type[Validator]:
+    """Return the validator with patterns that no payload can make run for ever."""
+    made: type[Validator] = extend(  # type: ignore[no-untyped-call]  # typed only from some release on
+        cls, {"pattern": _search, "patternProperties": _search_names}
+    )
+    return made
+
+
+_compiled = lru_cache(maxsize=1024)(compile_pattern)
+
+
+def _search(validator: Validator, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if isinstance(instance, str) and not _compiled(pattern)(instance):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+def _search_names(validator: Any, patterns: Mapping[str, Any], instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if not isinstance(instance, dict):
+        return
+    for pattern, inner in patterns.items():
+        search = _compiled(pattern)
+        for name, value in instance.items():
+            if search(name):
+                yield from validator.descend(value, inner, path=name, schema_path=pattern)
 
 
 def _refuse(uri: str) -> Any:
     raise NoSuchResource(ref=uri)  # type: ignore[call-arg]  # attrs
 
 
-def _draft(contract: Contract, schema: Any, at: Path) -> tuple[type[Validator], Any]:
+def draft(contract: Contract, schema: Any, at: Path) -> tuple[type[Validator], Any]:
+    """Return the validator and the specification that a schema asks for by `$schema`."""
     uri = schema.get("$schema", NEWEST) if isinstance(schema, dict) else NEWEST
     found = DRAFTS.get(str(uri).rstrip("#"))
     if found is None:
@@ -114,7 +160,7 @@ def check_schema(contract: Contract, schema: Any, at: Path, cls: type[Validator]
             (*at, *error.absolute_path), f"not a JSON Schema, at {pointer}: {show(error.message, 160)}"
         ) from None
     _walk(contract, schema, at)
-    _no_cycle(contract, schema, at, ())
+    _no_cycle(contract, schema, at, (), set())
 
 
 def _walk(contract: Contract, schema: Any, at: Path) -> None:
@@ -159,16 +205,17 @@ def _pattern(contract: Contract, text: str, at: Path) -> None:
         raise contract.error(at, str(error), found=text) from None
 
 
-def _no_cycle(contract: Contract, schema: Any, at: Path, trail: tuple[str, ...]) -> None:
+def _no_cycle(contract: Contract, schema: Any, at: Path, trail: tuple[str, ...], done: set[str]) -> None:
     """A reference that comes back to itself without looking deeper into the value would never end."""
     if not isinstance(schema, dict):
         return
     ref = schema.get("$ref")
-    if isinstance(ref, str):
+    if isinstance(ref, str) and ref not in done:
         if ref in trail:
             raise contract.error(at, "references in a circle", found=" -> ".join([*trail, ref]))
-        _no_cycle(contract, resolve(contract, ref, at), at, (*trail, ref))
+        _no_cycle(contract, resolve(contract, ref, at), at, (*trail, ref), done)
+        done.add(ref)
     for word in _SAME_VALUE:
         inner = schema.get(word)
         for item in inner if isinstance(inner, list) else [inner]:
-            _no_cycle(contract, item, at, trail)
+            _no_cycle(contract, item, at, trail, done)

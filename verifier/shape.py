@@ -17,6 +17,8 @@ from jsonschema.exceptions import ValidationError, best_match
 
 from goldentape.display import show
 from verifier.load import ContractError, Document, Path, nearest
+from verifier.paths import as_list
+from verifier.verdict import listed
 
 KINDS_LATER = (
     "always", "precedes", "together", "exclusive", "monotone", "unique", "fold", "same", "content", "taint",
@@ -31,6 +33,8 @@ SECTIONS_LATER: Mapping[str, str] = {
     "tiers": "judge each tape on its own",
     "waivers": "disable the invariant with `enabled: false`",
     "plugins": "remove it",
+    "clock": "times are the recorder's; remove it",
+    "compare": "remove it",
 }
 
 
@@ -58,11 +62,11 @@ def check_shape(document: Document) -> None:
     whole, kinds = _validators()
     value = document.value
     version = value.get("goldentape")
-    if "goldentape" in value and version != 1:
+    if "goldentape" in value and (type(version) is not int or version != 1):
         raise document.error(
             ("goldentape",),
             "the contract is of another version of the language",
-            found=version,
+            found=_called(version),
             wanted="1",
             fix="upgrade goldentape, or write the contract for version 1",
         )
@@ -97,12 +101,14 @@ def _first(document: Document, errors: Iterator[ValidationError], at: Path = ())
     error = _narrow(error)
     path = (*at, *_path(error))
     demanded: Any = error.validator_value
+    schema = error.schema if isinstance(error.schema, dict) else {}
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        schema = error.schema if isinstance(error.schema, dict) else {}
         allowed = list(schema.get("properties", {}))
         extra = next((k for k in error.instance if k not in allowed), None)
         if extra is not None:
-            fix = nearest(str(extra), allowed) or f"there are {', '.join(sorted(allowed))}"
+            common = contract_schema()["definitions"]["common"]["properties"]
+            own = [word for word in allowed if word not in common] or allowed
+            fix = nearest(str(extra), allowed) or f"there are {', '.join(sorted(own))}"
             return document.error((*path, extra), "unknown key", found=extra, fix=fix)
     if error.validator == "required" and isinstance(error.instance, dict):
         absent = [k for k in demanded if k not in error.instance]
@@ -114,16 +120,21 @@ def _first(document: Document, errors: Iterator[ValidationError], at: Path = ())
         return document.error(
             path, "unknown word", found=error.instance, wanted=", ".join(words), fix=nearest(str(error.instance), words)
         )
-    if error.validator == "pattern" and "ms|s|m|h" in str(error.validator_value):
-        return document.error(path, "a duration is a number and a unit", found=error.instance, wanted="500ms, 2s, 1m")
+    if error.validator in ("pattern", "type") and "ms|s|m|h" in str(schema.get("pattern")):
+        return document.error(
+            path, "a duration is a number and a unit", found=_called(error.instance), wanted="500ms, 2s, 1m"
+        )
     if error.validator in ("propertyNames", "pattern"):
         return document.error(
             path, "a name of other characters", found=error.instance, wanted=_show(error.validator_value)
         )
     if error.validator == "type":
         return document.error(
-            path, "a value of another type", found=_show(error.instance), wanted=_show(error.validator_value)
-        )
+            path, "a value of another type", found=_called(error.instance), wanted=_types(demanded),
+            fix="quote it" if "string" in as_list(demanded) and isinstance(error.instance, (int, float)) else None,
+        )  # fmt: skip
+    if error.validator in ("minProperties", "minItems") and not error.instance:
+        return document.error(path, "nothing stands there", wanted="at least one")
     return document.error(path, show(error.message, 200))
 
 
@@ -142,6 +153,23 @@ def _narrow(error: ValidationError) -> ValidationError:
 
 def _path(error: ValidationError) -> Path:
     return tuple(error.absolute_path)
+
+
+_TYPES = {
+    "object": "a mapping", "array": "a list", "string": "a text", "number": "a number", "integer": "a whole number",
+    "boolean": "true or false", "null": "nothing",
+}  # fmt: skip
+
+
+def _types(names: Any) -> str:
+    return listed([_TYPES[name] for name in as_list(names)])
+
+
+def _called(value: Any) -> str:
+    """Return a value as it would be written, quoted only where it would else be taken for another."""
+    if isinstance(value, str) and value and not value.replace(".", "").isdigit():
+        return show(value)
+    return "nothing" if value is None else _show(value)
 
 
 def _show(value: Any) -> str:

@@ -19,7 +19,7 @@ from goldentape.event import Flag
 from verifier.equality import write
 from verifier.record import MESSAGE, Record
 from verifier.rule import Stateless
-from verifier.schemas import EventSchema, check_schema
+from verifier.schemas import EventSchema, TooDeep, check_schema
 from verifier.slices import EXCERPT, Proof, Slice
 
 if TYPE_CHECKING:
@@ -68,7 +68,11 @@ class Schema(Stateless):
             value = record.value
             if schema.accepts is not None and schema.accepts(value):
                 continue
-            errors = sorted(schema.errors(value), key=_order)
+            try:
+                errors = sorted(schema.errors(value), key=_order)
+            except TooDeep:
+                slice.error(f"{name} nests too deeply for its schema")
+                continue
             if errors:
                 self._report(slice, record, name, errors)
 
