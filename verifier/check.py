@@ -63,6 +63,8 @@ class Check:
         self.tally = Tally()
         self.slices: dict[tuple[Any, ...], Slice] = {}
         """Of the modes `wide` and `recording`."""
+        self.doubts: set[str | None] = set()
+        """Users of whom a message came whose key is ambiguous."""
         self.dims = tuple(word for word in spec.per if word not in ("connection", "user", "recording"))
         self.keys = [engine.contract.keys[name] for name in self.dims]
         if not rule.sliced:
@@ -76,6 +78,8 @@ class Check:
         else:
             self.mode = WIDE
         self.eager = rule.eager and not self.dims
+        self.wide = self.mode == RECORDING
+        """Whether it looks at all users together."""
         self.direct = Slice(self, (), None, None, None, 0) if self.mode == RECORDS else None
 
     def crossed(self, earlier: Record, later: Record) -> bool:
@@ -96,6 +100,8 @@ class Check:
         assert session is not None
         if self.mode == SESSION:
             if not session.open:
+                if self.rule.stateless:
+                    self._late(record, names)
                 return
             key = self._key(record)
             if key is None:
@@ -141,6 +147,11 @@ class Check:
         self.rule.step(slice, record, names)
         if self.mode != RECORDING and slice.log is None and not slice.buffered and self.rule.idle(slice):
             self._drop(slice, record.user)
+
+    def _late(self, record: Record, names: tuple[str, ...]) -> None:
+        """A message behind the close: what the peer still sends is judged where it stands alone."""
+        slice = Slice(self, (), record.user, record.session, None, record.t)
+        self.rule.step(slice, record, names)
 
     def _whole(self, t: int) -> Slice:
         slice = self.slices.get(())
@@ -190,11 +201,19 @@ class Check:
             return list(self.slices.values())
         found = [slice for slice in session.touched if slice.check is self]
         if not found and not self.dims and record.user:
-            slice = self.slices.get((record.user,))
-            if slice is None:
-                slice = self.slices[record.user,] = Slice(self, (), record.user, None, None, record.t)
-            found.append(slice)
+            found.append(self.of_user(session, record.t))
         return found
+
+    def of_user(self, session: Session, t: int) -> Slice:
+        """Return the slice of a session's user."""
+        slice = self.slices.get((session.user,))
+        if slice is None:
+            slice = self.slices[session.user,] = Slice(self, (), session.user, None, None, t)
+        if session.open:
+            slice.sessions[session] = None
+            session.touched[slice] = None
+            slice.away = None
+        return slice
 
     def of_session(self, session: Session, t: int) -> Slice:
         """Return the slice of a whole session."""
@@ -236,6 +255,7 @@ class Check:
         if key.missing == "infer":
             value = self.engine.infer(key, record)
             if value is AMBIGUOUS:
+                self._doubt(record)
                 self.tally.errors[
                     f"the {key.name} of {record.names[0]} is not in the message, and several could be meant"
                     f" (first: {record.label})"
@@ -255,6 +275,18 @@ class Check:
                 paths=key.paths,
             )
         return MISSING
+
+    def _doubt(self, record: Record) -> None:
+        """Which slice a message is of is not known: those of its session, or of its user, are not judged any more."""
+        session = record.session
+        assert session is not None
+        if self.mode == SESSION:
+            session.doubts.add(self.index)
+        elif self.mode == SPAN:
+            for instance in self.engine.spans[self.spec.scope or ""].meant(record):
+                instance.doubts.add(self.index)
+        else:
+            self.doubts.add(record.user)
 
     def _remember(self, slice: Slice, key: tuple[Any, ...]) -> None:
         """A slice under a placeholder waits for the key's value; what it finds until then is not final."""
@@ -323,7 +355,7 @@ class Engine:
     def __init__(self, contract: Contract, source: Source) -> None:
         self.contract = contract
         self.history = History(source, contract.wire)
-        self.gaps = Gaps(source.marks)
+        self.gaps = Gaps(source.marks, {s.id: s.user for s in self.history.sessions.values()})
         self.checks: list[Check] = []
         for index, spec in enumerate(contract.invariants.values()):
             self.checks.append(Check(index, spec, KINDS[spec.kind](spec, contract), self))
@@ -354,9 +386,9 @@ class Engine:
         self._eager_accept = [
             c for c in self.checks if c.mode == SESSION and c.eager and "$connect" not in c.rule.wants
         ]
+        self._eager_user = [c for c in self.checks if c.mode == WIDE and c.eager]
         self._eager_connect = [c for c in self.checks if c.mode == SESSION and c.eager and "$connect" in c.rule.wants]
         self._whole = [c for c in self.checks if c.mode == RECORDING and c.eager]
-        self._watchers = [c for c in self.checks if c.mode == RECORDS and c.spec.kind == "never"]
         self._copies = Copies(contract.wire.id)
         self._graces: list[tuple[int, int, int, Instance]] = []
         self._ticket = 0
@@ -402,7 +434,7 @@ class Engine:
             self.ghosts += 1
             return
         if session.user != record.user:
-            self._becomes(session, record.user)
+            self._becomes(session, record.user, record.t)
         if record.flags & UNREADABLE:
             self.unreadable += 1
             self.gaps.unreadable(session, record.t)
@@ -454,14 +486,14 @@ class Engine:
             self._plans[names] = plan
         return plan
 
-    def _becomes(self, session: Session, user: str) -> None:
+    def _becomes(self, session: Session, user: str, t: int) -> None:
         """The connection belongs to another user from here on."""
         if session.open:
-            self._copies.closed(session)
+            self._copies.closed(session, t)
         session.user = user
         session.known = self.history.named(user)
         if session.open:
-            self._copies.opened(session)
+            self._copies.opened(session, t)
 
     def _shown(self, session: Session, key: str, value: Any, by_server: bool) -> None:
         known = session.shown.get(key)
@@ -504,12 +536,7 @@ class Engine:
         for run in self._runs:
             instance = run.find(record)
             if instance is AMBIGUOUS:
-                for check in self.checks:
-                    if check.spec.scope == run.span.name and not check.rule.wants.isdisjoint(record.names):
-                        check.tally.errors[
-                            f"which {run.span.name} a {record.names[0]} belongs to is ambiguous: it carries no key,"
-                            f" and several are open"
-                        ] += 1
+                self._doubt(run, record)
                 continue
             if instance is None:
                 self._stray(run, record)
@@ -524,6 +551,19 @@ class Engine:
                 if instance.drop is not None:
                     instance.drop = None  # the user is back
         return found
+
+    def _doubt(self, run: SpanRun, record: Record) -> None:
+        """A message without a key could be of several instances: what listens to it cannot judge them any more."""
+        exits = any(of is run for name in record.names for of, _ in self._exits.get(name, ()))
+        for check in self.checks:
+            if check.spec.scope != run.span.name or (check.rule.wants.isdisjoint(record.names) and not exits):
+                continue
+            check.tally.errors[
+                f"which {run.span.name} a {record.names[0]} belongs to is ambiguous: it carries no key,"
+                f" and several are open"
+            ] += 1
+            for instance in run.meant(record):
+                instance.doubts.add(check.index)
 
     def _stray(self, run: SpanRun, record: Record) -> None:
         """A message of the server carries a key of the span, and no instance is open."""
@@ -603,9 +643,11 @@ class Engine:
         session.open = True
         self.accepted += 1
         self._people.add(session.user)
-        self._copies.opened(session)
+        self._copies.opened(session, record.t)
         for check in self._eager_accept:
             check.of_session(session, record.t)
+        for check in self._eager_user:
+            check.of_user(session, record.t)
         self._dispatch(record)
 
     def _reject(self, record: Record) -> None:
@@ -622,7 +664,7 @@ class Engine:
         if session.ghost or session.ended:
             return
         if session.user != record.user:
-            self._becomes(session, record.user)
+            self._becomes(session, record.user, record.t)
         self._dispatch(record)
         by_contract = [(run, exit) for name in record.names for run, exit in self._exits.get(name, ())]
         cause = "left" if record.by == "client" else "lost"
@@ -649,7 +691,7 @@ class Engine:
     ) -> None:
         """The client is off this connection: spans end or wait for it, slices of the connection end."""
         session.open = False
-        self._copies.closed(session)
+        self._copies.closed(session, ending.t)
         for instance in list(session.instances):
             instance.sessions.pop(session, None)
             session.instances.pop(instance, None)
@@ -799,6 +841,7 @@ class _Odd:
     wants: frozenset[str] = frozenset()
     sliced = False
     eager = False
+    stateless = True
 
     def start(self, slice: Slice) -> None:
         """No state."""

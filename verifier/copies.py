@@ -1,7 +1,8 @@
 """Copies: one message shown on several open sessions of a user is one message.  Two tabs are not two runs.
 
 A slice wider than a session sees the first only.  With `wire.id` the id says what is the same, also when a
-new tab is shown the recent past; without it, equal bytes on sessions that were both open then.
+new tab is shown the recent past, and when a user who comes back within a minute is told again what may have been
+lost; without it, equal bytes on sessions that were both open then.
 The same message twice on one session is a duplicate, and never a copy.
 """
 
@@ -16,6 +17,10 @@ from verifier.record import Record, Session
 
 REMEMBERED = 512
 """Messages of a user that a copy may follow."""
+REMEMBERED_AWAY = 64
+"""The same, of a user without any open session."""
+AWAY = 60_000_000_000
+"""For how long, in nanoseconds: then memory is what is open, not who ever came."""
 
 
 class Copies:
@@ -25,19 +30,39 @@ class Copies:
         self._id_of = id_of
         self._open: dict[str, set[Session]] = {}
         self._seen: dict[str, OrderedDict[Any, list[Session]]] = {}
+        self._away: dict[str, int] = {}
+        """Users without an open session, and since when; the longest gone first."""
 
-    def opened(self, session: Session) -> None:
+    def opened(self, session: Session, t: int) -> None:
         """A session of a user is open."""
         self._open.setdefault(session.user, set()).add(session)
+        while self._away:
+            user = next(iter(self._away))
+            if t - self._away[user] <= AWAY:
+                break
+            del self._away[user]
+            self._seen.pop(user, None)
+        self._away.pop(session.user, None)
 
-    def closed(self, session: Session) -> None:
+    def closed(self, session: Session, t: int) -> None:
         """It is not any more."""
-        sessions = self._open.get(session.user)
-        if sessions is not None:
-            sessions.discard(session)
-            if not sessions:
-                del self._open[session.user]
-                self._seen.pop(session.user, None)
+        user = session.user
+        sessions = self._open.get(user)
+        if sessions is None:
+            return
+        sessions.discard(session)
+        if sessions:
+            return
+        del self._open[user]
+        seen = self._seen.get(user)
+        if self._id_of is None or seen is None:
+            self._seen.pop(user, None)
+            return
+        for key in [key for key in seen if type(key) is not tuple]:
+            del seen[key]
+        while len(seen) > REMEMBERED_AWAY:
+            seen.popitem(last=False)
+        self._away[user] = t
 
     def is_copy(self, record: Record) -> bool:
         """Return whether a message of the server was shown on another open session of the user before."""
@@ -70,6 +95,6 @@ class Copies:
             if shown[0] is session:
                 seen[key] = [session]
             return False
-        copy = any(other in sessions for other in shown)
+        copy = type(key) is tuple or any(other in sessions for other in shown)
         shown.append(session)
         return copy

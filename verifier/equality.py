@@ -24,7 +24,7 @@ def atom(value: Any) -> Any:
     if value is None or isinstance(value, bool):
         return ("literal", str(value))
     if isinstance(value, (int, float)):
-        return ("number", value)
+        return ("number", int(value) if isinstance(value, float) and value.is_integer() else value)
     return ("json", json.dumps(_numbers(value), sort_keys=True))
 
 

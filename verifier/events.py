@@ -58,11 +58,12 @@ class Matcher:
     def names(self, record: Record) -> tuple[str, ...]:
         """Return the names of a record, in the contract's order; built-in ones last."""
         kind: Any = None
-        if record.kind == MESSAGE and self._type_of is not None and record.problem is None:
+        undecodable = record.problem is not None and record.problem.kind == "undecodable"
+        # Where readers differ (a key that comes twice), the last value counts, as it does for most of them.
+        if record.kind == MESSAGE and self._type_of is not None and not undecodable:
             kind = self._type_of(record.value)
             if type(kind) is not str:
                 kind = None
-        undecodable = record.problem is not None and record.problem.kind == "undecodable"
         slot = (record.kind, record.dir, kind, undecodable)
         entry = self._candidates.get(slot)
         if entry is None:

@@ -5,8 +5,8 @@ What is owed across a hole is inconclusive, and so is a time that a stall of the
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Mapping, Sequence
 
 from goldentape.event import Mark
 from verifier.record import Session
@@ -32,9 +32,11 @@ def lag_of(mark: Mark) -> int:
 class Gaps:
     """The holes of one recording."""
 
-    def __init__(self, marks: Iterable[Mark]) -> None:
+    def __init__(self, marks: Iterable[Mark], users: Mapping[str, str]) -> None:
         self._all: list[int] = []
-        self._of: dict[str, list[int]] = {}
+        self._of: dict[tuple[str, str], list[int]] = {}
+        """Of a connection, and of a user: the times at which something of it may be missing."""
+        self._some: list[int] = []
         self._stalls: list[tuple[int, int]] = []
         begun = False
         for mark in marks:
@@ -43,27 +45,33 @@ class Gaps:
             if hole and mark.connection is None:
                 self._all.append(mark.t)
             elif (hole and mark.connection is not None) or (mark.kind == "malformed" and mark.connection is not None):
-                self._of.setdefault(mark.connection, []).append(mark.t)
+                self._note(mark.connection, users.get(mark.connection, ""), mark.t)
             elif mark.kind == "tick" and (lag := lag_of(mark)) >= NOTICEABLE:
                 self._stalls.append((mark.t - lag, mark.t))
         self._all.sort()
 
+    def _note(self, connection: str, user: str, t: int) -> None:
+        insort(self._of.setdefault(("connection", connection), []), t)
+        insort(self._of.setdefault(("user", user), []), t)
+        insort(self._some, t)
+
     def unreadable(self, session: Session, t: int) -> None:
         """Note a message whose content is not in the tape (cut off, erased)."""
-        self._of.setdefault(session.id, []).append(t)
+        self._note(session.id, session.user, t)
 
-    def between(self, begin: int, end: int, sessions: Iterable[Session] = ()) -> bool:
-        """Return whether something may be missing from `begin` to `end`."""
-        if self._all:
-            at = bisect_left(self._all, begin)
-            if at < len(self._all) and self._all[at] <= end:
-                return True
-        if self._of:
-            for session in sessions:
-                times = self._of.get(session.id)
-                if times and any(begin <= t <= end for t in times):
-                    return True
-        return False
+    def between(
+        self, begin: int, end: int, sessions: Iterable[Session] = (), user: str | None = None, everywhere: bool = False
+    ) -> bool:
+        """Return whether something may be missing from `begin` to `end`: of these sessions, of a user, of anybody."""
+        if _any(self._all, begin, end):
+            return True
+        if not self._of:
+            return False
+        if everywhere:
+            return _any(self._some, begin, end)
+        if user is not None and _any(self._of.get(("user", user), ()), begin, end):
+            return True
+        return any(_any(self._of.get(("connection", session.id), ()), begin, end) for session in sessions)
 
     def stalled(self, begin: int, end: int) -> int:
         """Return for how many nanoseconds of an interval the recorder itself stood still."""
@@ -76,3 +84,8 @@ class Gaps:
                 break
             total += max(0, min(high, end) - max(low, begin))
         return total
+
+
+def _any(times: Sequence[int], begin: int, end: int) -> bool:
+    at = bisect_left(times, begin)
+    return at < len(times) and times[at] <= end

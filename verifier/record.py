@@ -29,8 +29,8 @@ class Session:
     """One WebSocket from handshake to close, while the history runs past it."""
 
     __slots__ = (
-        "accepted", "body", "client", "close_code", "close_reason", "close_seen", "closed", "closed_by", "ended",
-        "ending", "ghost", "headless", "id", "inferred", "instances",
+        "accepted", "body", "client", "close_code", "close_reason", "close_seen", "closed", "closed_by",
+        "doubts", "ended", "ending", "ghost", "headless", "id", "inferred", "instances",
         "known", "number", "open", "opened", "shown", "slices", "status",
         "subprotocol", "target", "touched", "user",
     )  # fmt: skip
@@ -65,6 +65,7 @@ class Session:
         self.slices: dict[Any, Any] = {}
         self.touched: dict[Any, None] = {}
         self.instances: dict[Any, None] = {}
+        self.doubts: set[int] = set()
         self.shown: dict[str, Any] = {}
         self.inferred: dict[str, Any] = {}
 

@@ -20,6 +20,8 @@ class Rule(Protocol):
     """Names of the events that are stepped into it."""
     sliced: bool
     """False: each record is judged alone, in no slice."""
+    stateless: bool
+    """Each record is judged by itself, also where its connection is closing already."""
     eager: bool
     """A slice exists from the begin of its session or span, also when nothing is stepped into it."""
 
@@ -46,6 +48,7 @@ class Stateless:
     """The parts of a rule that most kinds do not need."""
 
     sliced = True
+    stateless = False
     eager = False
 
     def start(self, slice: Slice) -> Any:

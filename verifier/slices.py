@@ -116,14 +116,17 @@ class Slice:
         paths: tuple[str, ...] = (),
         because: Record | None = None,
         needs_past: bool = False,
+        since: int | None = None,
     ) -> None:
         """Report a violation, unless the recording cannot support it.
 
         `because`: the earlier record that forbids the last one; if they crossed on the way, it is a race.
-        `needs_past`: an event that the log does not have would excuse it.
+        `needs_past`: an event before it that the log does not have would excuse it.
+        `since`: one that is missing after this time would.
         """
+        if self.doubtful:
+            return  # the verdict is an error already: what came could have meant this
         last = proof[-1].record
-        gaps = self.check.engine.gaps
         involved = [p.record.session for p in proof if p.record.session is not None]
         if because is not None and self.check.crossed(because, last):
             self.tally.raced += 1
@@ -132,9 +135,10 @@ class Slice:
             if any(session.headless for session in involved):
                 self.unknown("the begin of the connection is not in the recording")
                 return
-            if gaps.between(self.instance.opened.t if self.instance else self.began, last.t, involved):
-                self.unknown("the recording has a gap before it")
-                return
+            since = self.instance.opened.t if self.instance else self.began
+        if since is not None and self._hole(since, last.t, involved):
+            self.unknown("the recording has a gap before it")
+            return
         if (ambiguous := _ambiguous(proof)) is not None:
             self.error(ambiguous)
             return
@@ -177,13 +181,32 @@ class Slice:
         if outcome != VIOLATED:
             self.unknown("the recording ended before it was due")
             return
-        sessions = {*self.sessions, *(p.record.session for p in proof if p.record.session is not None)}
-        if self.session is not None:
-            sessions.add(self.session)
-        if self.check.engine.gaps.between(since, ending.t, sessions):
+        if self._hole(since, ending.t, [p.record.session for p in proof if p.record.session is not None]):
             self.unknown("the recording has a gap while it was owed")
             return
         self.violated(proof, why=why, expected=expected, fault=fault, ending=ending, late_by=late_by)
+
+    def hole(self, begin: int, end: int, record: Record) -> bool:
+        """Return whether something that belongs to the slice may be missing around a record of it."""
+        return self._hole(begin, end, () if record.session is None else (record.session,))
+
+    def _hole(self, begin: int, end: int, sessions: Iterable[Session]) -> bool:
+        """Return whether something that belongs to the slice may be missing from `begin` to `end`."""
+        gaps = self.check.engine.gaps
+        if self.session is not None:
+            return gaps.between(begin, end, (self.session,))
+        # Wider than a session: what is missing may have come on another session of the user.
+        return gaps.between(begin, end, sessions, self.user, everywhere=self.check.wide)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a message without a key could have been of this slice, or of another."""
+        index = self.check.index
+        if self.instance is not None:
+            return index in self.instance.doubts
+        if self.session is not None:
+            return index in self.session.doubts
+        return self.user in self.check.doubts
 
     def stalled(self, begin: int, end: int) -> int:
         """Return how long the recorder itself stood still in an interval."""

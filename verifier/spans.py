@@ -29,7 +29,8 @@ class Instance:
     """One run of a span."""
 
     __slots__ = (
-        "drop", "ended", "key", "last_t", "number", "opened", "sessions", "slices", "span", "suspended_at", "user",
+        "doubts", "drop", "ended", "key", "last_t", "number", "opened", "sessions", "slices", "span", "suspended_at",
+        "user",
     )  # fmt: skip
 
     def __init__(self, number: int, span: Span, user: str, key: Any, opened: Record) -> None:
@@ -47,6 +48,8 @@ class Instance:
         self.suspended_at = 0
         self.ended = False
         self.slices: dict[Any, Any] = {}
+        self.doubts: set[int] = set()
+        """Invariants that listen to a message which could have been of this instance, or of another."""
 
     @property
     def label(self) -> str:
@@ -78,6 +81,11 @@ class SpanRun:
         """Return the instances that were seen on a session."""
         return [i for i in session.instances if i.span is self.span and not i.ended]
 
+    def meant(self, record: Record) -> list[Instance]:
+        """Return the instances that a message without a key could be of."""
+        assert record.session is not None
+        return self.on(record.session) or self.instances_of(record.user)
+
     def find(self, record: Record) -> Instance | _Ambiguous | None:
         """Return the instance that a message belongs to, opening one for an opener."""
         session = record.session
@@ -104,7 +112,7 @@ class SpanRun:
             return instance
         if self.key.missing != "infer":
             return None
-        meant = self.on(session) or self.instances_of(record.user)
+        meant = self.meant(record)
         if len(meant) > 1:
             return AMBIGUOUS
         if meant:

@@ -86,6 +86,7 @@ class Exits(Stateless):
             why=f"{record.names[0]} at {record.label} comes {duration(record.t - at)} after {called} was over ({name})",
             expected=f"nothing of {called} after its exit",
             because=end,
+            since=at,
         )
 
     def end(self, slice: Slice, ending: Ending) -> None:

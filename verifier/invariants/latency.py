@@ -103,11 +103,12 @@ class Latency(Stateless):
         """Stop the oldest time that agrees, then start another."""
         waiting: list[Running] = slice.state
         if waiting and not self._to.isdisjoint(names):
-            for index, running in enumerate(waiting):
-                if self._agrees(running.record, record):
-                    del waiting[index]
-                    self._measure(slice, running, record)
-                    break
+            fitting = [running for running in waiting if self._agrees(running.record, record)]
+            if fitting:
+                # What began before the client went away may never come to its end, and must not take this one.
+                running = next((r for r in fitting if r.timed), fitting[0])
+                waiting.remove(running)
+                self._measure(slice, running, record)
         if not self._from.isdisjoint(names) and (self._where is None or self._where(record)):
             waiting.append(Running(record if self._agree else record.slim(), next(n for n in names if n in self._from)))
 
@@ -125,6 +126,9 @@ class Latency(Stateless):
         slice.judged()
         taken = record.t - running.record.t
         stalled = slice.stalled(running.record.t, record.t)
+        if slice.hole(running.record.t, record.t, record):
+            slice.unknown("the recording has a gap while the time ran")
+            return
         self._sample(taken, taken - stalled, running.record, record)
         if self._max is None or taken <= self._max:
             return
@@ -172,6 +176,9 @@ class Latency(Stateless):
                 slice.unknown("the recorder itself stalled in that time")
                 continue
             slice.judged()
+            if slice.hole(record.t, ending.t, record):
+                slice.unknown("the recording has a gap while the time ran")
+                continue
             self._sample(ENDLESS, ENDLESS, record, None)
             slice.owed(
                 Ending("expired", ending.t),

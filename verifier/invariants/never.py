@@ -28,6 +28,7 @@ class Never(Stateless):
     """See the module."""
 
     eager = True
+    stateless = True
 
     def __init__(self, spec: Spec, contract: Contract) -> None:
         self.wants = frozenset(contract.names(spec.options["event"], (*spec.at, "event")))

@@ -14,7 +14,7 @@ default: every ending), `within`, `agree` (paths equal in both), `lenient` (may 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from verifier.durations import duration
 from verifier.endings import Ending
@@ -30,12 +30,24 @@ if TYPE_CHECKING:
     from verifier.contract import Contract, Spec
 
 
+NONE: Final = ("none", "")
+"""The key of what says nothing about it."""
+
+
+class _Ambiguous:
+    """Several could be meant."""
+
+
+AMBIGUOUS: Final = _Ambiguous()
+
+
 class Opened:
     """One open key."""
 
-    __slots__ = ("key", "name", "record", "timed")
+    __slots__ = ("key", "name", "number", "record", "timed")
 
-    def __init__(self, record: Record, name: str, key: Any) -> None:
+    def __init__(self, record: Record, name: str, key: Any, number: int) -> None:
+        self.number = number
         self.record = record
         self.name = name
         self.key = key
@@ -45,9 +57,12 @@ class Opened:
 class Pairs:
     """The state of a slice."""
 
-    __slots__ = ("asked", "closed", "last_closed", "open")
+    __slots__ = ("ambiguous", "asked", "closed", "count", "last_closed", "open")
 
     def __init__(self) -> None:
+        self.count = 0
+        self.ambiguous = False
+        """A close could have meant several."""
         self.open: dict[Any, list[Opened]] = {}
         self.closed: dict[Any, tuple[Record, str]] = {}
         """Closed keys and their close, where they may not open again, or something may still be in flight."""
@@ -133,39 +148,29 @@ class Pair(Stateless):
         during = not self._during.isdisjoint(names)
         if not (opens or closes or during):
             return
-        key = self._key(slice, record, names, state, opens)
-        if key is MISSING:
+        key = self._key(slice, record, names)
+        if key is None:
             return
-        if closes and (key in state.open or not opens):
-            self._closing(slice, state, record, names, key)
-        elif opens:
+        if not opens or (closes and key in state.open):
+            found = self._find(slice, state, record, key, closes)
+            if found is AMBIGUOUS:
+                return
+            if found is None:
+                self._outside(slice, state, record, names, key)
+            elif closes:
+                assert isinstance(found, Opened)
+                self._closing(slice, state, record, names, found)
+        else:
             self._opening(slice, state, record, names, key)
-        elif key not in state.open:
-            self._outside(slice, state, record, names, key)
 
-    def _key(self, slice: Slice, record: Record, names: tuple[str, ...], state: Pairs, opens: bool) -> Any:
-        if not self._keys:
-            return ()
+    def _key(self, slice: Slice, record: Record, names: tuple[str, ...]) -> tuple[Any, ...] | None:
+        """Return the values of the keys in a record, or stand-ins for them; None where it cannot take part."""
         found = []
         for key in self._keys:
             value = key.read(record)
             if value is MISSING:
                 value = key.read_fallback(record)
-            if value is MISSING and key.missing == "infer":
-                # The one that is open here, and nothing else: a pair is its own span.
-                if opens:
-                    value = ("none", "")
-                elif len(state.open) == 1 and len(self._keys) == 1:
-                    [open_key] = state.open
-                    value = open_key[0]
-                elif state.open:
-                    slice.error(f"which {key.name} {record.label} means is ambiguous: {len(state.open)} are open")
-                    return MISSING
-                else:
-                    value = ("none", "")
-            elif value is MISSING and key.missing == "value":
-                value = ("none", "")
-            elif value is MISSING:
+            if value is MISSING:
                 if key.missing == "violation":
                     slice.judged()
                     slice.violated(
@@ -174,13 +179,58 @@ class Pair(Stateless):
                         expected=f"a value at {listed(key.paths)}",
                         paths=key.paths,
                     )
-                return MISSING
+                if key.missing in ("violation", "ignore"):
+                    return None
+                value = NONE
             found.append(value)
         return tuple(found)
 
+    def _find(
+        self, slice: Slice, state: Pairs, record: Record, key: tuple[Any, ...], closes: bool
+    ) -> Opened | _Ambiguous | None:
+        """Return what is open and meant: of that key, or the oldest that could be it where one of the two says less."""
+        queue = state.open.get(key)
+        whole = not any(map(_stand_in, key))
+        if queue and (whole or len(state.open) == 1):
+            return queue[-1 if self._discipline == "lifo" else 0]
+        if self._discipline != "key":
+            return None
+        possible = [queue[0] for queue in state.open.values() if self._may_be(queue[0], record)]
+        if not possible:
+            return None
+        told = whole or all(value is not NONE for value in key)  # by a name, which pairs in order
+        if closes and not told and len(possible) > 1:
+            slice.error(
+                f"which {listed([k.name for k in self._keys])} {record.label} means is ambiguous:"
+                f" {len(possible)} are open"
+            )
+            state.ambiguous = True
+            return AMBIGUOUS
+        return min(possible, key=lambda opened: opened.number)
+
+    def _may_be(self, opened: Opened, record: Record) -> bool:
+        """Return whether the two can have the same keys."""
+        for key in self._keys:
+            a, b = key.read(opened.record), key.read(record)
+            if a is not MISSING and b is not MISSING:
+                if a != b:
+                    return False
+                continue
+            if key.missing == "value":
+                if a is not b:
+                    return False
+                continue
+            c, d = key.read_fallback(opened.record), key.read_fallback(record)
+            if c is not MISSING and d is not MISSING:
+                if c != d:
+                    return False
+            elif key.missing != "infer":
+                return False
+        return True
+
     def _opening(self, slice: Slice, state: Pairs, record: Record, names: tuple[str, ...], key: Any) -> None:
         queue = state.open.get(key)
-        fallback = any(isinstance(part, tuple) and part[0] in ("fallback", "none") for part in key)
+        fallback = any(map(_stand_in, key))
         slice.judged()
         if queue and self._asks:
             state.asked.append((record, queue[0].record))
@@ -192,6 +242,7 @@ class Pair(Stateless):
                 why=f"{self._called(key)} was opened at {first.label} and again at {record.label}, still open",
                 expected=f"{self._close_name}{self._equals(key)} before it opens again",
                 because=first,
+                since=first.t,
             )
             return
         if not self._reopen and not fallback and key in state.closed:
@@ -203,7 +254,8 @@ class Pair(Stateless):
                 because=closed,
             )
         state.closed.pop(key, None)
-        state.open.setdefault(key, []).append(Opened(record, names[0], key))
+        state.count += 1
+        state.open.setdefault(key, []).append(Opened(record, names[0], key, state.count))
         if self._max_open is not None:
             count = sum(map(len, state.open.values()))
             if count > self._max_open:
@@ -212,14 +264,13 @@ class Pair(Stateless):
                     [self._proof(r, "opened" if r is not record else "offender", "") for r in opened],
                     why=f"{record.label} opens number {count}; at most {self._max_open} may be open at once",
                     expected=f"at most {self._max_open} open",
+                    since=min(r.t for r in opened),
                 )
 
-    def _closing(self, slice: Slice, state: Pairs, record: Record, names: tuple[str, ...], key: Any) -> None:
-        queue = state.open.get(key)
-        if not queue:
-            self._outside(slice, state, record, names, key)
-            return
-        opened = queue.pop(-1 if self._discipline == "lifo" else 0)
+    def _closing(self, slice: Slice, state: Pairs, record: Record, names: tuple[str, ...], opened: Opened) -> None:
+        key = opened.key
+        queue = state.open[key]
+        queue.remove(opened)
         if not queue:
             del state.open[key]
         state.last_closed = (key, record.slim())
@@ -238,6 +289,7 @@ class Pair(Stateless):
                     why=f"{self._called(key)}: {path} differs between {opened.record.label} and {record.label}",
                     expected=f"{path} is the same in both",
                     paths=(path,),
+                    since=opened.record.t,
                 )
         if self._within is not None and opened.timed:
             self._timed(slice, opened, record)
@@ -261,7 +313,7 @@ class Pair(Stateless):
         )
 
     def _outside(self, slice: Slice, state: Pairs, record: Record, names: tuple[str, ...], key: Any) -> None:
-        if not self._lenient.isdisjoint(names):
+        if not self._lenient.isdisjoint(names) or state.ambiguous:
             return
         closed = state.closed.get(key)
         if closed is not None:
@@ -274,6 +326,7 @@ class Pair(Stateless):
                 why=f"{names[0]} at {record.label} comes after {self._called(key)} was closed at {by.label}",
                 expected=f"nothing of {self._called(key)} after its {name}",
                 because=by,
+                since=by.t,
             )
             return
         slice.judged()
@@ -299,7 +352,8 @@ class Pair(Stateless):
     def end(self, slice: Slice, ending: Ending) -> None:
         """Report what was never closed."""
         state: Pairs = slice.state
-        for queue in state.open.values():
+        # After a close that could have meant several, what is left open is not known; that error is told already.
+        for queue in () if state.ambiguous else state.open.values():
             for opened in queue:
                 self._unclosed(slice, state, opened, ending)
         for asked, first in state.asked:
@@ -366,6 +420,11 @@ class Pair(Stateless):
 
 def _none(value: Any) -> bool:
     return isinstance(value, tuple) and value[0] == "none"
+
+
+def _stand_in(value: Any) -> bool:
+    """Return whether it is no value of the key itself."""
+    return isinstance(value, tuple) and value[0] in ("fallback", "none")
 
 
 def _exit_names(slice: Slice, ending: Ending) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ class Responds(Stateless):
         return not slice.state.waiting and self._nth is None
 
     def suspend(self, slice: Slice, t: int) -> None:
-        """Stop the clocks that have not run out."""
+        """Stop the clocks that have not run out: the client is away, and what it asked may be given up."""
         for waiting in slice.state.waiting:
             if self._within is None or t - waiting.record.t <= self._within:
                 waiting.timed = False
@@ -104,6 +104,7 @@ class Responds(Stateless):
                     why=f"{names[0]} at {record.label} comes between {waiting.record.label} and its answer",
                     expected=f"{self._expected} directly after {waiting.name}",
                     because=waiting.record,
+                    since=waiting.record.t,
                 )
         if self._trigger.isdisjoint(names) or (self._where is not None and not self._where(record)):
             return
@@ -113,15 +114,13 @@ class Responds(Stateless):
             state.waiting.append(Waiting(record, next(n for n in names if n in self._trigger)))
 
     def _settle(self, slice: Slice, state: Questions, record: Record) -> None:
-        left = []
-        served = False
-        for waiting in state.waiting:
-            if (served and self._mode == "each") or not self._agrees(waiting.record, record):
-                left.append(waiting)
-                continue
-            served = True
+        fitting = [waiting for waiting in state.waiting if self._agrees(waiting.record, record)]
+        if self._mode == "each" and len(fitting) > 1:
+            # What was asked before the client went away may never be answered; that is no excuse for what came after.
+            fitting = [next((waiting for waiting in fitting if waiting.timed), fitting[0])]
+        for waiting in fitting:
+            state.waiting.remove(waiting)
             self._in_time(slice, waiting, record)
-        state.waiting = left
 
     def _agrees(self, trigger: Record, answer: Record) -> bool:
         for _, later, earlier in self._agree:

@@ -1,0 +1,80 @@
+"""`exits`: what breaks it, and what only looks like it."""
+
+import pytest
+from agents import expect
+
+ENDED = "{kind: exits, scope: run, allow: [completed, failed, timed_out, disconnected, shut_down]}"
+GOOD = "{kind: exits, scope: run, allow: [completed]}"
+QUIET = "{kind: exits, scope: run, quiet_after: 1s, may_follow: [agent_thinking]}"
+START, DONE = "bob < agent_started r1", "bob < agent_completed r1"
+BYE = ["bob < (close 1000)", "bob > (close 1000)"]
+
+
+@pytest.mark.parametrize(
+    "invariant, sentences",
+    [
+        (ENDED, [START, DONE, "* bob < agent_thinking r1"]),
+        (ENDED, [START, "* " + DONE, "* bob < agent_completed r1"]),
+        (ENDED, ["* bob < agent_thinking r1", START, DONE]),
+        (ENDED, ["* bob < agent_completed r1"]),
+        (ENDED, ["* bob < agent_started r1", "bob < (close 1000)", "bob > (close 1000)", "2min"]),
+        (ENDED, ["* bob < agent_started r1", "bob < (close 1011)", "bob ends eof by server", "2min", "eve > ask"]),
+        (ENDED, ["* bob < agent_started r1", "bob ends reset by server", "2min"]),
+        (ENDED, ["* bob < agent_started r1", "2min"]),  # silent while the recorder ran on
+        (ENDED, [START, "bob > (close 1000)", "bob < (close 1000)", "2min", "* bob/2 < agent_completed r1"]),
+        (ENDED, [START, DONE, "eve > stop", "300ms", "* eve < agent_thinking r1"]),  # not hers, and not open
+        (GOOD, ["* bob < agent_started r1", "* bob < agent_error r1"]),
+        (GOOD, [START, "* bob > (close 1000)", "bob < (close 1000)", "2min"]),
+        (QUIET, [START, DONE, "2s", "* bob < tool_completed r1"]),
+    ],
+)
+def test_a_bad_end_and_strays_are_found(invariant, sentences):
+    expect(invariant, "fail", *sentences)
+
+
+@pytest.mark.parametrize(
+    "invariant, sentences",
+    [
+        (ENDED, [START, DONE]),
+        (ENDED, [START, DONE, START, "bob < agent_error r1"]),
+        (ENDED, [START, "bob < agent_timeout r1"]),
+        (ENDED, [START, "bob > (close 1000)", "bob < (close 1000)"]),
+        (ENDED, [START, "bob > (close 1000)", "bob < (close 1000)", "2min", "eve > ask"]),
+        (ENDED, [START, "bob ends eof by client"]),
+        (ENDED, [START, "bob ends reset by client", "2min"]),
+        (ENDED, [START, "bob < (close 1001)", "bob ends eof by server", "2min"]),
+        (ENDED, [START, "bob < (close 1012)", "bob > (close 1012)"]),
+        (ENDED, [START, "bob ends eof by client", "30s", "bob/2 < agent_thinking r1", "bob/2 < agent_completed r1"]),
+        (ENDED, [START, "bob < (close 1000)", "bob > (close 1000)", "30s", "bob/2 < agent_completed r1"]),
+        (ENDED, [START, "bob/2 < agent_thinking r1", "bob ends eof by client", "2min", "bob/2 < agent_completed r1"]),
+        (ENDED, [START, "bob/2 connects /", DONE + " e1", "bob/2 < agent_completed r1 e1"]),
+        (ENDED, [START, DONE + " e1", "bob ends eof by client", "bob/2 < agent_completed r1 e1"]),  # told again
+        (ENDED, [START, DONE, "bob > stop r1", "bob > ask r1"]),  # the client may speak of it
+        (ENDED, [START, "bob < agent_started r2", "bob < agent_thinking", DONE, "bob < agent_completed r2"]),
+        (ENDED, [START, DONE, "bob < hello r1"]),  # no event of the contract
+        (ENDED, [START, DONE, "bob < !delivery_unknown agent_thinking r1"]),
+        (ENDED, [x for n in range(3) for x in ("bob < agent_started", "bob < agent_thinking", "bob < agent_error")]),
+        (QUIET, [START, DONE, "500ms", "bob < tool_completed r1", "2s", "bob < agent_thinking r1"]),
+    ],
+)
+def test_look_alikes_pass(invariant, sentences):
+    expect(invariant, "pass", *sentences)
+
+
+@pytest.mark.parametrize(
+    "verdict, sentences",
+    [
+        ("inconclusive", [START, "30s"]),
+        ("inconclusive", [START, "bob ends lost by recorder", "2min"]),
+        ("inconclusive", [START, "bob < (close 1000)", "bob > (close 1000)", "30s"]),  # it may come back
+        ("inconclusive", ["bob > ask", "mark gap", "bob < agent_thinking r1"]),  # opened in the gap
+        ("inconclusive", [START, DONE, "mark gap", "bob < agent_thinking r1"]),  # opened again in the gap
+        ("inconclusive", ["bob < !truncated {", "bob < agent_thinking r1"]),
+        ("inconclusive", ["bob > ask", "bob < !truncated {", "bob/2 < agent_thinking r1"]),
+        ("inconclusive", [START, "mark crash", "2min"]),
+        ("error", [START, "bob < agent_started r2", "bob < agent_completed", "2min"]),
+        ("vacuous", ["bob > ask"]),
+    ],
+)
+def test_what_cannot_be_known_is_not_judged(verdict, sentences):
+    expect(ENDED, verdict, *sentences)
