@@ -44,7 +44,8 @@ def test_what_belongs_to_another_is_found(invariant, sentences):
         (MINE, ["bob < agent_thinking", "bob < not JSON", "bob < 0xff"]),
         (MUST, ["bob < agent_started", "bob < agent_thinking -user_id"]),
         (IDS, ["bob < agent_thinking t1 r1", "bob < agent_completed t1 r1", "eve < agent_thinking t2 r2"]),
-        (IDS, ["bob < agent_thinking r1", "bob/2 < agent_thinking r1", "bob ends eof by client", "bob/3 < agent_error r1"]),
+        (IDS, ["bob < agent_thinking r1", "bob/2 < agent_thinking r1", "bob ends eof by client",
+               "bob/3 < agent_error r1"]),
         (IDS, ["bob > ask t1", "eve < agent_thinking t1"]),  # a mention claims nothing
         (IDS, ["bob < agent_thinking t1", "eve < agent_error t1"]),  # an error may quote
         (IDS, ["bob < agent_thinking r1", "eve < !delivery_unknown agent_thinking r1"]),

@@ -68,14 +68,15 @@ def compile_path(text: str) -> Getter:
 def compile_value_path(text: str) -> ValueGetter:
     """Return a function from a decoded value to the value at `text`, or MISSING.  Raises PathError."""
     parts = _pointer(text) if text.startswith("/") else _dotted(text)
-    if len(parts) == 1 and isinstance(parts[0], str):
+    plain = all(isinstance(part, str) and _index(part) is None for part in parts)
+    if plain and len(parts) == 1:
         [name] = parts
 
         def one(value: Any) -> Any:
             return value.get(name, MISSING) if type(value) is dict else MISSING
 
         return one
-    if len(parts) == 2 and isinstance(parts[0], str) and isinstance(parts[1], str):
+    if plain and len(parts) == 2:
         outer, leaf = parts
 
         def two(value: Any) -> Any:
