@@ -274,6 +274,8 @@ def main() -> None:
     # Ctrl-C is for the recorder; it tells the fold through the spool.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.umask(0o077)
+    # Where there is not enough CPU for both, what passes now comes before what is to be read later.
+    os.nice(5)
     rarely_collect()
     return_memory()
     try:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from goldentape.commands.sizes import SIZE
+from goldentape.commands.sizes import DURATION, SIZE
 from goldentape.display import show
 from goldentape.errors import Exit, InputError
 from recorder.identity import Identifier
@@ -92,10 +92,9 @@ def parse_listen(text: str) -> tuple[str, int]:
 )
 @click.option(
     "--drain",
-    type=click.FloatRange(0),
-    default=10.0,
+    type=DURATION,
+    default="10s",
     show_default=True,
-    metavar="SECONDS",
     help="How long connections may go on after the first signal.",
 )
 @click.option(
