@@ -171,9 +171,8 @@ def report(samples: dict[tuple[str, str, str], list[float]], path: Path | None) 
     middle = {key: statistics.median(values) for key, values in samples.items()}
     print(f"\n{'row':<10} {'proxy':<12} {'what':<28} {'median':>12} {'least':>12} {'most':>12}")
     for (row, name, what), values in samples.items():
-        print(
-            f"{row:<10} {name:<12} {what:<28} {middle[row, name, what]:12,.2f} {min(values):12,.2f} {max(values):12,.2f}"
-        )
+        least, most = min(values), max(values)
+        print(f"{row:<10} {name:<12} {what:<28} {middle[row, name, what]:12,.2f} {least:12,.2f} {most:12,.2f}")
     print(f"\n{'ratio':<66} {'measured':>10} {'goal':>9}")
     ratios = []
     for row, what, ours, theirs, other, sign, goal in GOALS:
