@@ -180,9 +180,24 @@ class Background:
         self._thread.start()
 
     def __call__(self, main: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(main, self.loop).result(PATIENCE)
+        """Run a coroutine there and wait for it, but not for ever."""
+        future = asyncio.run_coroutine_threadsafe(main, self.loop)
+        try:
+            return future.result(PATIENCE)
+        finally:
+            future.cancel()
 
     def stop(self) -> None:
+        """End what still runs, and the loop."""
+
+        async def cancel() -> None:
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=5) if tasks else None
+
+        with contextlib.suppress(Exception):
+            self(cancel())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(PATIENCE)
 

@@ -53,13 +53,16 @@ class Stage:
 
     def play(self, client: str, steps: Steps, *, port: int, user: str, **options: Any) -> tuple[Log, Log]:
         """One run of a scenario; what the client and what the server kept."""
+        return self.meet(client, steps, port=port, user=user, **options), self.run(self.server.log(user))
+
+    def meet(self, client: str, steps: Steps, *, port: int, user: str, **options: Any) -> Log:
+        """One run of a scenario; what the client kept."""
         if client == "ws":
             if self._node is None:
                 self._node = self.run(Node.start("client.js"))
             options["node"] = self._node
         url = f"ws://127.0.0.1:{port}/chat?user_id={user}"
-        mine = self.run(CLIENTS[client](url, steps, **options))
-        return mine, self.run(self.server.log(user))
+        return self.run(CLIENTS[client](url, steps, **options))
 
     def twice(self, client: str, steps: Steps, **options: Any) -> tuple[Log, Log, str]:
         """Run a scenario direct and through the recorder: both peers must see the same.

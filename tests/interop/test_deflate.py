@@ -1,4 +1,4 @@
-"""permessage-deflate in all combinations of its parameters: the wire stays the peers' own, the tape has the plain text."""
+"""permessage-deflate in all combinations of its parameters: the wire stays the peers' own, the tape is plain text."""
 
 import itertools
 import re

@@ -37,7 +37,8 @@ CONTROLS = {
         ["text", "answered"], ["expect", 2], ["close", 1000, ""], ["ended"],
     ],
     "pongs nobody asked for": [
-        ["pong", "alive"], ["text", '!{"pong": "me too"}'], ["text", "a"], ["expect", 1], ["close", 1000, ""], ["ended"],
+        ["pong", "alive"], ["text", '!{"pong": "me too"}'], ["text", "a"], ["expect", 1], ["close", 1000, ""],
+        ["ended"],
     ],
 }  # fmt: skip
 FRAGMENTS = [
@@ -84,7 +85,7 @@ def test_pings_and_pongs_stay_the_peers_own(staged, client, name):
     if staged.kind == "uvicorn" and '"p' in str(CONTROLS[name]):
         pytest.skip("an application on uvicorn cannot send a ping")
 
-    mine, theirs, _, events = staged.both(client, CONTROLS[name])
+    *_, events = staged.both(client, CONTROLS[name])
 
     pings = [e for e in events if e.opcode is Opcode.PING]
     pongs = [e for e in events if e.opcode is Opcode.PONG]
