@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import signal
@@ -38,6 +39,17 @@ class CommandTable(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; click itself would end with 1, a violation, where the reader of stdout has gone."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise ReaderGone from None
+
+
+class ReaderGone(Exception):
+    """Whoever read stdout (`| head`) has what it wanted."""
+
 
 @click.command(cls=CommandTable, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="goldentape")
@@ -60,7 +72,8 @@ def main(args: list[str] | None = None) -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         code: Any = goldentape.main(args=args, prog_name="goldentape", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         raise SystemExit(code if isinstance(code, int) else Exit.OK)
     except GoldentapeError as error:
         fail(str(error))
@@ -73,7 +86,14 @@ def main(args: list[str] | None = None) -> None:
         raise SystemExit(Exit.BAD_INPUT) from None
     except (click.Abort, KeyboardInterrupt):
         raise SystemExit(Exit.INTERRUPTED) from None
-    except BrokenPipeError:
-        # Whoever read us (`| head`) has what it wanted; keep the interpreter from complaining at exit.
+    except (ReaderGone, BrokenPipeError):
+        # Keep the interpreter from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(Exit.OK if not hasattr(signal, "SIGPIPE") else 141) from None
+    except OSError as error:
+        # What no command foresaw, a full disk behind stdout among them: the world's fault, told in one line.
+        where = f"{error.filename}: " if error.filename is not None else ""
+        fail(f"{where}{error.strerror or error}")
+        if sys.stdout is not None and error.errno == errno.ENOSPC:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(Exit.ENVIRONMENT) from None

@@ -128,7 +128,7 @@ def connect(path: Path, *, live: bool, quick_check: bool = True) -> sqlite3.Conn
         raise TapeError("truncated", where=path, found=f"{header.size} bytes", wanted=f"{header.bytes} bytes")
     # Nobody writes, and nobody has mapped the log: read it without leaving an index file behind.
     alone = header.wal and not live and not index.exists()
-    uri = f"file:{quote(str(path.absolute()))}?mode=ro" + ("&vfs=unix-none" if alone else "")
+    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode=ro" + ("&vfs=unix-none" if alone else "")
     try:
         db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=PATIENCE)
     except sqlite3.Error as error:

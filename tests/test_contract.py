@@ -90,7 +90,7 @@ MISSPELT = [
     (
         "a parameter",
         contract('{kind: gap, max: "${fats}"}'),
-        "9:28",
+        "9:29",
         "no such parameter, found fats: did you mean fast?",
     ),
     ("a pattern's event", contract('{kind: protocol, pattern: "ask dnoe"}'), "9:34", "did you mean done?"),

@@ -24,6 +24,7 @@ from verifier.invariants import KINDS
 from verifier.invariants.exits import Exits
 from verifier.invariants.owner import OwnedKeys
 from verifier.keys import Key, plain
+from verifier.lint import notes
 from verifier.paths import MISSING, compile_value_path
 from verifier.record import (
     ACCEPT,
@@ -826,8 +827,7 @@ class Engine:
         never = [e.name for e in self.contract.events.values() if e.on == MESSAGE and not self.seen[e.name]]
         if never and self.history.messages:
             yield f"events of the contract that never occurred: {', '.join(never)}"
-        if self.contract.disabled:
-            yield f"disabled in the contract, not judged: {', '.join(self.contract.disabled)}"
+        yield from notes(self.contract)
         if self.unreadable:
             yield f"{self.unreadable} messages are not whole in the tape (cut off, erased): what they owe is not judged"
         if self.ghosts:

@@ -1,8 +1,10 @@
-"""`goldentape verify`: recover, open, judge, print, exit."""
+"""`goldentape verify`: read the contracts, then for each tape: recover, open, judge, print; exit by the worst."""
 
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -10,16 +12,22 @@ import click
 
 from goldentape.check import check as check_tape
 from goldentape.check import expect_head as demand_head
-from goldentape.errors import EnvironmentFault, Exit, InputError, NothingVerified
+from goldentape.cli import fail
+from goldentape.errors import EnvironmentFault, Exit, GoldentapeError, InputError, NothingVerified
 from goldentape.tape import Tape, open_tape
 from recorder.recover import recover
 from verifier.check import verify as judge
-from verifier.contract import Contract, read_contract
+from verifier.contract import Contract, build
 from verifier.exporters.json import render
-from verifier.exporters.text import lines
+from verifier.exporters.text import STYLES, lines
 from verifier.history import Source
-from verifier.load import nearest
+from verifier.lint import demand
+from verifier.load import load, nearest
+from verifier.params import declared, demand_known, parse_settings
 from verifier.verdict import exit_code
+
+WORST_FIRST = (Exit.VIOLATION, Exit.BAD_INPUT, Exit.ENVIRONMENT, Exit.INCONCLUSIVE, Exit.OK)
+"""Of several tapes, the exit code that counts: a violation is a fact, whatever happened to the other tapes."""
 
 
 def find_contract(name: str) -> tuple[bytes, str]:
@@ -42,15 +50,25 @@ def find_contract(name: str) -> tuple[bytes, str]:
     )  # fmt: skip
 
 
-def read_settings(pairs: tuple[str, ...]) -> dict[str, str]:
-    """Return the values of `--set NAME=VALUE`."""
-    found = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise InputError("--set needs NAME=VALUE", found=pair)
-        found[name] = value
-    return found
+def read_contracts(names: Sequence[str], settings: dict[str, str]) -> list[Contract]:
+    """Return the contracts, ready to judge by.  A setting must be a parameter of one of them at least."""
+    texts = [find_contract(name) for name in names]
+    documents = [load(*text) for text in texts]
+    known = [name for document in documents for name in declared(document)]
+    demand_known(settings, known, f"{documents[0].name} has" if len(documents) == 1 else "the contracts have")
+    contracts = [build(document, data, settings) for document, (data, _) in zip(documents, texts, strict=True)]
+    for contract in contracts:
+        demand(contract)
+    return contracts
+
+
+def _painted(line: str) -> str:
+    """Colour the first word; `click.echo` takes the colours away where no terminal reads."""
+    word = line.partition(" ")[0]
+    colour = STYLES.get(word.rstrip(":"))
+    if colour is None or os.environ.get("NO_COLOR"):
+        return line
+    return click.style(word, fg=colour, bold=word.isupper()) + line[len(word) :]
 
 
 def _demand_state(tape: Tape, allow_unsealed: bool, strict: bool) -> None:
@@ -84,27 +102,46 @@ def verify(
     allow_unsealed: bool, expect_head: str | None, strict: bool, as_json: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Judge each TAPE by each contract."""
-    values = read_settings(settings)
-    rules = [read_contract(*find_contract(name), values) for name in contracts]
-    verdicts: list[str] = []
+    if expect_head is not None and len(tapes) > 1:
+        raise InputError("--expect-head is the head of one tape", found=f"{len(tapes)} tapes")
+    rules = read_contracts(contracts, parse_settings(settings))
+    codes = []
     for path in tapes:
-        if path.is_file():
-            recover(path)
-        with open_tape(path) as tape:
-            if expect_head is not None:
-                demand_head(tape, expect_head)
-            _demand_state(tape, allow_unsealed, strict)
-            check_tape(tape).demand(tape)
-            if user is not None and tape.user(user) is None:
-                raise NothingVerified("no such user in the tape", where=path, found=user)
-            verdicts += [_one(tape, contract, user, as_json, quiet) for contract in rules]
-    return Exit(exit_code(verdicts, strict=strict))
+        try:
+            codes.append(_judge(path, rules, user, allow_unsealed, expect_head, strict, as_json, quiet))
+        except GoldentapeError as error:
+            if len(tapes) == 1:
+                raise
+            fail(str(error))
+            codes.append(error.exit_code)
+    return next(code for code in WORST_FIRST if code in codes)
 
 
-def _one(tape: Tape, contract: Contract, user: str | None, as_json: bool, quiet: bool) -> str:
-    verdict = judge(contract, Source.of(tape, user))
-    if as_json:
-        print(json.dumps(render(verdict, str(tape.path), tape.state)))
-    elif not quiet:
-        print("\n".join(lines(verdict, str(tape.path), tape.state)))
-    return verdict.verdict
+def _judge(
+    path: Path, rules: list[Contract], user: str | None, allow_unsealed: bool, expect_head: str | None, strict: bool,
+    as_json: bool, quiet: bool,
+) -> Exit:  # fmt: skip
+    if path.is_file():
+        recover(path)
+    verdicts = []
+    # Every page and link is read below, which is more than SQLite's own quick check.
+    with open_tape(path, quick_check=False) as tape:
+        if expect_head is not None:
+            demand_head(tape, expect_head)
+        _demand_state(tape, allow_unsealed, strict)
+        check_tape(tape).demand(tape)
+        if next(tape.connections(), None) is None:
+            raise NothingVerified("has no connections: nothing was verified", where=path)
+        if user is not None and tape.user(user) is None:
+            names = [person.name for person in tape.users()]
+            raise NothingVerified("has no such user: nothing was verified", where=path, found=user,
+                                  fix=nearest(user, names))  # fmt: skip
+        for contract in rules:
+            verdict = judge(contract, Source.of(tape, user))
+            verdicts.append(verdict.verdict)
+            if as_json:
+                print(json.dumps(render(verdict, str(path), tape.state)))
+            elif not quiet:
+                for line in lines(verdict, str(path), tape.state):
+                    click.echo(_painted(line))
+    return exit_code(verdicts, strict=strict)

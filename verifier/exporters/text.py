@@ -1,46 +1,84 @@
-"""A verdict for people: one line an invariant, then each distinct violation once, with its proof."""
+"""A verdict for people: each distinct violation once, with its proof; then what was judged; then what that leaves open.
+
+The last lines are the ones that stay on the screen, so the verdict is there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 
 from goldentape.display import show
-from verifier.verdict import FAIL, PASS, Group, Outcome, Verdict, Witness, plural
+from verifier.verdict import (
+    ERROR,
+    FAIL,
+    INCONCLUSIVE,
+    PASS,
+    VACUOUS,
+    Group,
+    Outcome,
+    Verdict,
+    Violation,
+    Witness,
+    plural,
+)
 
-_WORDS = {"pass": "ok", "fail": "FAIL", "inconclusive": "?", "vacuous": "vacuous", "error": "ERROR"}
+_WORDS: Mapping[str, str] = {PASS: "ok", FAIL: "FAIL", INCONCLUSIVE: "?", VACUOUS: "vacuous", ERROR: "ERROR"}
+ID = 12
+"""Characters that are shown of a connection's id, which has 32."""
+
+STYLES: Mapping[str, str] = {
+    "FAIL": "red", "ERROR": "red", "fail": "red", "error": "red", "WARN": "yellow", "warning": "yellow", "?": "yellow",
+    "vacuous": "yellow", "inconclusive": "yellow", "ok": "green", "pass": "green", "why": "cyan", "wanted": "cyan",
+    "impact": "cyan", "seen": "cyan", "next": "cyan", "note": "cyan",
+}  # fmt: skip
+"""Colours of the first word of a line, for terminals that have some."""
 
 
 def lines(verdict: Verdict, tape: str, state: str) -> Iterator[str]:
     """Yield the lines of the report.  Recorded text is escaped; the caller prints as it is."""
-    yield f"{show(tape)} ({state}) against {show(verdict.contract)} {show(verdict.version)}: " + ", ".join(
-        [
-            plural(verdict.users, "user"),
-            plural(verdict.connections, "connection"),
-            plural(verdict.messages, "message"),
-            f"{(verdict.end - verdict.begin) / 1e9:.1f} s",
-        ]
-    )
+    size = [
+        plural(verdict.users, "user"), plural(verdict.connections, "connection"), plural(verdict.messages, "message"),
+    ]  # fmt: skip
+    seconds = (verdict.end - verdict.begin) / 1e9
+    yield f"{show(tape, 400)} ({state}): {', '.join(size)} in {seconds:.1f} s"
+    yield f"against {show(verdict.contract)} {show(verdict.version)} ({show(verdict.file, 400)})"
+    for failed in (True, False):
+        for outcome in verdict.outcomes:
+            for group in outcome.groups:
+                if (_level(outcome, group) == "FAIL") is failed:
+                    yield ""
+                    yield from _violation(verdict, outcome, group, tape)
+    yield ""
     width = max((len(o.name) for o in verdict.outcomes), default=0)
     for outcome in verdict.outcomes:
-        yield f"  {_word(outcome):<8} {outcome.name:<{width}}  {_judged(outcome)}"
-    for outcome in verdict.outcomes:
-        for group in outcome.groups:
-            yield ""
-            yield from _violation(verdict, outcome, group)
+        yield f"{_word(outcome):<8} {outcome.name:<{width}}  {_judged(outcome)}"
+    if verdict.warnings:
+        yield ""
     for warning in verdict.warnings:
         yield f"note: {show(warning, 400)}"
     yield ""
     yield f"{verdict.verdict}: {_summary(verdict)}"
+    yield _not_said(verdict)
+
+
+def _level(outcome: Outcome, group: Group) -> str:
+    return "FAIL" if outcome.counts and group.first[0].fault != "client" else "WARN"
 
 
 def _word(outcome: Outcome) -> str:
-    word = _WORDS[outcome.verdict]
-    return "warning" if outcome.verdict == FAIL and not outcome.counts else word
+    if outcome.verdict == PASS and not outcome.tally.activations:
+        return "-"
+    return "warning" if outcome.verdict == FAIL and not outcome.counts else _WORDS[outcome.verdict]
 
 
 def _judged(outcome: Outcome) -> str:
     tally = outcome.tally
     parts = [f"{tally.activations:,} judged"]
+    if not tally.activations and outcome.verdict == PASS and outcome.kind != "wire":
+        parts = ["nothing to judge, which the contract allows"]
+    elif outcome.verdict == VACUOUS:
+        parts[0] += ", which is too few to say anything"
     for count, word in (
         (tally.violated, "violated"), (tally.demoted, "the client's fault"), (tally.waived, "waived"),
         (tally.not_applicable, "not applicable"), (tally.raced, "raced"),
@@ -52,44 +90,87 @@ def _judged(outcome: Outcome) -> str:
     return ", ".join(parts)
 
 
-def _place(witness: Witness, begin: int) -> str:
-    fields = "  ".join(f"{show(path, 40)}={show(value, 64)}" for path, value in witness.fields)
-    who = "" if witness.user is None else f"  {show(witness.user, 32)}"
-    note = f"   {show(witness.note, 200)}" if witness.note else ""
-    return (
-        f"  {witness.label:>6}  {(witness.t - begin) / 1e9:9.3f} s  {witness.dir or '':<3}{who}  "
-        f"{show(witness.event, 40)}  {fields}{note}"
-    )
-
-
-def _violation(verdict: Verdict, outcome: Outcome, group: Group) -> Iterator[str]:
+def _violation(verdict: Verdict, outcome: Outcome, group: Group, tape: str) -> Iterator[str]:
     first = group.first[0]
-    where = "  ".join(f"{show(name, 32)}={show(value, 64)}" for name, value in first.slice)
-    req = f"   {' '.join(outcome.req)}" if outcome.req else ""
-    ending = f"   ending {show(first.ending)}" if first.ending else ""
-    level = "FAIL" if outcome.counts and first.fault != "client" else "WARN"
-    yield (
-        f"{level}  {outcome.name}  {show(outcome.file)}:{outcome.line} ({outcome.kind}, {outcome.severity})   "
-        f"{where}{ending}   fault: {first.fault}{req}"
-    )
-    for witness in first.witness:
-        yield _place(witness, verdict.begin)
+    where = " ".join(f"{show(name, 32)}={_value(name, value)}" for name, value in first.slice)
+    parts = [f"{show(outcome.file, 400)}:{outcome.line} ({outcome.kind}, {first.severity})", where]
+    if first.ending:
+        parts.append(f"ending {show(first.ending)}")
+    parts += [f"fault: {first.fault}", " ".join(outcome.req)]
+    yield f"{_level(outcome, group)}  {outcome.name}  {'   '.join(part for part in parts if part)}"
+    yield from witness(first.witness, verdict.begin)
     late = f" (late by {first.late_by / 1e9:.3f} s)" if first.late_by else ""
     yield f"why: {show(first.why, 600)}{late}"
-    yield f"wanted: {show(first.expected, 400)}"
+    if first.expected not in first.why:
+        yield f"wanted: {show(first.expected, 400)}"
     if outcome.impact:
         yield f"impact: {show(outcome.impact, 400)}"
     if group.count > 1:
-        times, users = plural(group.count, "time"), plural(len(group.users), "user")
-        yield f"{times} like this, {users}; fingerprint {first.fingerprint}"
+        yield f"seen: {_seen(group)}; fingerprint {first.fingerprint}"
+    if first.user is not None and shlex.quote(first.user).isprintable() and tape.isprintable():
+        # What a shell reads must be what stands there: a name that `show` would cut or escape is no argument.
+        user = shlex.quote(first.user)
+        if len(user) <= 100 and not user.startswith("-"):
+            yield f"next: goldentape tape show {shlex.quote(tape)} --user {user}"
+
+
+def witness(records: Sequence[Witness], begin: int) -> Iterator[str]:
+    """Yield the records of a proof, one a line, in columns."""
+    rows = []
+    for one in records:
+        fields = "  ".join(f"{show(path, 40)}={show(value, 64)}" for path, value in one.fields)
+        time = f"{(one.t - begin) / 1e9:.3f} s"
+        rows.append(
+            (one.label, time, one.dir or "", show(one.user, 32), show(one.event, 40), fields, show(one.note, 200))
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        label, time, *rest = row
+        cells = [f"{label:>{widths[0]}}", f"{time:>{widths[1]}}"]
+        cells += [f"{text:<{width}}" for text, width in zip(rest, widths[2:], strict=True) if width]
+        yield "  " + "  ".join(cells).rstrip()
+
+
+def _value(name: str, value: str) -> str:
+    return show(value[:ID] if name == "connection" else value, 64)
+
+
+def _seen(group: Group) -> str:
+    others = [f"{_place(v)} ({show(v.user, 32)})" if v.user is not None else _place(v) for v in group.first[1:]]
+    more = group.count - len(group.first)
+    if more:
+        others.append(f"{more:,} more")
+    by = plural(len(group.users), "user")
+    again = ", ".join(others[:-1]) + (" and " if len(others) > 1 else "") + others[-1]
+    return f"{plural(group.count, 'time')}, {by}; again at {again}"
+
+
+def _place(violation: Violation) -> str:
+    last = violation.witness[-1]
+    return last.label if last.seq is not None else f"{last.t / 1e9:.3f} s"
 
 
 def _summary(verdict: Verdict) -> str:
     failed = [o for o in verdict.outcomes if o.counts and o.verdict == FAIL]
+    judged = sum(o.tally.activations for o in verdict.outcomes)
     if failed:
-        found = sum(len(o.groups) for o in failed)
-        return f"{plural(found, 'distinct violation')} of {', '.join(o.name for o in failed)}"
+        found = sum(_level(o, group) == "FAIL" for o in failed for group in o.groups)
+        return f"{plural(found, 'distinct violation')} of {', '.join(o.name for o in failed)} ({judged:,} judged)"
     if verdict.verdict == PASS:
-        return f"everything demanded holds ({sum(o.tally.activations for o in verdict.outcomes):,} judged)"
+        return f"everything demanded holds ({judged:,} judged)"
+    if not verdict.messages:
+        return "nothing was verified: no message is in the tape"
     open_ones = [o.name for o in verdict.outcomes if o.counts and o.verdict == verdict.verdict]
-    return ", ".join(open_ones) if open_ones else "nothing was verified"
+    names = ", ".join(open_ones)
+    return {
+        INCONCLUSIVE: f"nothing failed, but the recording does not say whether {names} held",
+        VACUOUS: f"nothing failed, but nothing was there to judge by {names}" if names else "nothing was verified",
+        ERROR: f"{names} could not be evaluated",
+    }.get(verdict.verdict, names)
+
+
+def _not_said(verdict: Verdict) -> str:
+    return (
+        "This does not say that another schedule, load or conversation would hold too, nor anything that no"
+        f" invariant of {show(verdict.contract)} demands."
+    )
