@@ -39,6 +39,8 @@ async function run({ url, steps, subprotocols, deflate, ca }) {
       else ws.close(args[0], args[1]);
     } else if (step === "abort") {
       ws._socket.resetAndDestroy();
+    } else if (step === "die") {
+      process.kill(process.pid, "SIGKILL");
     } else if (step === "ended") {
       await keeper.ended;
     }
