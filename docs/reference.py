@@ -1,18 +1,26 @@
-"""Write docs/commands.md from the commands' own help, or check that it is up to date (`--check`).
+"""Write docs/commands.md and the reference in docs/contracts.md, or check that they are up to date (`--check`).
 
-Also refuses an option without a help text.
+The commands are told by their own help, the kinds of invariants by their docstrings and the contract schema.
+Refuses an option without a help text, and a kind without a page.
 """
 
 from __future__ import annotations
 
+import inspect
+import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
 from goldentape.cli import goldentape
+from verifier.invariants import KINDS
+from verifier.shape import KINDS_LATER, SECTIONS_LATER, contract_schema
 
+CONTRACTS = Path(__file__).with_name("contracts.md")
 PAGE = Path(__file__).with_name("commands.md")
 HEAD = """# The commands
 
@@ -57,15 +65,102 @@ def page() -> str:
     return HEAD + "\n" + "\n".join(section(path, command) for path, command in walk(goldentape, ("goldentape",)))
 
 
+REFUSED = frozenset({("owner", "shared_by"), ("latency", "event"), ("latency", "clock"), "@stamp", "@seen"})
+"""Of the schema, what this release says no to: (kind, option), or a value."""
+
+
+def kinds() -> str:
+    """Return the pages of all kinds of invariants."""
+    return "\n".join(kind_section(kind) for kind in KINDS)
+
+
+def kind_section(kind: str) -> str:
+    """Return one kind's page: the docstring of its module, and what the contract schema lets it have."""
+    module = sys.modules[f"verifier.invariants.{kind}"]
+    text = inspect.cleandoc(module.__doc__ or "")
+    head, _, rest = text.partition("\n")
+    name, _, title = head.partition(": ")
+    if name != kind or not rest.strip():
+        raise SystemExit(f"verifier/invariants/{kind}.py has no page in its docstring")
+    body = re.sub(r"(?m)((?:^    .*\n?)+)", _example, rest.strip())
+    schema = contract_schema()
+    common = schema["definitions"]["common"]["properties"]
+    part = next(p for p in schema["definitions"]["invariant"]["oneOf"] if p["properties"]["kind"]["const"] == kind)
+    wanted = set(part.get("required", ()))
+    rows = [
+        f"| `{option}`{' *' if option in wanted else ''} | {values(shape)} |"
+        for option, shape in part["properties"].items()
+        if (option not in common and (kind, option) not in REFUSED) or (option in wanted and option != "kind")
+    ]
+    table = ["", "| option (* must be there) | value |", "| --- | --- |", *rows] if rows else []
+    return "\n".join([f"### {kind}", "", title[0].upper() + title[1:], "", body, *table, ""])
+
+
+def _example(match: re.Match[str]) -> str:
+    return "```text\n" + inspect.cleandoc(match[1]) + "\n```\n"
+
+
+def values(shape: dict[str, Any]) -> str:
+    """Return in words what a part of the contract schema allows."""
+    if "$ref" in shape:
+        return {"scope": "a span", "test": "a test"}[str(shape["$ref"]).rpartition("/")[2]]
+    if "enum" in shape or "const" in shape:
+        return " ".join(f"`{json.dumps(value).strip(chr(34))}`" for value in shape.get("enum", [shape.get("const")]))
+    if "oneOf" in shape or "anyOf" in shape:
+        parts = [one for one in shape.get("oneOf", shape.get("anyOf")) if one.get("const") not in REFUSED]
+        first, *others = dict.fromkeys(values(one) for one in parts)
+        return ", or ".join([first, *("several" if other == f"a list of: {first}" else other for other in others)])
+    if shape.get("type") == "object" and "properties" in shape:
+        return ", ".join(f"`{name}`: {values(inner)}" for name, inner in shape["properties"].items())
+    if shape.get("type") == "array":
+        return f"a list of: {values(shape['items'])}" if "items" in shape else "a list"
+    pattern = str(shape.get("pattern", ""))
+    if "ms|s|m|h" in pattern:
+        return "a time"
+    if str(shape.get("description", "")).startswith("an event of this contract"):
+        return "an event"
+    if "json/pointer" in str(shape.get("description", "")):
+        return "a path"
+    names = shape.get("type", "any value")
+    words = {"string": "a word", "number": "a number", "integer": "a whole number", "boolean": "`true` or `false`",
+             "object": "a mapping", "null": "nothing"}  # fmt: skip
+    return ", or ".join(words.get(str(name), str(name)) for name in (names if isinstance(names, list) else [names]))
+
+
+def later() -> str:
+    """Return what of the language this release refuses."""
+    rows = [f"- The kinds {', '.join(f'`{kind}`' for kind in KINDS_LATER)}."]
+    rows += [f"- The section `{section}`: {instead}." for section, instead in SECTIONS_LATER.items()]
+    rows += [
+        "- `scope` other than a span (`before`, `after`, `until`, `between`), `per: client`, `when` other than `exit`.",
+        "- `shared_by` (owner), `in` (keys), `one_at_a_time` (spans), `deprecated` (events), `schema` inside a test.",
+        "- The paths `@t @token @user.NAME @tag @stamp @seen`, globs in paths, `wire.format: cloudevents`.",
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def contracts() -> str:
+    """Return docs/contracts.md with its made parts made anew."""
+    text = CONTRACTS.read_text("utf-8")
+    for name, made in (("kinds", kinds()), ("later", later())):
+        begin, end = f"<!-- {name}: made by docs/reference.py -->\n", f"<!-- /{name} -->"
+        before, opened, rest = text.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not opened or not closed:
+            raise SystemExit(f"docs/contracts.md has lost the place of its {name}")
+        text = f"{before}{begin}\n{made}\n{end}{after}"
+    return text
+
+
 def main() -> None:
-    """Write or check the page."""
-    text = page()
-    if "--check" in sys.argv:
-        if not PAGE.exists() or PAGE.read_text("utf-8") != text:
-            raise SystemExit("docs/commands.md is out of date: run python docs/reference.py")
-        print("docs/commands.md is up to date")
-    else:
-        PAGE.write_text(text, "utf-8")
+    """Write or check the pages."""
+    for path, text in ((PAGE, page()), (CONTRACTS, contracts())):
+        if "--check" not in sys.argv:
+            path.write_text(text, "utf-8")
+        elif not path.exists() or path.read_text("utf-8") != text:
+            raise SystemExit(f"docs/{path.name} is out of date: run python docs/reference.py")
+        else:
+            print(f"docs/{path.name} is up to date")
 
 
 if __name__ == "__main__":
