@@ -18,6 +18,7 @@ from goldentape.errors import Exit, GoldentapeError
 COMMANDS: Mapping[str, str] = {
     "demo": "goldentape.commands.demo:demo",
     "record": "goldentape.commands.record:record",
+    "tape": "goldentape.commands.tape:tape",
     "verify": "goldentape.commands.verify:verify",
 }
 """Name to `module:attribute`.  A command is imported only when it is called."""

@@ -103,7 +103,9 @@ class Tape:
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Run one of our own queries; text comes as bytes.  Damage met on the way raises CorruptTape."""
         try:
-            yield from self._db.execute(sql, parameters)
+            # No `yield from`: it would close the cursor of a tape that is closed already.
+            for row in self._db.execute(sql, parameters):  # noqa: UP028
+                yield row
         except sqlite3.Error as error:
             raise CorruptTape(f"is damaged: {error}", where=self.path) from None
 
@@ -292,12 +294,16 @@ class Tape:
 
     # -- messages
 
-    def rows(self, user: int, *, after: int = 0, batch: int = _BATCH_ROWS) -> Iterator[Row]:
+    def rows(
+        self, user: int, *, after: int = 0, batch: int = _BATCH_ROWS, connection: int | None = None
+    ) -> Iterator[Row]:
         """Yield a user's log in seq order as plain tuples, from the first event after seq `after` on.
 
         The quickest way through a tape.  `batch` rows are held at a time, fewer where payloads are large.
+        `connection` (a row's number): only what that connection carried.
         """
-        return cast(Iterator[Row], self.log(_ROWS, user, after=after, batch=batch))
+        only = "" if connection is None else f"connection = {int(connection)} AND "
+        return cast(Iterator[Row], self.log(_ROWS.replace("WHERE ", f"WHERE {only}"), user, after=after, batch=batch))
 
     def log(self, sql: str, user: int, *, after: int = 0, batch: int = _BATCH_ROWS) -> Iterator[tuple[Any, ...]]:
         """Yield a user's log through a query with the bounds of `id` and a limit as its parameters.
@@ -330,13 +336,15 @@ class Tape:
             f"is damaged in the log of user {show(self.name_of_user(user))} after seq {last}{why}", where=self.path
         )
 
-    def merged(self, users: Iterable[int] | None = None, *, after: int = 0) -> Iterator[Row]:
+    def merged(
+        self, users: Iterable[int] | None = None, *, after: int = 0, connection: int | None = None
+    ) -> Iterator[Row]:
         """Yield the logs of several users, of all if none are given, as one in seq order; tuples as in `rows`."""
         numbers = list(self._users) if users is None else list(users)
         if len(numbers) == 1:
-            return self.rows(numbers[0], after=after)
+            return self.rows(numbers[0], after=after, connection=connection)
         batch = max(8, min(_BATCH_ROWS, (64 << 10) // max(1, len(numbers))))
-        return heapq.merge(*(self.rows(number, after=after, batch=batch) for number in numbers))
+        return heapq.merge(*(self.rows(n, after=after, batch=batch, connection=connection) for n in numbers))
 
     def event(self, row: Row) -> Event:
         """Return the value of a row."""
@@ -362,9 +370,8 @@ class Tape:
                 return
             owners = self.users_of(only)
             numbers = [number for number in owners if numbers is None or number in numbers]
-        for row in self.merged(numbers, after=after):
-            if only is None or row[2] == only:
-                yield self.event(row)
+        for row in self.merged(numbers, after=after, connection=only):
+            yield self.event(row)
 
     def users_of(self, connection: int) -> list[int]:
         """Return the numbers of the users that a connection (by number) ever belonged to."""

@@ -13,9 +13,9 @@ import click
 from goldentape.check import check as check_tape
 from goldentape.check import expect_head as demand_head
 from goldentape.cli import fail
+from goldentape.commands.opening import bring_in
 from goldentape.errors import EnvironmentFault, Exit, GoldentapeError, InputError, NothingVerified
 from goldentape.tape import Tape, open_tape
-from recorder.recover import recover
 from verifier.check import verify as judge
 from verifier.contract import Contract, build
 from verifier.exporters.json import render
@@ -121,8 +121,7 @@ def _judge(
     path: Path, rules: list[Contract], user: str | None, allow_unsealed: bool, expect_head: str | None, strict: bool,
     as_json: bool, quiet: bool,
 ) -> Exit:  # fmt: skip
-    if path.is_file():
-        recover(path)
+    bring_in(path)
     verdicts = []
     # Every page and link is read below, which is more than SQLite's own quick check.
     with open_tape(path, quick_check=False) as tape:

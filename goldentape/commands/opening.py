@@ -1,0 +1,33 @@
+"""Before a command reads a tape: bring in what a recorder that died left in its spool."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from goldentape.display import show
+from goldentape.tape import Tape, open_tape
+from recorder.recover import recover
+
+
+def bring_in(path: Path) -> None:
+    """Recover a tape whose recorder died; tell of it on stderr.  Does nothing where there is nothing to do."""
+    if not (path.is_file() or Path(f"{path}.spool").is_dir()):
+        return
+    found = recover(path)
+    if found is not None and not found.sealed:
+        print(
+            f"{show(str(path), 500)}: its recorder had died; brought in {found.events} events, "
+            f"{found.lost} connections were open",
+            file=sys.stderr,
+        )
+
+
+@contextmanager
+def opened(path: Path, *, quick_check: bool = True) -> Iterator[Tape]:
+    """Recover, open and at the end close a tape.  Raises TapeError, EnvironmentFault."""
+    bring_in(path)
+    with open_tape(path, quick_check=quick_check) as tape:
+        yield tape

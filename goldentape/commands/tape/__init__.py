@@ -1,0 +1,20 @@
+"""`goldentape tape`: look at a tape, check it, seal it, take it elsewhere."""
+
+from __future__ import annotations
+
+import click
+
+from goldentape.commands.tape.check import check
+from goldentape.commands.tape.export import export
+from goldentape.commands.tape.ls import ls
+from goldentape.commands.tape.seal import seal
+from goldentape.commands.tape.show import show
+
+
+@click.group()
+def tape() -> None:
+    """Look at a tape, check it, seal it, export it."""
+
+
+for command in (ls, show, check, seal, export):
+    tape.add_command(command)
