@@ -84,9 +84,14 @@ class Check:
         self.direct = Slice(self, (), None, None, None, 0) if self.mode == RECORDS else None
 
     def crossed(self, earlier: Record, later: Record) -> bool:
-        """Return whether two records of opposite directions are too near to have an order."""
-        if earlier.dir is None or later.dir is None or earlier.dir == later.dir:
+        """Return whether two records are too near to have an order: of opposite directions, or of two connections."""
+        if earlier.dir is None or later.dir is None:
             return False
+        if earlier.dir == later.dir:
+            one, other = earlier.session, later.session
+            # What came on a connection that was opened only then came later for certain.
+            if one is None or other is None or one is other or other.opened >= earlier.t:
+                return False
         return abs(later.t - earlier.t) <= self.engine.contract.wire.race
 
     def feed(self, record: Record, names: tuple[str, ...], instance: Instance | None) -> None:

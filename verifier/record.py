@@ -133,6 +133,11 @@ class Record:
         return copy
 
     @property
+    def place(self) -> tuple[int, int]:
+        """What tells it from every other record; what has no seq is only itself."""
+        return (-id(self), 0) if self.seq is None else (self.seq, self.part or 0)
+
+    @property
     def label(self) -> str:
         """`#41`, or the kind where there is no seq."""
         if self.seq is None:

@@ -127,6 +127,9 @@ class Slice:
         if self.doubtful:
             return  # the verdict is an error already: what came could have meant this
         last = proof[-1].record
+        if self.instance is not None and all(p.record.place != self.instance.opened.place for p in proof):
+            # Without its opener there is no span to be in.
+            proof = [_opener(self.instance), *proof]
         involved = [p.record.session for p in proof if p.record.session is not None]
         if because is not None and self.check.crossed(because, last):
             self.tally.raced += 1
@@ -198,6 +201,10 @@ class Slice:
         # Wider than a session: what is missing may have come on another session of the user.
         return gaps.between(begin, end, sessions, self.user, everywhere=self.check.wide)
 
+    def guessed(self, record: Record) -> bool:
+        """Return whether it is only inferred that a record belongs here."""
+        return any(key.read(record) is MISSING for key in self.check.keys)
+
     @property
     def doubtful(self) -> bool:
         """Whether a message without a key could have been of this slice, or of another."""
@@ -247,6 +254,12 @@ def proof(
     return Proof(record, role, event, note, tuple(fields))
 
 
+def _opener(instance: Instance) -> Proof:
+    record = instance.opened
+    names = [name for name in record.names if name in instance.span.open]
+    return Proof(record, "span", next(iter(names), record.kind), f"{instance.span.name} begins here")
+
+
 def excerpt(value: Any) -> str:
     """Return a short form of a value for a report."""
     text = plain(value) if isinstance(value, tuple) else write(value)
@@ -260,9 +273,9 @@ def masked(value: Any) -> str:
 
 
 def _in_order(proofs: Sequence[Proof]) -> list[Proof]:
-    seen: dict[int, Proof] = {}
+    seen: dict[tuple[int, int], Proof] = {}
     for p in proofs:
-        seen.setdefault(id(p.record), p)
+        seen.setdefault(p.record.place, p)
     return sorted(seen.values(), key=lambda p: (p.record.t, p.record.seq or 0, p.record.part or 0))
 
 

@@ -6,6 +6,7 @@ Pure state.  `check.py` feeds records and tells invariants; here is only which i
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import Any, Final
 
 from verifier.contract import Span
@@ -55,6 +56,22 @@ class Instance:
     def label(self) -> str:
         """The key for people."""
         return "?" if self.key is MISSING else plain(self.key)
+
+
+_SEQ, _TIME = (1 << 40) - 1, (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """What is kept of an instance that is over."""
+
+    opened_t: int
+    opened_seq: int
+    t: int
+    seq: int
+    """Of its exit; 0 where that is no record with a place."""
+    exit: str | None
+    dir: int
 
 
 class SpanRun:
@@ -164,19 +181,23 @@ class SpanRun:
         seq = 0 if record is None or record.seq is None else record.seq
         dir = 0 if record is None or record.dir is None else record.dir
         digest = _digest(instance.user, instance.key)
-        self._closed[digest] = ending.t << 64 | seq << 16 | which << 1 | dir
+        opened = instance.opened
+        began = opened.t << 40 | (opened.seq or 0)
+        self._closed[digest] = ((began << 64 | ending.t) << 40 | seq) << 16 | which << 1 | dir
 
-    def closed(self, user: str, value: Any) -> tuple[int, int, str | None, int] | None:
-        """Return (time, seq, exit, direction of the exit) of the last instance of a key that is over, or None."""
+    def closed(self, user: str, value: Any) -> Closed | None:
+        """Return what is known of the last instance of a key that is over, or None."""
         packed = self._closed.get(_digest(user, value))
         if packed is None:
             return None
         which = packed >> 1 & 0x7FFF
-        return (
-            packed >> 64,
-            packed >> 16 & ((1 << 48) - 1),
-            list(self.span.exits)[which - 1] if which else None,
-            packed & 1,
+        return Closed(
+            opened_t=packed >> 160,
+            opened_seq=packed >> 120 & _SEQ,
+            t=packed >> 56 & _TIME,
+            seq=packed >> 16 & _SEQ,
+            exit=list(self.span.exits)[which - 1] if which else None,
+            dir=packed & 1,
         )
 
     def elsewhere(self, user: str, value: Any) -> bool:

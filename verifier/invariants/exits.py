@@ -17,7 +17,7 @@ from verifier.durations import duration
 from verifier.endings import Ending
 from verifier.keys import plain
 from verifier.paths import as_list
-from verifier.record import Record, Session
+from verifier.record import S2C, Record, Session
 from verifier.rule import Stateless
 from verifier.slices import Proof, Slice, proof
 from verifier.verdict import listed
@@ -72,21 +72,22 @@ class Exits(Stateless):
                 needs_past=True,
             )
             return
-        at, seq, exit, dir = closed
-        if not self._may_follow.isdisjoint(record.names) or record.t - at <= self._quiet:
+        if not self._may_follow.isdisjoint(record.names) or record.t - closed.t <= self._quiet:
             return
-        end = _ghost(seq, at, record, dir)
+        opened = _ghost(closed.opened_seq, closed.opened_t, record, S2C)
+        end = _ghost(closed.seq, closed.t, record, closed.dir)
         slice.judged()
-        name = f"exit `{exit}`" if exit else "its end"
+        name = f"exit `{closed.exit}`" if closed.exit else "its end"
+        proofs = [Proof(opened, "span", self._open, f"{run.span.name} begins here")]
+        if closed.seq:
+            proofs.append(Proof(end, "exit", f"({name})", f"{called} was over"))
         slice.violated(
-            [
-                Proof(end, "exit", f"({name})", f"{called} was over") if seq else proof(record, "offender"),
-                proof(record, "offender", note="comes after it"),
-            ],
-            why=f"{record.names[0]} at {record.label} comes {duration(record.t - at)} after {called} was over ({name})",
+            [*proofs, proof(record, "offender", note="comes after it")],
+            why=f"{record.names[0]} at {record.label} comes {duration(record.t - closed.t)} after {called} was over"
+            f" ({name})",
             expected=f"nothing of {called} after its exit",
             because=end,
-            since=at,
+            since=closed.t,
         )
 
     def end(self, slice: Slice, ending: Ending) -> None:

@@ -331,7 +331,7 @@ class Pair(Stateless):
             return
         slice.judged()
         slice.violated(
-            [*self._context(slice), self._proof(record, "offender", "nothing is open")],
+            [self._proof(record, "offender", "nothing is open")],
             why=f"{names[0]} at {record.label} comes without an open {self._called(key)}",
             expected=f"an earlier event that opens{self._equals(key) or ' it'}",
             needs_past=True,
@@ -381,7 +381,7 @@ class Pair(Stateless):
             # Only the named exits demand it; a lost connection is none of them.
             slice.waived()
             return
-        proofs: list[Proof] = [*self._context(slice), self._proof(record, "opened", "opened here")]
+        proofs: list[Proof] = [self._proof(record, "opened", "opened here")]
         called = self._called(opened.key)
         expected = f"{self._close_name}{self._equals(opened.key)}"
         if overdue:
@@ -399,12 +399,6 @@ class Pair(Stateless):
         slice.owed(ending, proofs, since=record.t, why=why, expected=expected, fault=self._fault)
 
     # -- words
-
-    def _context(self, slice: Slice) -> list[Proof]:
-        """The opener of the span belongs to the proof: without it there is no span to be in."""
-        if slice.instance is None:
-            return []
-        return [proof(slice.instance.opened, "span", note="begins here")]
 
     def _proof(self, record: Record, role: str, note: str) -> Proof:
         return proof(record, role, note=note, show=self._show)
