@@ -30,6 +30,10 @@ _PRAGMAS = ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0", "qu
 _FORBIDDEN = (sqlite3.SQLITE_LIMIT_ATTACHED, sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH, sqlite3.SQLITE_LIMIT_WORKER_THREADS)
 
 
+UnreadableError = (sqlite3.Error, UnicodeError)
+"""What sqlite3 raises for a damaged file: UnicodeError where its message would quote bytes that are not UTF-8."""
+
+
 class Header(NamedTuple):
     """What the first 100 bytes of the file say."""
 
@@ -140,7 +144,7 @@ def connect(path: Path, *, live: bool, quick_check: bool = True) -> sqlite3.Conn
             _compare_schema(db, path)
             if quick_check and size <= QUICK_CHECK_BYTES:
                 _quick_check(db, path)
-    except sqlite3.Error as error:
+    except UnreadableError as error:
         db.close()
         raise _refusal(error, path) from None
     except TapeError:
@@ -211,8 +215,10 @@ def _quick_check(db: sqlite3.Connection, path: Path) -> None:
         )  # fmt: skip
 
 
-def _refusal(error: sqlite3.Error, path: Path) -> TapeError | EnvironmentFault:
+def _refusal(error: Exception, path: Path) -> TapeError | EnvironmentFault:
     """Return what an error of SQLite means to the user."""
+    if isinstance(error, UnicodeError):
+        return TapeError("is damaged: its schema is not text", where=path)
     if isinstance(error, sqlite3.OperationalError):
         if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
             return TapeError(f"took longer than {PATIENCE:g} s to open, so it is not opened", where=path)

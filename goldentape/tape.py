@@ -21,7 +21,7 @@ from typing import Any, cast
 from goldentape.display import show
 from goldentape.errors import CorruptTape, EnvironmentFault, TapeError
 from goldentape.event import Connection, Direction, Ending, Epoch, Event, Flag, Http, Identity, Mark, Opcode, User
-from goldentape.hostile import connect
+from goldentape.hostile import UnreadableError, connect
 from goldentape.tape_writer import SEQ_BITS, SEQ_MASK
 
 Row = tuple[int, int, int, int, int, int, int, bytes, int, int, int, int, bytes | None]
@@ -106,7 +106,7 @@ class Tape:
             # No `yield from`: it would close the cursor of a tape that is closed already.
             for row in self._db.execute(sql, parameters):  # noqa: UP028
                 yield row
-        except sqlite3.Error as error:
+        except UnreadableError as error:
             raise CorruptTape(f"is damaged: {error}", where=self.path) from None
 
     @contextmanager
@@ -315,7 +315,7 @@ class Tape:
         while True:
             try:
                 found = self._db.execute(sql, (start, stop, limit)).fetchall()
-            except sqlite3.Error as error:
+            except UnreadableError as error:
                 raise self._damaged(last, user, f": {error}") from None
             weight = 0
             for row in found:
