@@ -118,7 +118,9 @@ SELECT v.id & 1099511627775 AS seq, u.name AS user, c.name AS connection, v.n,
     CASE v.opcode WHEN 1 THEN 'text' WHEN 2 THEN 'binary' WHEN 8 THEN 'close' WHEN 9 THEN 'ping' ELSE 'pong' END AS opcode,
     CASE WHEN typeof(v.payload) = 'text' AND json_valid(v.payload)
         AND json_type(v.payload) = 'object' THEN json_extract(v.payload, '$.type') END AS type,
-    v.payload, CASE WHEN typeof(v.payload) = 'text' AND json_valid(v.payload) THEN v.payload END AS json,
+    -- Binary as 0x...: Datasette 0.65 cannot show a BLOB in a view.
+    CASE typeof(v.payload) WHEN 'text' THEN v.payload ELSE '0x' || lower(hex(v.payload)) END AS payload,
+    CASE WHEN typeof(v.payload) = 'text' AND json_valid(v.payload) THEN v.payload END AS json,
     v.size, v.frames, v.flags
 FROM event AS v JOIN user AS u ON u.id = v.id >> 40
 JOIN connection AS c ON c.id = v.connection JOIN epoch AS e ON e.epoch = c.epoch;
