@@ -25,7 +25,7 @@ from pathlib import Path
 from proxies import Goldentape
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 Log = dict[tuple[str, str], list[str]]
 
@@ -36,7 +36,7 @@ async def converse(proxy: Goldentape, connections: int, seconds: float, sent: Lo
     plain = {"compression": None, "max_size": None}
 
     async def client(user: str) -> None:
-        with suppress(OSError, ConnectionClosed, EOFError):
+        with suppress(OSError, WebSocketException, EOFError):
             async with connect(f"ws://127.0.0.1:{proxy.port}/?user={user}", **plain) as ws:
 
                 async def read() -> None:
