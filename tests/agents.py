@@ -174,7 +174,7 @@ def troubled(verdict: Verdict) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for outcome in verdict.outcomes:
         tally = outcome.tally
-        if tally.groups or tally.errors or tally.unknown:
+        if outcome.verdict != "pass" or tally.groups:
             found[outcome.name] = [group.first[0].why for group in tally.groups.values()] or dict(
                 tally.errors or tally.unknown
             )

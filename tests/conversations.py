@@ -318,7 +318,7 @@ def noise(random: Random, steps: Sequence[Step]) -> list[Step]:
     opened = [step for step in steps if step.event >= 0]
     for step in random.sample(opened, min(len(opened), random.randint(0, 6))):
         what = random.choice(
-            ["< (ping)", "> (pong)", '> {"type": "heartbeat"}', '< {"type": "heartbeat"}', "< 0x00ff10", "> not JSON",
+            ["< (ping)", "> (pong)", '> {"type": "heartbeat"}', '< {"type": "heartbeat"}', "< 0x00ff10", "> {not JSON",
              '< !delivery_unknown {"type": "agent_started", "run_id": "x"}', '< {"no": "type"}', "< [1, 2]"]
         )  # fmt: skip
         found.append(Step(step.t, step.who, what))

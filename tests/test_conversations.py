@@ -228,5 +228,5 @@ def test_the_generator_is_worth_its_name():
     text = json.dumps([step.sentence() for step in steps])
 
     for wanted in ("refused", "ends eof by client", "close 1001", "agent_timeout", "agent_error", "token_refresh",
-                   "tool_call_id", "event_id", "/3 connects", "not JSON", "0x00ff10", "delivery_unknown"):  # fmt: skip
+                   "tool_call_id", "event_id", "/3 connects", "{not JSON", "0x00ff10", "delivery_unknown"):  # fmt: skip
         assert wanted in text

@@ -19,7 +19,7 @@ IN_RUN = "{kind: never, event: agent_error, scope: run}"
         (TEXT, ["bob > ask t1", "* bob < agent_error message=FactoryInitializationError:x"]),
         (TEXT, ["bob > ask t1", "* bob < (close 1000 FactoryInitializationError)", "bob > (close 1000)"]),
         (TEXT, ["bob refused 500 FactoryInitializationError at start", "bob > ask"]),
-        (TEXT, ["bob > ask t1", "* bob < plain text with FactoryInitializationError"]),
+        (TEXT, ["bob > ask t1", "* bob < {plain text with FactoryInitializationError"]),
         (TEXT, ["bob > ask t1", f"* bob < 0x00ff{b'FactoryInitializationError'.hex()}"]),
         (TEXT, ["bob > (close 1000)", "* bob < agent_error message=FactoryInitializationError", "bob ends eof"]),
         (IN_RUN, ["bob < agent_started r1", "* bob < agent_error r1"]),

@@ -41,7 +41,7 @@ def test_what_belongs_to_another_is_found(invariant, sentences):
         (MINE, ["bob > ask user_id=eve", "bob < agent_thinking"]),  # a client may say what it likes
         (MINE, ["bob < agent_thinking", "bob becomes eve", "bob < agent_thinking user_id=eve"]),  # token refresh
         (MINE, ["7 < agent_thinking user_id:=7"]),
-        (MINE, ["bob < agent_thinking", "bob < not JSON", "bob < 0xff"]),
+        (MINE, ["bob < agent_thinking", "bob < {not JSON", "bob < 0xff"]),
         (MUST, ["bob < agent_started", "bob < agent_thinking -user_id"]),
         (IDS, ["bob < agent_thinking t1 r1", "bob < agent_completed t1 r1", "eve < agent_thinking t2 r2"]),
         (IDS, ["bob < agent_thinking r1", "bob/2 < agent_thinking r1", "bob ends eof by client",

@@ -87,7 +87,8 @@ class Exits(Stateless):
             f" ({name})",
             expected=f"nothing of {called} after its exit",
             because=end,
-            since=closed.t,
+            # What was lost while the run went on may be told again when it is over.
+            since=closed.opened_t,
         )
 
     def end(self, slice: Slice, ending: Ending) -> None:

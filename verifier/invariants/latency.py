@@ -49,6 +49,17 @@ class Running:
         self.timed = True
 
 
+class Times:
+    """The state of a slice."""
+
+    __slots__ = ("running", "since")
+
+    def __init__(self) -> None:
+        self.running: list[Running] = []
+        self.since = 0
+        """When a time began to run: an end that is lost since then shifts all that came later."""
+
+
 class Latency(Stateless):
     """See the module."""
 
@@ -85,23 +96,24 @@ class Latency(Stateless):
         dirs = {contract.events[n].dir for n in self._to if n in contract.events}
         self._fault = "client" if on == {MESSAGE} and dirs == {0} else "server"
 
-    def start(self, slice: Slice) -> list[Running]:
+    def start(self, slice: Slice) -> Times:
         """Begin with no time running."""
-        return []
+        return Times()
 
     def idle(self, slice: Slice) -> bool:
         """Hold the slice while a time runs."""
-        return not slice.state
+        return not slice.state.running
 
     def suspend(self, slice: Slice, t: int) -> None:
         """Measure no time while the client is away."""
-        for running in slice.state:
+        for running in slice.state.running:
             if self._max is None or t - running.record.t <= self._max:
                 running.timed = False
 
     def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
         """Stop the oldest time that agrees, then start another."""
-        waiting: list[Running] = slice.state
+        times: Times = slice.state
+        waiting = times.running
         if waiting and not self._to.isdisjoint(names):
             fitting = [running for running in waiting if self._agrees(running.record, record)]
             if fitting:
@@ -110,6 +122,8 @@ class Latency(Stateless):
                 waiting.remove(running)
                 self._measure(slice, running, record)
         if not self._from.isdisjoint(names) and (self._where is None or self._where(record)):
+            if not waiting:
+                times.since = record.t
             waiting.append(Running(record if self._agree else record.slim(), next(n for n in names if n in self._from)))
 
     def _agrees(self, begin: Record, end: Record) -> bool:
@@ -126,7 +140,7 @@ class Latency(Stateless):
         slice.judged()
         taken = record.t - running.record.t
         stalled = slice.stalled(running.record.t, record.t)
-        if slice.hole(running.record.t, record.t, record):
+        if slice.hole(slice.state.since, record.t, record):
             slice.unknown("the recording has a gap while the time ran")
             return
         self._sample(taken, taken - stalled, running.record, record)
@@ -163,7 +177,7 @@ class Latency(Stateless):
 
     def end(self, slice: Slice, ending: Ending) -> None:
         """Report the times that were over while nothing came."""
-        for running in slice.state:
+        for running in slice.state.running:
             record = running.record
             over = ending.t - record.t
             if self._max is None or not running.timed or over <= self._max:
@@ -176,7 +190,7 @@ class Latency(Stateless):
                 slice.unknown("the recorder itself stalled in that time")
                 continue
             slice.judged()
-            if slice.hole(record.t, ending.t, record):
+            if slice.hole(slice.state.since, ending.t, record):
                 slice.unknown("the recording has a gap while the time ran")
                 continue
             self._sample(ENDLESS, ENDLESS, record, None)

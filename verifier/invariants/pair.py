@@ -57,15 +57,19 @@ class Opened:
 class Pairs:
     """The state of a slice."""
 
-    __slots__ = ("ambiguous", "asked", "closed", "count", "last_closed", "open")
+    __slots__ = ("ambiguous", "asked", "closed", "count", "last_closed", "loose", "open", "since")
 
     def __init__(self) -> None:
         self.count = 0
+        self.since = 0
+        """When something was opened while nothing was."""
+        self.loose = False
+        """Something paired without its key, in order: what is lost shifts all that comes later."""
         self.ambiguous = False
         """A close could have meant several."""
         self.open: dict[Any, list[Opened]] = {}
-        self.closed: dict[Any, tuple[Record, str]] = {}
-        """Closed keys and their close, where they may not open again, or something may still be in flight."""
+        self.closed: dict[Any, tuple[Record, Record, str]] = {}
+        """Closed keys, what opened and what closed them: where they may not open again, or may be in flight still."""
         self.last_closed: tuple[Any, Record] | None = None
         self.asked: list[tuple[Record, Record]] = []
         """Second opens that `if_open` says must be answered, with the first ones."""
@@ -191,6 +195,7 @@ class Pair(Stateless):
         """Return what is open and meant: of that key, or the oldest that could be it where one of the two says less."""
         queue = state.open.get(key)
         whole = not any(map(_stand_in, key))
+        state.loose = state.loose or not whole
         if queue and (whole or len(state.open) == 1):
             return queue[-1 if self._discipline == "lifo" else 0]
         if self._discipline != "key":
@@ -246,15 +251,22 @@ class Pair(Stateless):
             )
             return
         if not self._reopen and not fallback and key in state.closed:
-            closed, _ = state.closed[key]
+            before, closed, _ = state.closed[key]
             slice.violated(
-                [proof(closed, "closed", note="closed here"), self._proof(record, "offender", "opened again")],
+                [
+                    proof(before, "opened", note="opened here"),
+                    proof(closed, "closed", note="closed here"),
+                    self._proof(record, "offender", "opened again"),
+                ],
                 why=f"{self._called(key)} was closed at {closed.label} and opened again at {record.label}",
                 expected="a new key, for a closed one is not used again",
                 because=closed,
             )
         state.closed.pop(key, None)
         state.count += 1
+        if not state.open:
+            state.since = record.t
+        state.loose = state.loose or fallback or self._discipline != "key"
         state.open.setdefault(key, []).append(Opened(record, names[0], key, state.count))
         if self._max_open is not None:
             count = sum(map(len, state.open.values()))
@@ -275,7 +287,7 @@ class Pair(Stateless):
             del state.open[key]
         state.last_closed = (key, record.slim())
         if self._keep_closed:
-            state.closed[key] = (record.slim(), names[0])
+            state.closed[key] = (opened.record.slim(), record.slim(), names[0])
         for path, later, earlier in self._agree:
             a, b = earlier(opened.record), later(record)
             if a is MISSING and b is MISSING:
@@ -289,12 +301,12 @@ class Pair(Stateless):
                     why=f"{self._called(key)}: {path} differs between {opened.record.label} and {record.label}",
                     expected=f"{path} is the same in both",
                     paths=(path,),
-                    since=opened.record.t,
+                    since=_since(state, opened),
                 )
         if self._within is not None and opened.timed:
-            self._timed(slice, opened, record)
+            self._timed(slice, state, opened, record)
 
-    def _timed(self, slice: Slice, opened: Opened, record: Record) -> None:
+    def _timed(self, slice: Slice, state: Pairs, opened: Opened, record: Record) -> None:
         assert self._within is not None
         late = record.t - opened.record.t - self._within
         if late <= 0:
@@ -305,7 +317,7 @@ class Pair(Stateless):
         slice.owed(
             Ending("expired", record.t, record=record),
             [self._proof(opened.record, "opened", "opened here"), self._proof(record, "late", "closed too late")],
-            since=opened.record.t,
+            since=_since(state, opened),
             why=f"{self._called(opened.key)} was closed {duration(record.t - opened.record.t)} after it was opened",
             expected=f"{self._close_name} within {duration(self._within)}",
             fault=self._fault,
@@ -317,12 +329,16 @@ class Pair(Stateless):
             return
         closed = state.closed.get(key)
         if closed is not None:
-            by, name = closed
+            opened, by, name = closed
             if name in self._late_after and (self._late_for is None or record.t - by.t <= self._late_for):
                 return
             slice.judged()
             slice.violated(
-                [proof(by, "closed", note="closed here"), self._proof(record, "offender", "comes after it")],
+                [
+                    proof(opened, "opened", note="opened here"),
+                    proof(by, "closed", note="closed here"),
+                    self._proof(record, "offender", "comes after it"),
+                ],
                 why=f"{names[0]} at {record.label} comes after {self._called(key)} was closed at {by.label}",
                 expected=f"nothing of {self._called(key)} after its {name}",
                 because=by,
@@ -396,7 +412,7 @@ class Pair(Stateless):
         if state.last_closed is not None:
             key, closed = state.last_closed
             why += f". Similar: {self._called(key)} closed at {closed.label}"
-        slice.owed(ending, proofs, since=record.t, why=why, expected=expected, fault=self._fault)
+        slice.owed(ending, proofs, since=_since(state, opened), why=why, expected=expected, fault=self._fault)
 
     # -- words
 
@@ -410,6 +426,10 @@ class Pair(Stateless):
     def _equals(self, key: tuple[Any, ...]) -> str:
         parts = [f"{k.name}={plain(v)}" for k, v in zip(self._keys, key, strict=True) if not _none(v)]
         return f" ({', '.join(parts)})" if parts else ""
+
+
+def _since(state: Pairs, opened: Opened) -> int:
+    return state.since if state.loose else opened.record.t
 
 
 def _none(value: Any) -> bool:

@@ -43,10 +43,12 @@ class Waiting:
 class Questions:
     """The state of a slice."""
 
-    __slots__ = ("count", "waiting")
+    __slots__ = ("count", "since", "waiting")
 
     def __init__(self) -> None:
         self.waiting: list[Waiting] = []
+        self.since = 0
+        """When something began to wait: an answer that is lost since then shifts all that came later."""
         self.count = 0
 
 
@@ -111,6 +113,8 @@ class Responds(Stateless):
         state.count += 1
         if self._nth is None or self._nth(state.count):
             slice.judged()
+            if not state.waiting:
+                state.since = record.t
             state.waiting.append(Waiting(record, next(n for n in names if n in self._trigger)))
 
     def _settle(self, slice: Slice, state: Questions, record: Record) -> None:
@@ -120,7 +124,7 @@ class Responds(Stateless):
             fitting = [next((waiting for waiting in fitting if waiting.timed), fitting[0])]
         for waiting in fitting:
             state.waiting.remove(waiting)
-            self._in_time(slice, waiting, record)
+            self._in_time(slice, state, waiting, record)
 
     def _agrees(self, trigger: Record, answer: Record) -> bool:
         for _, later, earlier in self._agree:
@@ -131,7 +135,7 @@ class Responds(Stateless):
                 return False
         return True
 
-    def _in_time(self, slice: Slice, waiting: Waiting, record: Record) -> None:
+    def _in_time(self, slice: Slice, state: Questions, waiting: Waiting, record: Record) -> None:
         if self._within is None or not waiting.timed:
             return
         late = record.t - waiting.record.t - self._within
@@ -146,7 +150,7 @@ class Responds(Stateless):
                 proof(waiting.record, "trigger", [waiting.name], show=self._show),
                 proof(record, "late", [n for n in record.names if n in self._answer], "too late", self._show),
             ],
-            since=waiting.record.t,
+            since=state.since if self._mode == "each" else waiting.record.t,
             why=f"{waiting.name} at {waiting.record.label} was answered after {duration(record.t - waiting.record.t)}",
             expected=f"{self._expected} within {duration(self._within)}",
             fault=self._fault,
@@ -170,4 +174,5 @@ class Responds(Stateless):
             if settled.record is not None:
                 proofs.append(proof(settled.record, "exit", note=f"the end: {settled}"))
                 why += f"; the end came at {settled.record.label} ({settled})"
-            slice.owed(settled, proofs, since=record.t, why=why, expected=self._expected, fault=self._fault)
+            since = state.since if self._mode == "each" else record.t
+            slice.owed(settled, proofs, since=since, why=why, expected=self._expected, fault=self._fault)
