@@ -110,6 +110,11 @@ class FoldChild:
             return {}
         return value if isinstance(value, dict) else {}
 
+    def file(self) -> tuple[int, int] | None:
+        """Return device and inode of the tape that it writes, None while it has not said so."""
+        found = self.progress().get("file")
+        return (int(found[0]), int(found[1])) if isinstance(found, list) else None
+
     def left(self) -> int:
         """Return how many bytes of the spool are not folded yet."""
         progress = self.progress()

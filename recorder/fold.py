@@ -62,6 +62,8 @@ class Fold:
         if kept is not None and not tape.exists():
             raise EnvironmentFault("the tape is gone, and a part of its spool was folded into it already", where=tape)
         self.writer = TapeWriter(tape, create=not tape.exists())
+        made = tape.stat()
+        self._file = (made.st_dev, made.st_ino)
         self.folder = Folder(settings, self.writer, partial(_identifier, settings), _redactor(settings))
         self.reader = SpoolReader(self._spool, first)
         if kept is not None:
@@ -199,6 +201,7 @@ class Fold:
                 "state": state, "segment": self.reader.segment, "offset": self.reader.offset,
                 "events": self.writer.events, "users": self.writer.users, "open": self.folder.connections,
                 "lag": round(max(0.0, now - self.folder.monotonic), 3) if behind else 0.0, "at": time.time(),
+                "file": self._file,
             }
         )  # fmt: skip
         path = self._spool / "progress"

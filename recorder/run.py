@@ -227,6 +227,8 @@ class Recorder:
 
     def _files_are_there(self) -> bool:
         tape, spool = Path(self.settings.tape), self.settings.spool
+        # What the fold opened counts, not what is found first: the tape may be gone before anybody looked.
+        self._inode = self._inode or self.fold.file()
         try:
             found = tape.stat()
             (spool / "lock").stat()
@@ -235,11 +237,10 @@ class Recorder:
                 return True  # The fold has not made the tape yet.
             self.journal.fail(error)
             return False
-        inode = (found.st_dev, found.st_ino)
-        self._inode = self._inode or inode
-        if inode != self._inode:
+        if self._inode not in (None, (found.st_dev, found.st_ino)):
             self.journal.fail(OSError(2, "the tape was replaced by another file", str(tape)))
-        return inode == self._inode
+            return False
+        return True
 
     # -- stop
 

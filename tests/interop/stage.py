@@ -34,14 +34,14 @@ def need_node() -> None:
 class Stage:
     """A server, and a recorder in front of it."""
 
-    def __init__(self, server: Server, tape: Path, *args: object) -> None:
+    def __init__(self, server: Server, tape: Path, *args: object, upstream: str | None = None, **popen: Any) -> None:
         self.run = Background()
         self.server = server
         self.tape = tape
         self._numbers = itertools.count()
         self._node: Node | None = None
         self.run(server.start())
-        self.recording = Recording(tape, f"ws://127.0.0.1:{server.port}", *args)
+        self.recording = Recording(tape, upstream or f"ws://127.0.0.1:{server.port}", *args, **popen)
 
     def close(self) -> None:
         self.recording.__exit__()
@@ -85,11 +85,11 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(server: Server, tape: Path, *args: object) -> Iterator[Stage]:
+def stage(server: Any, tape: Path, *args: object, **options: Any) -> Iterator[Stage]:
     """A stage that is cleared behind the block."""
     if isinstance(server, WsServer):
         need_node()
-    s = Stage(server, tape, *args)
+    s = Stage(server, tape, *args, **options)
     try:
         yield s
     finally:
