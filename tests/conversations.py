@@ -538,7 +538,7 @@ MUTATIONS: dict[str, tuple[Mutation, set[str]]] = {
     "agent_thinking never comes": (only_thinking, {"five-events"}),
     "tool_executing never comes": (dropped("tool_executing"), {"tools-paired"}),
     "tool_completed never comes": (dropped("tool_completed"), {"tools-paired"}),
-    "agent_completed never comes": (dropped("agent_completed"), {"ended", "once", "right-order"}),
+    "agent_completed never comes": (dropped("agent_completed"), {"ended", "once", "right-order", "total-sla"}),
     "agent_started comes twice": (doubled("agent_started"), {"once"}),
     "agent_completed comes twice": (doubled("agent_completed"), {"once", "ended"}),
     "tool_executing comes twice": (doubled("tool_executing"), {"tools-paired"}),

@@ -86,7 +86,8 @@ def test_a_pointer_finds_every_place_of_every_value(value):
 def session() -> Session:
     connection = Connection(
         id="c9", user="bob", epoch=0, client="digest", target="/chat?x=1", key=None, request=(), status=403,
-        reason=None, response=(), body=b"no entry", subprotocol=None, extensions=None, credential="none", credential_expires=None,
+        reason=None, response=(), body=b"no entry", subprotocol=None, extensions=None, credential="none",
+        credential_expires=None,
         opened=0, accepted=None, closed=1, close_code=None, close_reason=None, closed_by="server",
         ending=Ending.REFUSED,
     )  # fmt: skip
