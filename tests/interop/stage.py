@@ -34,14 +34,17 @@ def need_node() -> None:
 class Stage:
     """A server, and a recorder in front of it."""
 
-    def __init__(self, server: Server, tape: Path, *args: object, upstream: str | None = None, **popen: Any) -> None:
+    def __init__(
+        self, server: Server, tape: Path, *args: object, scheme: str = "ws", upstream: str | None = None, **popen: Any
+    ) -> None:
         self.run = Background()
         self.server = server
         self.tape = tape
+        self.scheme = scheme
         self._numbers = itertools.count()
         self._node: Node | None = None
         self.run(server.start())
-        self.recording = Recording(tape, upstream or f"ws://127.0.0.1:{server.port}", *args, **popen)
+        self.recording = Recording(tape, upstream or f"{scheme}://127.0.0.1:{server.port}", *args, **popen)
 
     def close(self) -> None:
         self.recording.__exit__()
@@ -61,7 +64,7 @@ class Stage:
             if self._node is None:
                 self._node = self.run(Node.start("client.js"))
             options["node"] = self._node
-        url = f"ws://127.0.0.1:{port}/chat?user_id={user}"
+        url = f"{self.scheme}://127.0.0.1:{port}/chat?user_id={user}"
         return self.run(CLIENTS[client](url, steps, **options))
 
     def twice(self, client: str, steps: Steps, **options: Any) -> tuple[Log, Log, str]:
