@@ -38,7 +38,8 @@ _ROWS = f"""SELECT id & {SEQ_MASK}, id >> {SEQ_BITS}, connection, n, t, directio
     FROM event WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"""
 _CONNECTION = """SELECT id, name, epoch, user, client, target, key, request, status, reason, response, body,
     subprotocol, extensions, credential, credential_expires, opened, accepted, closed, close_code,
-    close_reason, closed_by, ending FROM connection ORDER BY id"""
+    close_reason, closed_by, ending FROM connection"""
+_IDENTITY = "SELECT connection, seq, user, rule, credential, expires FROM identity"
 _BATCH_ROWS, _BATCH_BYTES = 1024, 1 << 20
 _RESTART_PATIENCE = 5.0
 
@@ -223,9 +224,9 @@ class Tape:
 
     def numbered_connections(self) -> Iterator[tuple[int, Connection]]:
         """Yield every connection with the number of its row, which `Row`s use."""
-        identities = self._identities()
+        identities = map(self._identity, self.query(f"{_IDENTITY} ORDER BY connection, seq"))
         ahead = next(identities, None)
-        for row in self.query(_CONNECTION):
+        for row in self.query(f"{_CONNECTION} ORDER BY id"):
             found = []
             while ahead is not None and ahead[0] <= row[0]:
                 if ahead[0] == row[0]:
@@ -233,20 +234,18 @@ class Tape:
                 ahead = next(identities, None)
             yield row[0], self._connection(row, tuple(found))
 
-    def _identities(self) -> Iterator[tuple[int, Identity]]:
-        for number, seq, user, rule, credential, expires in self.query(
-            "SELECT connection, seq, user, rule, credential, expires FROM identity ORDER BY connection, seq"
-        ):
-            yield (
-                number,
-                Identity(
-                    seq=seq,
-                    user=self.name_of_user(user),
-                    rule=_text(rule),
-                    credential=_text(credential),
-                    expires=expires,
-                ),
-            )
+    def connection(self, number: int) -> Connection:
+        """Return one connection, by the number of its row."""
+        identities = map(self._identity, self.query(f"{_IDENTITY} WHERE connection = ? ORDER BY seq", (number,)))
+        for row in self.query(f"{_CONNECTION} WHERE id = ?", (number,)):
+            return self._connection(row, tuple(identity for _, identity in identities))
+        raise CorruptTape(f"names connection number {number}, which it does not have", where=self.path)
+
+    def _identity(self, row: tuple[Any, ...]) -> tuple[int, Identity]:
+        number, seq, user, rule, credential, expires = row
+        return number, Identity(
+            seq=seq, user=self.name_of_user(user), rule=_text(rule), credential=_text(credential), expires=expires
+        )
 
     def _connection(self, row: tuple[Any, ...], identities: tuple[Identity, ...]) -> Connection:
         (_, name, epoch, user, client, target, key, request, status, reason, response, body, subprotocol, extensions,

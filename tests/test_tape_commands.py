@@ -67,28 +67,33 @@ def chat():
 def test_show_reads_like_a_conversation(chat):
     lines = out("show", chat, "--user", "alice").splitlines()
 
-    assert [line.split() for line in lines if "•" not in line] == [
-        ["0.000", "┌", "[c1]", "GET", "/chat?room=1,", "101", "in", "0.0", "ms,", "subprotocol", "v1,", "credential", "valid"],
-        ["0.001", "→", "ask", '{"type":', '"ask",', '"text":', '"where', "is", 'it?"}'],
-        ["0.252", "←", "answer", '{"type":', '"answer",', '"text":', '"on', "its", 'way"}'],
-        ["0.253", "←", "ping", "beat"],
-        ["0.254", "→", "binary", "3", "bytes", "00ff10"],
-        ["0.259", "←", "close", "1000", "'bye'"],
-        ["0.260", "→", "close", "1000"],
-        ["0.261", "└", "closed", "with", "1000", "'bye',", "by", "the", "server"],
-    ]  # fmt: skip
+    assert [" ".join(line.split()) for line in lines] == [
+        "#1 0.000 • begin 2023-11-14 22:13:20 UTC in front of ws://127.0.0.1:9",
+        "0.000 ┌ connects /chat?room=1 101 after 0.0 ms credential valid subprotocol v1 id c1, 0.001 s on tape",
+        '#3 0.001 → ask "where is it?"',
+        '#4 0.252 ← answer "on its way"',
+        "#5 0.253 ← ping beat",
+        "#6 0.254 → binary 3 bytes: 00ff10",
+        "#10 0.257 • fault_begin what=redis",
+        '#14 0.259 ← close 1000 "bye"',
+        "#15 0.260 → close 1000",
+        '0.261 └ ends 1000 "bye" clean by the server',
+        "#16 0.262 • end",
+    ]
 
 
 def test_show_names_events_of_other_protocols_and_says_who(chat):
     text = out("show", chat)
 
-    assert [line.split()[1:4] for line in text.splitlines() if " bob " in line][1:3] == [
-        ["bob", "→", "login"], ["bob", "←", "result"],
-    ]  # fmt: skip
-    assert any(line.split()[1:4] == ["carol", "→", "greet"] for line in text.splitlines())
-    assert "refused with 401 Refused: who are you?" in text
+    said = [" ".join(line.split()[2:]) for line in text.splitlines()]
+    assert "bob → login id=1 jsonrpc=2.0" in said or "bob → login jsonrpc=2.0" in said
+    assert "bob ← result result=true" in said
+    assert "carol → greet x" in said
+    assert "dave ✗ refused / 401 Refused who are you? id c4, 0.259 s on tape" in [
+        " ".join(line.split()[1:]) for line in text.splitlines()
+    ]
     assert "• fault_begin" in text and "what=redis" in text
-    assert "reset, by the server" in text
+    assert "by a reset  by the server" in text
 
 
 @pytest.mark.parametrize(
@@ -100,6 +105,7 @@ def test_show_names_events_of_other_protocols_and_says_who(chat):
         (["--direction", "s2c", "--from", "255ms"], ["result", "close"]),
         (["--direction", "c2s", "--to", "100ms"], ["ask"]),
         (["--limit", "1", "--event", "*"], ["ask"]),
+        (["--event", "*", "--from", "#8", "--to", "#9"], ["login", "result"]),
     ],
 )
 def test_show_can_be_narrowed(chat, options, names):

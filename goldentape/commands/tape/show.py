@@ -2,196 +2,138 @@
 
 from __future__ import annotations
 
-import fnmatch
-import heapq
+import difflib
 import os
-import shutil
+import re
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import click
+from rich.console import Console
+from rich.text import Text
+from rich.theme import Theme
 
-from goldentape import conversation
 from goldentape.commands.opening import bring_in, opened
 from goldentape.commands.sizes import DURATION
-from goldentape.conversation import Line
+from goldentape.conversation import ASCII, Conversation, Layout, Line
+from goldentape.display import show as escaped
 from goldentape.errors import InputError
-from goldentape.event import Connection, Ending, Event, Mark
-from goldentape.naming import name_of
+from goldentape.event import Epoch
 from goldentape.tape import Tape, open_tape
+from goldentape.timeline import Timeline, Wanted
 
 SECOND = 1_000_000_000
 POLL = 0.25
-STYLES: dict[str, dict[str, Any]] = {
-    "open": {"fg": "cyan"}, "close": {"fg": "cyan"}, "refused": {"fg": "red"}, "mark": {"fg": "yellow"},
-    "c2s": {"fg": "green"}, "s2c": {}, "control": {"dim": True},
-}  # fmt: skip
-_BEFORE, _AMONG, _AFTER = range(3)
+PIPED = 160
+"""Columns where no terminal reads."""
+THEME = Theme(
+    {"dim": "bright_black", "c2s": "bold cyan", "s2c": "bold green", "name": "bold", "bad": "bold red", "edge": "blue",
+     "note": "yellow", "text": "default"}
+)  # fmt: skip
 
 
-@dataclass(slots=True)
-class Wanted:
-    """What is to be shown; empty or None: no matter."""
+class Place(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.3 on
+    """A time of the tape, or the seq of an event: 12s, 250ms, #358."""
 
-    users: tuple[str, ...] = ()
-    connection: str | None = None
-    events: tuple[str, ...] = ()
-    direction: str | None = None
-    begin: int = 0
-    end: int | None = None
+    name = "place"
 
-    def has(self, connection: Connection) -> bool:
-        """Whether a connection is among those wanted."""
-        if self.connection is not None and not connection.id.startswith(self.connection):
-            return False
-        owners = {connection.user, *(identity.user for identity in connection.identities)}
-        return not self.users or not owners.isdisjoint(self.users)
-
-    def at(self, t: int) -> bool:
-        """Whether a time is within the range."""
-        return self.begin <= t and (self.end is None or t <= self.end)
-
-    def names(self, event: Event) -> bool:
-        """Whether an event has a wanted name and direction."""
-        if self.direction is not None and event.direction.label != self.direction:
-            return False
-        return not self.events or any(fnmatch.fnmatchcase(name_of(event), pattern) for pattern in self.events)
-
-    @property
-    def everything(self) -> bool:
-        """Whether handshakes, ends and marks are shown beside the events."""
-        return not self.events and self.direction is None
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int | None, int | None]:
+        """Return (ns, None) or (None, seq)."""
+        found = re.fullmatch(r"#(\d{1,12})", str(value))
+        if found is not None:
+            return None, int(found[1])
+        return int(DURATION.convert(value, param, ctx) * SECOND), None
 
 
-@dataclass(slots=True)
-class Shown:
-    """What was printed already, for `--follow`."""
+class Printer:
+    """Writes lines: in colours and cut to its width on a terminal, plain elsewhere."""
 
-    opened: set[str] = field(default_factory=set)
-    ended: set[str] = field(default_factory=set)
-    after: dict[int, int] = field(default_factory=dict)
-    """Of each user, by number, the last seq."""
-    mark: int = 0
-    count: int = 0
+    def __init__(self, layout: Layout, *, full: bool) -> None:
+        self.layout = layout
+        self._console = Console(theme=THEME, highlight=False) if sys.stdout.isatty() else None
+        self._width = None if full else self._console.width if self._console else PIPED
+        self._plain = not _can_say("→┌…")
 
-
-def check_names(tape: Tape, wanted: Wanted) -> None:
-    """Raise InputError for a user or connection that the tape does not have."""
-    known = {user.name for user in tape.users()}
-    for user in wanted.users:
-        if user not in known:
-            near = sorted(known)[:5]
-            raise InputError("has no such user", where=tape.path, found=user, fix=f"there are {', '.join(near)}")
-    if wanted.connection is not None:
-        ids = [c.id for c in tape.connections() if c.id.startswith(wanted.connection)]
-        if not ids:
-            raise InputError("has no such connection", where=tape.path, found=wanted.connection, fix="see tape ls")
-
-
-def lines(tape: Tape, wanted: Wanted, shown: Shown, width: int | None) -> Iterator[Line]:
-    """Yield what is wanted and not shown yet, in the order of the tape."""
-    connections = {c.id: c for c in tape.connections()}
-    called = conversation.call_connections(connections)
-    chosen = {identifier: c for identifier, c in connections.items() if wanted.has(c)}
-    for _, _, line in heapq.merge(
-        _lives(chosen, called, wanted, shown), _events(tape, chosen, called, wanted, shown, width),
-        _marks(tape, called, wanted, shown), key=lambda item: item[:2],
-    ):  # fmt: skip
-        shown.count += 1
-        yield line
-
-
-Placed = tuple[int, int, Line]
-
-
-def _lives(chosen: dict[str, Connection], called: dict[str, str], wanted: Wanted, shown: Shown) -> list[Placed]:
-    found: list[Placed] = []
-    if not wanted.everything:
-        return found
-    for identifier, c in chosen.items():
-        if identifier not in shown.opened and wanted.at(c.opened) and (c.status is not None or c.closed is not None):
-            shown.opened.add(identifier)
-            found.append((c.opened, _BEFORE, conversation.opening(c, called[identifier])))
-        if identifier not in shown.ended and c.ending != Ending.OPEN:
-            shown.ended.add(identifier)
-            closed = c.opened if c.closed is None else c.closed
-            if wanted.at(closed):
-                found.append((closed, _AFTER, conversation.ending(c, called[identifier])))
-    found.sort(key=lambda item: item[:2])
-    return found
-
-
-def _events(
-    tape: Tape, chosen: dict[str, Connection], called: dict[str, str], wanted: Wanted, shown: Shown, width: int | None
-) -> Iterator[Placed]:
-    users = [user for user in tape.users() if not wanted.users or user.name in wanted.users]
-    number = None
-    if wanted.connection is not None and len(chosen) == 1:
-        number = next(n for n, name in tape.connection_numbers().items() if name in chosen)
-    batch = max(8, (64 << 10) // max(1, len(users)))
-    logs = (
-        tape.rows(user.number, after=shown.after.get(user.number, 0), batch=min(batch, 1024), connection=number)
-        for user in users
-    )
-    last = 0
-    for row in heapq.merge(*logs):
-        event = tape.event(row)
-        shown.after[row[1]] = event.seq
-        connection = chosen.get(event.connection)
-        if connection is None or not wanted.at(event.t) or not wanted.names(event):
-            continue
-        # An event that waited for its user's name keeps its place by seq.
-        last = max(last, event.t)
-        yield last, _AMONG, conversation.message(event, connection.opened, called[event.connection], width)
-
-
-def _marks(tape: Tape, called: dict[str, str], wanted: Wanted, shown: Shown) -> Iterator[Placed]:
-    if not wanted.everything:
-        return
-    for mark in tape.marks(after=shown.mark):
-        shown.mark = mark.seq
-        if mark.kind != "tick" and wanted.at(mark.t) and _concerns(mark, wanted):
-            yield mark.t, _AMONG, conversation.noted(mark, called.get(mark.connection or "", ""))
-
-
-def _concerns(mark: Mark, wanted: Wanted) -> bool:
-    return mark.connection is None or not (wanted.users or wanted.connection)
-
-
-def echo(found: Iterator[Line], width: int | None, who_width: int, limit: int | None) -> None:
-    """Print lines, in colours on a terminal."""
-    colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    for count, line in enumerate(found):
-        if limit is not None and count >= limit:
+    def __call__(self, line: Line) -> None:
+        """Print one line."""
+        if self._console is None or os.environ.get("NO_COLOR"):
+            text = self.layout.text(line, self._width)
+            click.echo(text.translate(ASCII) if self._plain else text)
             return
-        text = line.render(width, who_width)
-        click.echo(click.style(text, **STYLES[line.style]) if colours and STYLES[line.style] else text)
+        painted = Text.assemble(*((said, style) for style, said in self.layout.spans(line)))
+        if self._width is not None:
+            painted.truncate(self._width, overflow="ellipsis")
+        self._console.print(painted, soft_wrap=True)
 
 
-def who_width(tape: Tape, wanted: Wanted) -> int:
-    """Return the width of the column that says who; 0 when there is only one conversation."""
-    connections = {c.id: c for c in tape.connections()}
-    called = conversation.call_connections(connections)
-    chosen = [called[identifier] for identifier, c in connections.items() if wanted.has(c)]
-    return max(map(len, chosen)) if len(chosen) > 1 else 0
+def _can_say(signs: str) -> bool:
+    try:
+        signs.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeError, LookupError):
+        return False
+    return True
 
 
-def follow(path: Path, wanted: Wanted, shown: Shown, width: int | None) -> None:
-    """Print what is new, again and again, until nobody records any more."""
-    widest = 8
+def demand_known(tape: Tape, wanted: Wanted) -> None:
+    """Raise InputError for a user or connection that the tape does not have."""
+    names = [user.name for user in tape.users()]
+    for user in wanted.users.difference(names):
+        near = [escaped(name) for name in difflib.get_close_matches(user, names, 1)]
+        some = ", ".join(escaped(name, 40) for name in names[:5])
+        raise InputError(
+            "has no such user", where=tape.path, found=user,
+            fix=f"did you mean {near[0]}?" if near else f"there are {some}{' ...' if len(names) > 5 else ''}",
+        )  # fmt: skip
+    if wanted.connection is not None and not any(c.id.startswith(wanted.connection) for c in tape.connections()):
+        raise InputError(
+            "has no such connection", where=tape.path, found=wanted.connection, fix="`goldentape tape ls` lists them"
+        )
+
+
+def layout_of(tape: Tape, wanted: Wanted, *, growing: bool) -> Layout:
+    """Return how wide the columns must be for what is wanted; `growing`: there will be more of it."""
+    labels = _labels(tape, wanted)
+    several = len(labels) > 1 or (growing and wanted.connection is None)
+    widest = max([12 if growing else 0, *(len(label) for label in labels)])
+    last = tape.meta.get("next_seq", 0)
+    return Layout(seq=max(5, len(str(last)) + 1), who=min(widest, 24) if several else 0)
+
+
+def _labels(tape: Tape, wanted: Wanted) -> list[str]:
+    timeline = Timeline(wanted)
+    timeline.look(tape)
+    return [timeline.labels[identifier] for identifier in timeline.chosen]
+
+
+def follow(path: Path, wanted: Wanted, *, full: bool) -> None:
+    """Print what there is, and what comes, until nobody records any more."""
+    timeline = Timeline(wanted)
+    epochs: dict[int, Epoch] = {}
+    conversation = Conversation(timeline, epochs.get, full=full)
+    printer: Printer | None = None
     while True:
         with open_tape(path, quick_check=False) as tape:
             live = tape.live
-            widest = max(widest, who_width(tape, wanted))
-            echo(lines(tape, wanted, shown, width), width, widest, None)
+            epochs.update({epoch.number: epoch for epoch in tape.epochs})
+            printer = printer or Printer(layout_of(tape, wanted, growing=live), full=full)
+            for item in timeline.read(tape):
+                printer(conversation.line(item))
             sys.stdout.flush()
         if not live:
             return
         time.sleep(POLL)
+
+
+def lines(tape: Tape, wanted: Wanted, *, full: bool) -> Iterator[Line]:
+    """Yield the lines of what is wanted."""
+    timeline = Timeline(wanted)
+    epochs = {epoch.number: epoch for epoch in tape.epochs}
+    conversation = Conversation(timeline, epochs.get, full=full)
+    return map(conversation.line, timeline.read(tape))
 
 
 @click.command()
@@ -199,32 +141,42 @@ def follow(path: Path, wanted: Wanted, shown: Shown, width: int | None) -> None:
 @click.option("--user", "users", multiple=True, help="Only this user; may be given several times.")
 @click.option("--connection", metavar="ID", help="Only this connection: its id, or the begin of it.")
 @click.option("--event", "events", multiple=True, metavar="NAME", help="Only events of this name (* and ? allowed).")
-@click.option("--direction", type=click.Choice(["c2s", "s2c"]), help="Only one direction.")
-@click.option("--from", "begin", type=DURATION, default="0", help="From this time of the tape on (12s, 3m).")
-@click.option("--to", "end", type=DURATION, help="Up to this time of the tape.")
+@click.option("--direction", type=click.Choice(["c2s", "s2c"]), help="Only what went to the server, or came from it.")
+@click.option("--from", "begin", type=Place(), default="0", metavar="PLACE",
+              help="From this time of the tape on (12s, 250ms), or from this seq on ('#358').")  # fmt: skip
+@click.option("--to", "end", type=Place(), metavar="PLACE", help="Up to this time of the tape, or this seq.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many lines.")
-@click.option("--full", is_flag=True, help="Whole payloads instead of excerpts.")
+@click.option("--full", is_flag=True, help="Whole payloads as they were sent, instead of excerpts.")
 @click.option("--follow", "-f", "following", is_flag=True, help="Go on while the tape is being recorded.")
 def show(
     tape: Path, users: tuple[str, ...], connection: str | None, events: tuple[str, ...], direction: str | None,
-    begin: float, end: float | None, limit: int | None, full: bool, following: bool,
+    begin: tuple[int | None, int | None], end: tuple[int | None, int | None] | None, limit: int | None, full: bool,
+    following: bool,
 ) -> None:  # fmt: skip
     """Read TAPE as a conversation.
 
-    Each line has the seconds since its connection opened, who, the direction (→ to the server, ← to the client), the
-    event's name, and an excerpt.  ┌ is a handshake, └ an end, • a mark.
+    A line has the event's seq, the seconds since its connection opened, who where there are several, the direction
+    (→ to the server, ← to the client), the event's name, and what is new in it: fields that are as they were in the
+    message before, times and counters are left out.  ┌ is a handshake, └ an end, ✗ a refusal, • a mark.
     """
-    if end is not None and end < begin:
-        raise InputError("--to is before --from", found=f"{end:g} s", wanted=f"at least {begin:g} s")
+    (first_t, first_seq), (last_t, last_seq) = begin, end or (None, None)
+    for least, most, unit in ((first_t, last_t, " ns"), (first_seq, last_seq, "")):
+        if least is not None and most is not None and most < least:
+            raise InputError("--to is before --from", found=f"{most}{unit}", wanted=f"at least {least}{unit}")
     if following and limit is not None:
         raise InputError("--follow has no end, so it goes without --limit")
-    stop = None if end is None else int(end * SECOND)
-    wanted = Wanted(users, connection, events, direction, int(begin * SECOND), stop)
-    width = None if full else shutil.get_terminal_size((160, 24)).columns if sys.stdout.isatty() else 160
+    wanted = Wanted(
+        users=frozenset(users), connection=connection, events=events, direction=direction, first_t=first_t or 0,
+        last_t=last_t, first_seq=first_seq or 0, last_seq=last_seq,
+    )  # fmt: skip
     if following:
         bring_in(tape)
-        follow(tape, wanted, Shown(), width)
+        follow(tape, wanted, full=full)
         return
     with opened(tape) as found:
-        check_names(found, wanted)
-        echo(lines(found, wanted, Shown(), width), width, who_width(found, wanted), limit)
+        demand_known(found, wanted)
+        printer = Printer(layout_of(found, wanted, growing=False), full=full)
+        for count, line in enumerate(lines(found, wanted, full=full)):
+            if limit is not None and count >= limit:
+                break
+            printer(line)
