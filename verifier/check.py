@@ -15,7 +15,7 @@ from typing import Any
 
 from goldentape.display import show
 from verifier.contract import Contract, Spec
-from verifier.copies import Copies
+from verifier.copies import AWAY, Copies
 from verifier.endings import Ending
 from verifier.events import BUILT_IN, Matcher
 from verifier.gaps import Gaps
@@ -550,6 +550,9 @@ class Engine:
             assert isinstance(instance, Instance)
             found[run.span.name] = instance
             instance.last_t = record.t
+            if instance.opened is record and self.contract.wire.id is not None:
+                # Told again on a new connection, it may come behind what it began.
+                instance.replayed = self.gaps.between(session.opened - AWAY, session.opened, (), record.user)
             if session.open:
                 if session not in instance.sessions:
                     instance.sessions[session] = None

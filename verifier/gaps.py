@@ -34,6 +34,8 @@ class Gaps:
 
     def __init__(self, marks: Iterable[Mark], users: Mapping[str, str]) -> None:
         self._all: list[int] = []
+        self._begins: list[int] = []
+        """Of the holes of all: when they were noted, and when they began."""
         self._of: dict[tuple[str, str], list[int]] = {}
         """Of a connection, and of a user: the times at which something of it may be missing."""
         self._some: list[int] = []
@@ -43,12 +45,13 @@ class Gaps:
             hole = mark.kind in HOLES or (mark.kind == "begin" and begun)
             begun = begun or mark.kind == "begin"
             if hole and mark.connection is None:
+                length = mark.data.get("ns")
                 self._all.append(mark.t)
+                self._begins.append(mark.t - length if type(length) is int and length > 0 else mark.t)
             elif (hole and mark.connection is not None) or (mark.kind == "malformed" and mark.connection is not None):
                 self._note(mark.connection, users.get(mark.connection, ""), mark.t)
             elif mark.kind == "tick" and (lag := lag_of(mark)) >= NOTICEABLE:
                 self._stalls.append((mark.t - lag, mark.t))
-        self._all.sort()
 
     def _note(self, connection: str, user: str, t: int) -> None:
         insort(self._of.setdefault(("connection", connection), []), t)
@@ -63,8 +66,10 @@ class Gaps:
         self, begin: int, end: int, sessions: Iterable[Session] = (), user: str | None = None, everywhere: bool = False
     ) -> bool:
         """Return whether something may be missing from `begin` to `end`: of these sessions, of a user, of anybody."""
-        if _any(self._all, begin, end):
-            return True
+        if self._all:
+            at = bisect_left(self._all, begin)
+            if at < len(self._all) and self._begins[at] <= end:
+                return True
         if not self._of:
             return False
         if everywhere:

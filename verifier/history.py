@@ -95,6 +95,7 @@ class History:
             self.sessions[number] = session
             agenda += _agenda(session)
         agenda.sort()
+        self._blind = _blind(source.marks, self.sessions)
         self._agenda = agenda
         """(time, order, number of the session): handshakes and ends."""
 
@@ -182,13 +183,25 @@ class History:
             yield Record(ACCEPT if session.accepted is not None else REJECT, None, t, session, session.user, S2C)
         elif session.close_seen or (session.accepted is None and session.status is not None):
             yield Record(END, None, t, session, session.user, None)
-        elif session.closed_by == "recorder" or session.ending == "lost":
+        elif session.closed_by == "recorder" or session.ending == "lost" or number in self._blind:
             yield Record(CUT, None, t, session, session.user, None)
         else:
             by = session.closed_by or "server"
             record = Record(LOSS, None, t, session, session.user, SIDES.get(by))
             record.by, record.code, record.reason = by, 1006, ""
             yield record
+
+
+def _blind(marks: Sequence[Mark], sessions: Mapping[int, Session]) -> frozenset[int]:
+    """Return the sessions that could not be followed to their end: how they were closed is not known."""
+    found = set()
+    numbers = {session.id: number for number, session in sessions.items()}
+    for mark in marks:
+        if mark.kind == "gap" and mark.connection is None:
+            found |= {n for n, s in sessions.items() if s.opened <= mark.t and (s.closed is None or mark.t <= s.closed)}
+        elif mark.kind in ("gap", "malformed") and mark.connection in numbers:
+            found.add(numbers[mark.connection])
+    return frozenset(found)
 
 
 def _agenda(session: Session) -> list[tuple[int, int, int]]:

@@ -196,6 +196,8 @@ class Slice:
     def _hole(self, begin: int, end: int, sessions: Iterable[Session]) -> bool:
         """Return whether something that belongs to the slice may be missing from `begin` to `end`."""
         gaps = self.check.engine.gaps
+        if self.instance is not None and self.instance.replayed:
+            return True
         if self.session is not None:
             return gaps.between(begin, end, (self.session,))
         # Wider than a session: what is missing may have come on another session of the user.

@@ -30,8 +30,8 @@ class Instance:
     """One run of a span."""
 
     __slots__ = (
-        "doubts", "drop", "ended", "key", "last_t", "number", "opened", "sessions", "slices", "span", "suspended_at",
-        "user",
+        "doubts", "drop", "ended", "key", "last_t", "number", "opened", "replayed", "sessions", "slices", "span",
+        "suspended_at", "user",
     )  # fmt: skip
 
     def __init__(self, number: int, span: Span, user: str, key: Any, opened: Record) -> None:
@@ -49,6 +49,8 @@ class Instance:
         self.suspended_at = 0
         self.ended = False
         self.slices: dict[Any, Any] = {}
+        self.replayed = False
+        """Its opener may be told late, after a hole: what came before it need not be in it."""
         self.doubts: set[int] = set()
         """Invariants that listen to a message which could have been of this instance, or of another."""
 

@@ -261,6 +261,7 @@ class Pair(Stateless):
                 why=f"{self._called(key)} was closed at {closed.label} and opened again at {record.label}",
                 expected="a new key, for a closed one is not used again",
                 because=closed,
+                since=closed.t if slice.instance is not None else None,  # the span may have ended in between
             )
         state.closed.pop(key, None)
         state.count += 1
