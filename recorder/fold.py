@@ -223,6 +223,10 @@ def _redactor(settings: Settings) -> Redactor:
 def run(settings: Settings, parent: int) -> int:
     """Fold until the recorder stops, then seal.  Ends early when the recorder is gone: recovery does the rest."""
     lock = lock_fold(settings.spool)
+    if os.getppid() != parent:
+        # It waited for the lock while somebody recovered the tape: opening that would make it a live one again.
+        os.close(lock)
+        return Exit.OK
     fold = Fold(settings)
     try:
         while not (fold.folder.closed or fold.over):
@@ -255,17 +259,29 @@ def return_memory() -> None:
 
 def lock_fold(spool: Path, timeout: float = 10.0) -> int:
     """Take the right to write the tape; waits for a fold that is about to end.  Returns the locked descriptor."""
-    fd = os.open(spool / "fold.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = spool / "fold.lock"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + timeout
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not _is_file(path, fd):
+                # Who had it before was the last: the spool is done, and its lock locks nothing any more.
+                os.close(fd)
+                raise EnvironmentFault("the spool was folded by somebody else", where=spool)
             return fd
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 os.close(fd)
                 raise EnvironmentFault("another process still folds this spool", where=spool) from None
             time.sleep(0.02)
+
+
+def _is_file(path: Path, fd: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(fd))
+    except FileNotFoundError:
+        return False
 
 
 def main() -> None:

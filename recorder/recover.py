@@ -72,7 +72,10 @@ def recover(tape: Path, spool: Path | None = None) -> Recovery | None:
     spool = spool or spool_of(tape)
     if spool is None:
         return None
-    lock = os.open(spool / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        lock = os.open(spool / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        return None  # Somebody else has recovered it in this moment.
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -5,6 +5,11 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from spools import Spool, busy, columns, dump, frame, said, with_key
@@ -13,7 +18,7 @@ from goldentape.errors import EnvironmentFault
 from goldentape.event import Flag
 from goldentape.tape_writer import TapeWriter
 from recorder import recover as module
-from recorder.fold import Fold
+from recorder.fold import Fold, lock_fold
 from recorder.recover import recover
 from recorder.spool import HANDED_OVER
 
@@ -268,3 +273,41 @@ def test_files_of_others_in_a_spool_are_left_alone(tmp_path):
     recover(tmp_path / "x.tape")
 
     assert [p.name for p in spool.directory.iterdir()] == ["notes.txt"]
+
+
+def opened(pid: int, path: Path) -> int:
+    """How often a process has a file open."""
+    count = 0
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            count += descriptor.readlink() == path
+    return count
+
+
+def test_a_fold_that_outlives_its_recorder_leaves_a_recovered_tape_alone(tmp_path):
+    """It may have waited for its turn all the while: what it would open then is a tape that is at rest."""
+    spool = crashed(tmp_path / "x.tape")
+    settings = spool.directory / "settings.json"
+    orphan = [sys.executable, "-m", "recorder.fold", "--settings", settings, "--parent", "999999999"]
+    lock = lock_fold(spool.directory)
+    with subprocess.Popen(orphan, stderr=subprocess.PIPE, text=True) as waits:
+        while not opened(waits.pid, spool.directory / "fold.lock"):
+            assert waits.poll() is None
+        os.close(lock)
+        recover(tmp_path / "x.tape")
+        waits.communicate(timeout=30)
+
+    assert (tmp_path / "x.tape").read_bytes()[18:20] == b"\1\1", "not in write-ahead mode"
+    assert {p.name for p in tmp_path.iterdir()} == {"x.tape", "x.tape.key"}
+
+
+def test_the_lock_of_a_spool_that_is_gone_locks_nothing(tmp_path):
+    first = lock_fold(tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(lock_fold, tmp_path)
+        while opened(os.getpid(), tmp_path / "fold.lock") < 2:
+            pass
+        (tmp_path / "fold.lock").unlink()
+        os.close(first)
+        with pytest.raises(EnvironmentFault, match="somebody else"):
+            second.result()
