@@ -41,318 +41,11 @@ from verifier.record import (
     Record,
     Session,
 )
-from verifier.rule import Rule
+from verifier.rule import Stateless
 from verifier.slices import MANY, Placeholder, Slice, proof
+from verifier.slicing import RECORDING, SESSION, SPAN, WIDE, Check, Feed
 from verifier.spans import AMBIGUOUS, Instance, SpanRun
 from verifier.verdict import Outcome, Tally, Verdict, judge
-
-RECORDS, SESSION, SPAN, WIDE, RECORDING = "records", "session", "span", "wide", "recording"
-"""How an invariant slices: not at all, by connection, by span instance, by user and keys, not even by user."""
-
-LOGGED = 256
-"""Records that are kept for a slice whose key is not known yet."""
-
-
-class Check:
-    """One invariant at work."""
-
-    def __init__(self, index: int, spec: Spec, rule: Rule, engine: Engine) -> None:
-        self.index = index
-        self.spec = spec
-        self.rule = rule
-        self.engine = engine
-        self.tally = Tally()
-        self.slices: dict[tuple[Any, ...], Slice] = {}
-        """Of the modes `wide` and `recording`."""
-        self.doubts: set[str | None] = set()
-        """Users of whom a message came whose key is ambiguous."""
-        self.dims = tuple(word for word in spec.per if word not in ("connection", "user", "recording"))
-        self.keys = [engine.contract.keys[name] for name in self.dims]
-        if not rule.sliced:
-            self.mode = RECORDS
-        elif spec.scope is not None:
-            self.mode = SPAN
-        elif "recording" in spec.per:
-            self.mode = RECORDING
-        elif not spec.per or "connection" in spec.per:
-            self.mode = SESSION
-        else:
-            self.mode = WIDE
-        self.eager = rule.eager and not self.dims
-        self.wide = self.mode == RECORDING
-        """Whether it looks at all users together."""
-        self.direct = Slice(self, (), None, None, None, 0) if self.mode == RECORDS else None
-
-    def crossed(self, earlier: Record, later: Record) -> bool:
-        """Return whether two records are too near to have an order: of opposite directions, or of two connections."""
-        if earlier.dir is None or later.dir is None:
-            return False
-        if earlier.dir == later.dir:
-            one, other = earlier.session, later.session
-            # What came on a connection that was opened only then came later for certain.
-            if one is None or other is None or one is other or other.opened >= earlier.t:
-                return False
-        return abs(later.t - earlier.t) <= self.engine.contract.wire.race
-
-    def feed(self, record: Record, names: tuple[str, ...], instance: Instance | None) -> None:
-        """Step a message into its slice."""
-        if self.mode == RECORDS:
-            direct = self.direct
-            assert direct is not None
-            direct.user, direct.session, direct.began = record.user, record.session, 0
-            self.rule.step(direct, record, names)
-            return
-        session = record.session
-        assert session is not None
-        if self.mode == SESSION:
-            if not session.open:
-                if self.rule.stateless:
-                    self._late(record, names)
-                return
-            key = self._key(record)
-            if key is None:
-                return
-            slice = session.slices.get((self.index, key))
-            if slice is None:
-                slice = session.slices[self.index, key] = Slice(self, key, record.user, session, None, record.t)
-                self._remember(slice, key)
-        elif self.mode == SPAN:
-            if instance is None or record.copy:
-                return
-            key = self._key(record)
-            if key is None:
-                return
-            slice = instance.slices.get((self.index, key))
-            if slice is None:
-                slice = instance.slices[self.index, key] = Slice(self, key, instance.user, None, instance, record.t)
-                self._remember(slice, key)
-        elif self.mode == WIDE:
-            key = self._key(record)
-            if key is None:
-                return
-            found = self.slices.get((record.user, *key))
-            if record.copy:
-                if found is not None and session.open:
-                    found.sessions[session] = None
-                    session.touched[found] = None
-                return
-            slice = found
-            if slice is None:
-                slice = self.slices[record.user, *key] = Slice(self, key, record.user, None, None, record.t)
-                self._remember(slice, key)
-            if session.open and session not in slice.sessions:
-                slice.sessions[session] = None
-                session.touched[slice] = None
-            slice.away = None
-        else:
-            if record.copy:
-                return
-            slice = self._whole(record.t)
-        if slice.log is not None and len(slice.log) < LOGGED:
-            slice.log.append((record, names))
-        self.rule.step(slice, record, names)
-        if self.mode != RECORDING and slice.log is None and not slice.buffered and self.rule.idle(slice):
-            self._drop(slice, record.user)
-
-    def _late(self, record: Record, names: tuple[str, ...]) -> None:
-        """A message behind the close: what the peer still sends is judged where it stands alone."""
-        slice = Slice(self, (), record.user, record.session, None, record.t)
-        self.rule.step(slice, record, names)
-
-    def _whole(self, t: int) -> Slice:
-        slice = self.slices.get(())
-        if slice is None:
-            slice = self.slices[()] = Slice(self, (), None, None, None, t)
-        return slice
-
-    def _drop(self, slice: Slice, user: str) -> None:
-        """A slice that holds nothing need not be kept."""
-        if self.mode == SESSION and slice.session is not None:
-            slice.session.slices.pop((self.index, slice.key), None)
-        elif self.mode == SPAN and slice.instance is not None:
-            slice.instance.slices.pop((self.index, slice.key), None)
-        elif self.mode == WIDE:
-            self.slices.pop((user, *slice.key), None)
-            for session in slice.sessions:
-                session.touched.pop(slice, None)
-
-    def lifecycle(self, record: Record, names: tuple[str, ...]) -> None:
-        """Step a handshake, a close or a mark into every slice it is compatible with."""
-        if self.mode == RECORDS:
-            self.feed(record, names, None)
-            return
-        for slice in self._compatible(record):
-            self.rule.step(slice, record, names)
-
-    def _compatible(self, record: Record) -> list[Slice]:
-        session = record.session
-        engine = self.engine
-        if self.mode == RECORDING:
-            return [self._whole(record.t)]
-        if self.mode == SESSION:
-            found = []
-            for one in [session] if session is not None else list(engine.open):
-                if not self.dims:
-                    found.append(self.of_session(one, record.t))
-                else:
-                    found += [s for (index, _), s in one.slices.items() if index == self.index]
-            return found
-        if self.mode == SPAN:
-            run = engine.spans[self.spec.scope or ""]
-            instances = run.on(session) if session is not None else run.instances()
-            if not self.dims:
-                return [self.of_instance(instance) for instance in instances]
-            return [s for i in instances for (index, _), s in i.slices.items() if index == self.index]
-        if session is None:
-            return list(self.slices.values())
-        found = [slice for slice in session.touched if slice.check is self]
-        if not found and not self.dims and record.user:
-            found.append(self.of_user(session, record.t))
-        return found
-
-    def of_user(self, session: Session, t: int) -> Slice:
-        """Return the slice of a session's user."""
-        slice = self.slices.get((session.user,))
-        if slice is None:
-            slice = self.slices[session.user,] = Slice(self, (), session.user, None, None, t)
-        if session.open:
-            slice.sessions[session] = None
-            session.touched[slice] = None
-            slice.away = None
-        return slice
-
-    def of_session(self, session: Session, t: int) -> Slice:
-        """Return the slice of a whole session."""
-        slice = session.slices.get((self.index, ()))
-        if slice is None:
-            slice = session.slices[self.index, ()] = Slice(self, (), session.user, session, None, t)
-        assert isinstance(slice, Slice)
-        return slice
-
-    def of_instance(self, instance: Instance) -> Slice:
-        """Return the slice of a whole span instance."""
-        slice = instance.slices.get((self.index, ()))
-        if slice is None:
-            slice = instance.slices[self.index, ()] = Slice(self, (), instance.user, None, instance, instance.opened.t)
-        assert isinstance(slice, Slice)
-        return slice
-
-    # -- keys
-
-    def _key(self, record: Record) -> tuple[Any, ...] | None:
-        """Return the values of the slice's keys in a record; None where it belongs to no slice."""
-        if not self.keys:
-            return ()
-        found = []
-        for key in self.keys:
-            value = key.read(record)
-            if value is MISSING:
-                value = key.read_fallback(record)
-            if value is MISSING:
-                value = self._absent(key, record)
-                if value is MISSING:
-                    return None
-            found.append(value)
-        return tuple(found)
-
-    def _absent(self, key: Key, record: Record) -> Any:
-        if key.missing == "value":
-            return ("none", "")
-        if key.missing == "infer":
-            value = self.engine.infer(key, record)
-            if value is AMBIGUOUS:
-                self._doubt(record)
-                self.tally.errors[
-                    f"the {key.name} of {record.names[0]} is not in the message, and several could be meant"
-                    f" (first: {record.label})"
-                    if not self.tally.errors
-                    else "more messages whose keys are ambiguous"
-                ] += 1
-                return MISSING
-            return value
-        if key.missing == "violation" and not record.copy:
-            slice = Slice(self, (), record.user, None, None, record.t)
-            slice.tally = self.tally
-            slice.judged()
-            slice.violated(
-                [proof(record, "offender")],
-                why=f"{record.names[0]} at {record.label} has no {key.name} ({', '.join(key.paths)})",
-                expected=f"a value at {' or '.join(key.paths)}",
-                paths=key.paths,
-            )
-        return MISSING
-
-    def _doubt(self, record: Record) -> None:
-        """Which slice a message is of is not known: those of its session, or of its user, are not judged any more."""
-        session = record.session
-        assert session is not None
-        if self.mode == SESSION:
-            session.doubts.add(self.index)
-        elif self.mode == SPAN:
-            for instance in self.engine.spans[self.spec.scope or ""].meant(record):
-                instance.doubts.add(self.index)
-        else:
-            self.doubts.add(record.user)
-
-    def _remember(self, slice: Slice, key: tuple[Any, ...]) -> None:
-        """A slice under a placeholder waits for the key's value; what it finds until then is not final."""
-        for value in key:
-            if isinstance(value, Placeholder):
-                value.slices.append(slice)
-                if slice.log is None:
-                    slice.log = []
-                    if not slice.buffered:
-                        slice.tally = Tally()
-
-    def resolve(self, slice: Slice, placeholder: Placeholder, value: Any) -> None:
-        """The value of a placeholder is known: the slice goes where it belongs."""
-        if slice.over:
-            return
-        old = slice.key
-        new = tuple(value if part is placeholder else part for part in old)
-        container: dict[Any, Slice]
-        if self.mode == SESSION and slice.session is not None:
-            container, before, after = slice.session.slices, (self.index, old), (self.index, new)
-        elif self.mode == SPAN and slice.instance is not None:
-            container, before, after = slice.instance.slices, (self.index, old), (self.index, new)
-        else:
-            container, before, after = self.slices, (slice.user, *old), (slice.user, *new)
-        container.pop(before, None)
-        slice.key = new
-        still = any(isinstance(part, Placeholder) for part in new)
-        there = container.get(after)
-        log, slice.log = slice.log or [], slice.log if still else None
-        if there is None:
-            container[after] = slice
-            if not still and not slice.buffered:
-                self.tally.merge(slice.tally)
-                slice.tally = self.tally
-            return
-        for session in slice.sessions:
-            session.touched.pop(slice, None)
-            there.sessions[session] = None
-            session.touched[there] = None
-        slice.over = True
-        for record, names in log:
-            self.rule.step(there, record, names)
-
-    # -- endings
-
-    def finish(self, slice: Slice, ending: Ending) -> None:
-        """Bring a slice to its end."""
-        if slice.over:
-            return
-        slice.over = True
-        self.rule.end(slice, ending)
-        if slice.tally is self.tally:
-            return
-        wanted = self.spec.when_exit
-        if wanted is None or ending.exit in wanted:
-            self.tally.merge(slice.tally)
-        elif ending.cause == "cut":
-            self.tally.unknown["the recording ended before the span did"] += 1
-        else:
-            self.tally.not_applicable += 1
 
 
 class Engine:
@@ -388,7 +81,7 @@ class Engine:
         }
         self._owners = [c.rule for c in self.checks if isinstance(c.rule, OwnedKeys)]
         self._stray_slices = {c.index: Slice(c, (), None, None, None, 0) for of in self._strays.values() for c in of}
-        self._plans: dict[tuple[str, ...], list[tuple[Check, tuple[str, ...]]]] = {}
+        self._plans: dict[tuple[str, ...], list[tuple[Feed, tuple[str, ...], bool, str | None]]] = {}
         self._eager_accept = [
             c for c in self.checks if c.mode == SESSION and c.eager and "$connect" not in c.rule.wants
         ]
@@ -419,7 +112,7 @@ class Engine:
             CUT: self._cut, END: self._ended, MARK: self._mark,
         }  # fmt: skip
         for check in self._whole:
-            check._whole(0)
+            check.whole(0)
         message = self._message
         for record in self.history.records():
             if self._graces and self._graces[0][0] < record.t:
@@ -470,11 +163,8 @@ class Engine:
         plan = self._plans.get(names)
         if plan is None:
             plan = self._plan(names)
-        for check, wanted in plan:
-            instance = (
-                instances.get(check.spec.scope) if instances is not None and check.spec.scope is not None else None
-            )
-            check.feed(record, wanted, instance)
+        for feed, wanted, wakes, scope in plan:
+            feed(record, wanted, wakes, instances.get(scope) if instances and scope is not None else None)
         if instances and not record.copy:
             for name in names:
                 for run, exit in self._exits.get(name, ()):
@@ -482,12 +172,13 @@ class Engine:
                     if instance is not None and not instance.ended:
                         self._end_instance(run, instance, Ending("exit", record.t, exit, False, record))
 
-    def _plan(self, names: tuple[str, ...]) -> list[tuple[Check, tuple[str, ...]]]:
-        plan = []
+    def _plan(self, names: tuple[str, ...]) -> list[tuple[Feed, tuple[str, ...], bool, str | None]]:
+        """Return whom a message of these names concerns, and how."""
+        plan: list[tuple[Feed, tuple[str, ...], bool, str | None]] = []
         for check in self.checks:
             wanted = tuple(name for name in names if name in check.rule.wants)
             if wanted:
-                plan.append((check, wanted))
+                plan.append((check.feed, wanted, check.wakes(wanted), check.spec.scope))
         if len(self._plans) < 4096:
             self._plans[names] = plan
         return plan
@@ -628,11 +319,10 @@ class Engine:
         names = self._names(record)
         if not names:
             return
-        plan = self._plans.get(names)
-        if plan is None:
-            plan = self._plan(names)
-        for check, wanted in plan:
-            check.lifecycle(record, wanted)
+        for check in self.checks:
+            wanted = tuple(name for name in names if name in check.rule.wants)
+            if wanted:
+                check.lifecycle(record, wanted)
 
     def _connect(self, record: Record) -> None:
         session = record.session
@@ -716,8 +406,9 @@ class Engine:
                 self._end_instance(run, instance, drop)
                 continue
             instance.drop, instance.suspended_at = drop, ending.t
-            for slice in instance.slices.values():
-                slice.check.rule.suspend(slice, ending.t)
+            for of_check in instance.slices.values():
+                for slice in of_check.values():
+                    slice.check.rule.suspend(slice, ending.t)
             if instance.span.grace is not None and ending.cause != "cut":
                 self._ticket += 1
                 heapq.heappush(self._graces, (ending.t + instance.span.grace, self._ticket, ending.t, instance))
@@ -735,8 +426,9 @@ class Engine:
         session.open = False
         self.open.pop(session, None)
         slices, session.slices = session.slices, {}
-        for slice in slices.values():
-            slice.check.finish(slice, ending)
+        for of_check in slices.values():
+            for slice in of_check.values():
+                slice.check.finish(slice, ending)
         session.inferred.clear()
 
     def _mark(self, record: Record) -> None:
@@ -748,8 +440,9 @@ class Engine:
         for check in self.checks:
             if check.mode == SPAN and check.eager and check.spec.scope == run.span.name:
                 check.of_instance(instance)
-        for slice in list(instance.slices.values()):
-            slice.check.finish(slice, ending)
+        for of_check in instance.slices.values():
+            for slice in list(of_check.values()):
+                slice.check.finish(slice, ending)
         instance.slices.clear()
         run.end(instance, ending)
 
@@ -787,9 +480,7 @@ class Engine:
         for session in list(self.open):
             self._part(session, cut, [], None) if session.open else self._end_session(session, cut)
         for check in self.checks:
-            for slice in list(check.slices.values()):
-                check.finish(slice, slice.away if slice.away is not None and slice.away.cause != "cut" else cut)
-            check.slices.clear()
+            check.finish_all(cut)
             last = Slice(check, (), None, None, None, 0)
             last.tally = check.tally
             check.rule.close(last)
@@ -843,31 +534,14 @@ class Engine:
             yield f"{self.ghosts} messages are of another subprotocol than {wanted}; not judged"
 
 
-class _Odd:
+class _Odd(Stateless):
     """Judges nothing: the engine reports messages that the contract does not describe."""
 
     wants: frozenset[str] = frozenset()
     sliced = False
-    eager = False
     stateless = True
 
-    def start(self, slice: Slice) -> None:
-        """No state."""
-
     def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
-        """Nothing."""
-
-    def end(self, slice: Slice, ending: Ending) -> None:
-        """Nothing."""
-
-    def suspend(self, slice: Slice, t: int) -> None:
-        """Nothing."""
-
-    def idle(self, slice: Slice) -> bool:
-        """Nothing to hold."""
-        return False
-
-    def close(self, slice: Slice) -> None:
         """Nothing."""
 
 

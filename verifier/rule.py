@@ -25,8 +25,19 @@ class Rule(Protocol):
     eager: bool
     """A slice exists from the begin of its session or span, also when nothing is stepped into it."""
 
+    wakes: frozenset[str] | None
+    """Names of the events that matter to a slice in which nothing is yet; None: all."""
+    freezes: bool
+    """A slice in the mode `wide` owes nothing at its ending: it can be kept as one integer."""
+
     def start(self, slice: Slice) -> Any:
         """Return the state of a new slice."""
+
+    def freeze(self, slice: Slice) -> int:
+        """Return the state as one integer."""
+
+    def thaw(self, slice: Slice, packed: int) -> Any:
+        """Return the state that `freeze` has packed."""
 
     def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
         """Take one record; `names` are those of its events that are in `wants`."""
@@ -50,10 +61,20 @@ class Stateless:
     sliced = True
     stateless = False
     eager = False
+    wakes: frozenset[str] | None = None
+    freezes = False
 
     def start(self, slice: Slice) -> Any:
         """Return the state of a new slice: none."""
         return None
+
+    def freeze(self, slice: Slice) -> int:
+        """Keep nothing."""
+        return 0
+
+    def thaw(self, slice: Slice, packed: int) -> Any:
+        """Begin anew."""
+        return self.start(slice)
 
     def end(self, slice: Slice, ending: Ending) -> None:
         """Owe nothing."""

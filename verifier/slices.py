@@ -14,7 +14,7 @@ from verifier.record import MESSAGE, S2C, Record, Session
 from verifier.verdict import Tally, Violation, Witness
 
 if TYPE_CHECKING:
-    from verifier.check import Check
+    from verifier.slicing import Check
     from verifier.spans import Instance
 
 MANY: Final = object()

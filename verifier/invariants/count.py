@@ -63,12 +63,52 @@ class Count(Stateless):
         # A few witnesses can be kept; a large `max` is told by its last event only.
         self._keep = self._max is not None and self._max <= 16
         self._where = spec.where
+        # A bound from above is known at the event, and owes nothing at the end.
+        on = {contract.events[n].on for n in self.wants if n in contract.events}
+        self.freezes = not self._min and self._keep and on == {MESSAGE} and self.wants <= contract.events.keys()
+        self._labels: list[tuple[str, ...]] = []
+        self._numbers: dict[tuple[str, ...], int] = {}
         dirs = {contract.events[n].dir for n in self.wants if n in contract.events and contract.events[n].on == MESSAGE}
+        self._dir = None if len(dirs) != 1 else next(iter(dirs))
+        self.freezes = self.freezes and self._dir is not None
         self._fault = "server" if not dirs or S2C in dirs or None in dirs else "client"
 
     def start(self, slice: Slice) -> Counted:
         """Begin at zero."""
         return Counted(len(self._counters))
+
+    def freeze(self, slice: Slice) -> int:
+        """Return how many came of each, and where the first ones stand."""
+        state: Counted = slice.state
+        packed = 0
+        kept = state.kept or [[] for _ in self._counters]
+        for count, records in zip(state.counts, kept, strict=True):
+            for r in records:
+                names = self._numbers.setdefault(r.names, len(self._labels))
+                if names == len(self._labels):
+                    self._labels.append(r.names)
+                number = 0 if r.session is None else r.session.number
+                packed = (packed << 64 | r.t) << 40 | (r.seq or 0)
+                packed = ((packed << 24 | 1 + (-1 if r.part is None else r.part)) << 32 | number) << 16 | names
+            packed = (packed << 8 | len(records)) << 40 | count
+        return packed
+
+    def thaw(self, slice: Slice, packed: int) -> Counted:
+        """Return the state that was packed."""
+        state = Counted(len(self._counters))
+        state.kept = [[] for _ in self._counters]
+        sessions = slice.check.engine.history.sessions
+        for index in reversed(range(len(self._counters))):
+            state.counts[index], size, packed = packed & (1 << 40) - 1, packed >> 40 & 0xFF, packed >> 48
+            for _ in range(size):
+                names, number, part, seq = packed & 0xFFFF, packed >> 16 & 0xFFFFFFFF, packed >> 48 & 0xFFFFFF, 0
+                seq, t, packed = packed >> 72 & (1 << 40) - 1, packed >> 112 & (1 << 64) - 1, packed >> 176
+                record = Record(MESSAGE, seq, t, sessions.get(number), slice.user or "", self._dir)
+                record.part, record.names = part - 1 if part else None, self._labels[names]
+                state.kept[index].insert(0, record)
+        firsts = [records[0] for records in state.kept if records]
+        state.first = min(firsts, key=lambda r: (r.t, r.seq or 0), default=None)
+        return state
 
     def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
         """Count, and report the first event over `max`."""

@@ -88,6 +88,7 @@ class Latency(Stateless):
         self._agree = contract.agree(options["agree"], (*at, "agree")) if "agree" in options else ()
         self._where = spec.where
         self.wants = self._from | self._to
+        self.wakes = self._from
         self._aggregate = bool(self._bounds) or self._mean is not None
         self._samples = array("q")
         self._stalls: dict[int, int] = {}

@@ -68,6 +68,7 @@ class Responds(Stateless):
         )
         self._where = spec.where
         self.wants = self._trigger | self._answer | self._unless
+        self.wakes = self._trigger
         self._expected = listed(as_list(options["answer"]))
         self._show = [(path, later) for path, later, _ in self._agree]
         on = {contract.events[n].on for n in self._answer if n in contract.events}
