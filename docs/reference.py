@@ -1,4 +1,4 @@
-"""Write docs/commands.md and the reference in docs/contracts.md, or check that they are up to date (`--check`).
+"""Write docs/commands.md and the made parts of contracts.md and architecture.md, or check them (`--check`).
 
 The commands are told by their own help, the kinds of invariants by their docstrings and the contract schema.
 Refuses an option without a help text, and a kind without a page.
@@ -6,6 +6,7 @@ Refuses an option without a help text, and a kind without a page.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import re
@@ -20,7 +21,19 @@ from goldentape.cli import goldentape
 from verifier.invariants import KINDS
 from verifier.shape import KINDS_LATER, SECTIONS_LATER, contract_schema
 
+ROOT = Path(__file__).parent.parent
 CONTRACTS = Path(__file__).with_name("contracts.md")
+MAP = Path(__file__).with_name("architecture.md")
+PACKAGES = (
+    ("recorder", "recorder: sockets to tape"),
+    ("goldentape", "goldentape: what both sides stand on"),
+    ("goldentape/commands", "goldentape/commands: one thin file a command"),
+    ("goldentape/commands/tape", "goldentape/commands/tape"),
+    ("verifier", "verifier: tape to verdict"),
+    ("verifier/invariants", "verifier/invariants: a kind each"),
+    ("verifier/exporters", "verifier/exporters: a view of the verdict each"),
+    ("fixtures/demo", "fixtures/demo: the demo's service, its users, and what is told of them"),
+)
 PAGE = Path(__file__).with_name("commands.md")
 HEAD = """# The commands
 
@@ -139,22 +152,42 @@ def later() -> str:
     return "\n".join(rows) + "\n"
 
 
-def contracts() -> str:
-    """Return docs/contracts.md with its made parts made anew."""
-    text = CONTRACTS.read_text("utf-8")
-    for name, made in (("kinds", kinds()), ("later", later())):
+def modules() -> str:
+    """Return the table of all modules, by the first line of their docstrings."""
+    lines = []
+    for package, title in PACKAGES:
+        lines += [f"### {title}", "", "| module | what it is |", "| --- | --- |"]
+        for path in sorted((ROOT / package).glob("*.py")):
+            told = (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").partition("\n")[0]
+            if not told:
+                raise SystemExit(f"{path} has no docstring")
+            if path.name not in ("__init__.py", "__main__.py"):
+                lines.append(f"| [`{path.name}`](../{package}/{path.name}) | {told.replace('|', '&#124;')} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def filled(page: Path, **parts: str) -> str:
+    """Return a page with its made parts made anew."""
+    text = page.read_text("utf-8")
+    for name, made in parts.items():
         begin, end = f"<!-- {name}: made by docs/reference.py -->\n", f"<!-- /{name} -->"
         before, opened, rest = text.partition(begin)
         _, closed, after = rest.partition(end)
         if not opened or not closed:
-            raise SystemExit(f"docs/contracts.md has lost the place of its {name}")
+            raise SystemExit(f"docs/{page.name} has lost the place of its {name}")
         text = f"{before}{begin}\n{made}\n{end}{after}"
     return text
 
 
 def main() -> None:
     """Write or check the pages."""
-    for path, text in ((PAGE, page()), (CONTRACTS, contracts())):
+    pages = (
+        (PAGE, page()),
+        (CONTRACTS, filled(CONTRACTS, kinds=kinds(), later=later())),
+        (MAP, filled(MAP, modules=modules())),
+    )
+    for path, text in pages:
         if "--check" not in sys.argv:
             path.write_text(text, "utf-8")
         elif not path.exists() or path.read_text("utf-8") != text:

@@ -1,1 +1,1 @@
-"""TODO"""
+"""One thin file a command: parse, one library call, print, exit."""
