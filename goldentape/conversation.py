@@ -31,7 +31,7 @@ _ENDINGS: Mapping[Ending, str] = {
 _TROUBLE = ("error", "fail", "timeout", "timed_out", "denied", "refused", "reject", "abort")
 
 Span = tuple[str, str]
-"""(style, text).  Styles: dim, c2s, s2c, name, bad, edge, note, text."""
+"""(style, text).  Styles: dim, c2s, s2c, name, bad, edge, note, text, and field for name=text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +62,12 @@ class Layout:
         found = [("dim", f"{seq:>{self.seq}} {line.t / SECOND:>9.3f}  ")]
         if self.who:
             found.append(("dim", f"{line.who:<{self.who}}  "))
-        return [*found, (line.style, f"{line.sign} "), ("name" if line.style in ("c2s", "s2c") else line.style,
-                f"{line.name:<{_NAME}}"), *((style, f"  {text}") for style, text in line.said)]  # fmt: skip
+        name = "name" if line.style in ("c2s", "s2c") else line.style
+        found += [(line.style, f"{line.sign} "), (name, f"{line.name:<{_NAME}}")]
+        for style, text in line.said:
+            field, _, value = text.partition("=") if style == "field" else ("", "", text)
+            found += [("dim", f"  {field}="), ("text", value)] if field else [(style, f"  {text}")]
+        return found
 
     def text(self, line: Line, width: int | None) -> str:
         """Return a line as plain text, cut to `width` characters; None: not cut."""
@@ -206,7 +210,7 @@ def milliseconds(ns: int) -> str:
 
 
 def _part(field: str, text: str) -> Span:
-    return ("text", text) if not field else ("dim", f"{field}={text}")
+    return ("text", text) if not field else ("field", f"{field}={text}")
 
 
 def _text(payload: bytes) -> str:

@@ -10,29 +10,31 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from goldentape.event import Connection, Direction, Epoch, Event, Flag, Opcode
-from goldentape.jsonl import mark_object
-from goldentape.tape import Tape
+from goldentape.event import Connection, Direction, Ending, Epoch, Event, Opcode
+from goldentape.jsonl import flag_names, mark_object
+from goldentape.tape import Row, Tape
 
 Json = dict[str, Any]
 SECOND = 1_000_000_000
-NOT_CARRIED = "users, control frames, flags, seq, marks and endings: they are under _goldentape"
+NOT_CARRIED = "users, control frames, flags, seq, marks, endings and exact times: they are under _goldentape"
 """What a viewer of HAR files does not show."""
 
 
 def pieces(
     tape: Tape, *, payloads: bool = True, user: str | None = None, connection: str | None = None
 ) -> Iterator[str]:
-    """Yield the file piece by piece; no more than one message is held."""
+    """Yield the file piece by piece; one message is held at a time."""
     creator = {"name": "goldentape", "version": version("goldentape")}
     yield f'{{"log": {{"version": "1.2", "creator": {json.dumps(creator)}, "pages": [], "entries": ['
     epochs = {epoch.number: epoch for epoch in tape.epochs}
+    ranges = tape.seq_ranges()
     first = True
     for number, c in tape.numbered_connections():
         owners = {c.user, *(identity.user for identity in c.identities)}
@@ -40,29 +42,35 @@ def pieces(
             continue
         yield "\n" if first else ",\n"
         first = False
-        yield from _entry_pieces(tape, number, c, epochs.get(c.epoch), payloads)
-    about = {
-        "state": tape.state, "head": tape.head, "not_in_har": NOT_CARRIED,
-        "marks": [mark_object(mark) for mark in tape.marks() if mark.kind != "tick"],
-    }  # fmt: skip
-    yield f'\n], "_goldentape": {json.dumps(about)}}}}}\n'
+        users = [owner for owner in tape.users_of(number) if user is None or tape.name_of_user(owner) == user]
+        begin, end = ranges.get(number, (1, 0))
+        log = partial(tape.merged, users, after=begin - 1, upto=end, connection=number)
+        yield from _entry_pieces(tape, c, epochs.get(c.epoch), log, payloads)
+    about = {"state": tape.state, "head": tape.head, "not_in_har": NOT_CARRIED}
+    yield f'\n], "_goldentape": {json.dumps(about)[:-1]}, "marks": ['
+    yield from _joined(mark_object(mark) for mark in tape.marks() if mark.kind != "tick")
+    yield '], "http": ['
+    yield from _joined({"t": h.t, "method": h.method, "target": h.target, "status": h.status} for h in tape.http())
+    yield "]}}}\n"
 
 
-def _entry_pieces(tape: Tape, number: int, c: Connection, epoch: Epoch | None, payloads: bool) -> Iterator[str]:
+def _entry_pieces(
+    tape: Tape, c: Connection, epoch: Epoch | None, log: Callable[[], Iterator[Row]], payloads: bool
+) -> Iterator[str]:
     offset = 0 if epoch is None else epoch.wall - epoch.t
-    fields = json.dumps(entry(c, epoch, offset))
-    yield fields[:-1] + ', "_webSocketMessages": ['
-    control: list[Json] = []
+    yield json.dumps(entry(c, epoch, offset))[:-1] + ', "_webSocketMessages": ['
+    yield from _joined(message(e, offset, payloads) for e in map(tape.event, log()) if e.opcode <= Opcode.BINARY)
+    yield f'], "_goldentape": {json.dumps(about(c))[:-1]}, "control": ['
+    # Read once more, as they may be as many as the messages.
+    yield from _joined(message(e, offset, payloads) for e in map(tape.event, log()) if e.opcode > Opcode.BINARY)
+    yield "]}}"
+
+
+def _joined(objects: Iterator[Json]) -> Iterator[str]:
     first = True
-    for row in tape.merged(tape.users_of(number), connection=number):
-        event = tape.event(row)
-        found = message(event, offset, payloads)
-        if event.opcode in (Opcode.TEXT, Opcode.BINARY):
-            yield ("" if first else ", ") + json.dumps(found)
-            first = False
-        else:
-            control.append(found)
-    yield f'], "_goldentape": {json.dumps({**about(c), "control": control})}}}'
+    for found in objects:
+        yield ("" if first else ", ") + json.dumps(found)
+        first = False
 
 
 def message(event: Event, offset: int, payloads: bool) -> Json:
@@ -81,9 +89,9 @@ def message(event: Event, offset: int, payloads: bool) -> Json:
     }
     if not payloads:
         found["data"] = ""
-    own: Json = {"seq": event.seq, "user": event.user}
+    own: Json = {"seq": event.seq, "t": event.t, "user": event.user}
     if event.flags:
-        own["flags"] = [flag.name.lower() for flag in Flag if flag.name and event.flags & flag]
+        own["flags"] = flag_names(int(event.flags))
     if event.opcode == Opcode.TEXT and text is None:
         own["encoding"] = "base64"
     if event.size != len(event.payload):
@@ -98,8 +106,10 @@ def entry(c: Connection, epoch: Epoch | None, offset: int) -> Json:
     closed = c.opened if c.closed is None else c.closed
     wait = 0.0 if c.accepted is None else (c.accepted - c.opened) / 1e6
     close: Json | str = "aborted"
-    if c.close_code is not None or c.ending == "clean":
-        close = {"code": c.close_code, "reason": c.close_reason or "", "timestamp": (offset + closed) / SECOND}
+    if c.close_code is not None or c.ending == Ending.CLEAN:
+        close = {"reason": c.close_reason or "", "timestamp": (offset + closed) / SECOND}
+        if c.close_code is not None:
+            close = {"code": c.close_code, **close}
     status = c.status or 0
     return {
         "startedDateTime": _iso(offset + c.opened),
@@ -107,7 +117,8 @@ def entry(c: Connection, epoch: Epoch | None, offset: int) -> Json:
         "_resourceType": "websocket",
         "_connectionId": c.id,
         "request": {
-            "method": "GET", "url": f"{upstream.scheme}://{upstream.netloc}{c.target}", "httpVersion": "HTTP/1.1",
+            "method": "GET", "url": f"{upstream.scheme}://{upstream.netloc}{upstream.path.rstrip('/')}{c.target}",
+            "httpVersion": "HTTP/1.1",
             "cookies": [], "headers": _headers(c.request),
             "queryString": [{"name": k, "value": v} for k, v in parse_qsl(target.query, keep_blank_values=True)],
             "headersSize": -1, "bodySize": 0,

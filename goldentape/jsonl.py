@@ -9,6 +9,7 @@ import base64
 import hashlib
 import heapq
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from goldentape.event import Connection, Epoch, Event, Flag, Mark, Opcode
@@ -63,11 +64,20 @@ def connection_object(c: Connection) -> Json:
     }  # fmt: skip
 
 
+_ALTERED = int(Flag.REDACTED | Flag.ERASED | Flag.TRUNCATED)
+
+
+@cache
+def flag_names(flags: int) -> list[str]:
+    """Return the names of the flags that are set."""
+    return [flag.name.lower() for flag in Flag if flag.name and flags & flag]
+
+
 def whole_sha256(event: Event) -> str | None:
     """Return the SHA-256 of a message as it was sent; None where what is stored is not what was sent."""
     if event.sha256 is not None:
         return event.sha256.hex()
-    if event.flags & (Flag.REDACTED | Flag.ERASED | Flag.TRUNCATED):
+    if int(event.flags) & _ALTERED:
         return None
     return hashlib.sha256(event.payload).hexdigest()
 
@@ -78,7 +88,7 @@ def event_object(event: Event, payloads: bool) -> Json:
         "kind": "event", "seq": event.seq, "t": event.t, "user": event.user, "connection": event.connection,
         "n": event.n, "dir": event.direction.label, "opcode": int(event.opcode), "size": event.size,
         "sha256": whole_sha256(event), "wire": event.wire, "frames": event.frames,
-        "flags": [flag.name.lower() for flag in Flag if flag.name and event.flags & flag],
+        "flags": flag_names(int(event.flags)),
     }  # fmt: skip
     if payloads and not event.flags & Flag.ERASED:
         text = _text(event)

@@ -294,22 +294,31 @@ class Tape:
     # -- messages
 
     def rows(
-        self, user: int, *, after: int = 0, batch: int = _BATCH_ROWS, connection: int | None = None
+        self,
+        user: int,
+        *,
+        after: int = 0,
+        upto: int = SEQ_MASK,
+        batch: int = _BATCH_ROWS,
+        connection: int | None = None,
     ) -> Iterator[Row]:
-        """Yield a user's log in seq order as plain tuples, from the first event after seq `after` on.
+        """Yield a user's log in seq order as plain tuples: what is after seq `after` and not after `upto`.
 
         The quickest way through a tape.  `batch` rows are held at a time, fewer where payloads are large.
         `connection` (a row's number): only what that connection carried.
         """
         only = "" if connection is None else f"connection = {int(connection)} AND "
-        return cast(Iterator[Row], self.log(_ROWS.replace("WHERE ", f"WHERE {only}"), user, after=after, batch=batch))
+        sql = _ROWS.replace("WHERE ", f"WHERE {only}")
+        return cast(Iterator[Row], self.log(sql, user, after=after, upto=upto, batch=batch))
 
-    def log(self, sql: str, user: int, *, after: int = 0, batch: int = _BATCH_ROWS) -> Iterator[tuple[Any, ...]]:
+    def log(
+        self, sql: str, user: int, *, after: int = 0, upto: int = SEQ_MASK, batch: int = _BATCH_ROWS
+    ) -> Iterator[tuple[Any, ...]]:
         """Yield a user's log through a query with the bounds of `id` and a limit as its parameters.
 
         It must give seq first and the payload eighth, as `Row` does.
         """
-        start, stop = user << SEQ_BITS | (after + 1), user + 1 << SEQ_BITS
+        start, stop = user << SEQ_BITS | (after + 1), (user << SEQ_BITS) + min(upto, SEQ_MASK) + 1
         limit, last = min(32, batch), after
         while True:
             try:
@@ -336,14 +345,21 @@ class Tape:
         )
 
     def merged(
-        self, users: Iterable[int] | None = None, *, after: int = 0, connection: int | None = None
+        self, users: Iterable[int] | None = None, *, after: int = 0, upto: int = SEQ_MASK, connection: int | None = None
     ) -> Iterator[Row]:
         """Yield the logs of several users, of all if none are given, as one in seq order; tuples as in `rows`."""
         numbers = list(self._users) if users is None else list(users)
         if len(numbers) == 1:
-            return self.rows(numbers[0], after=after, connection=connection)
+            return self.rows(numbers[0], after=after, upto=upto, connection=connection)
         batch = max(8, min(_BATCH_ROWS, (64 << 10) // max(1, len(numbers))))
-        return heapq.merge(*(self.rows(n, after=after, batch=batch, connection=connection) for n in numbers))
+        logs = (self.rows(n, after=after, upto=upto, batch=batch, connection=connection) for n in numbers)
+        return heapq.merge(*logs)
+
+    def seq_ranges(self) -> Mapping[int, tuple[int, int]]:
+        """Return the seq of the first and of the last event of each connection that has one, by its row's number."""
+        seq = f"id & {SEQ_MASK}"
+        rows = self.query(f"SELECT connection, min({seq}), max({seq}) FROM event GROUP BY connection")
+        return {number: (first, last) for number, first, last in rows}
 
     def event(self, row: Row) -> Event:
         """Return the value of a row."""
