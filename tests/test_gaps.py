@@ -56,3 +56,10 @@ def test_the_recorders_stalls_are_added_up_within_a_stretch():
     assert found.stalled(1 * SECOND, 1_750_000_000) == 0
     assert found.stalled(1_900_000_000, 9 * SECOND) == 100_000_000
     assert gaps().stalled(0, 9 * SECOND) == 0
+
+
+def test_a_gap_is_as_long_as_its_mark_says():
+    found = gaps(("gap", 100, None, {"ns": 40}), ("gap", 300, None, {"ns": True}))
+
+    assert found.between(0, 60) and found.between(70, 80) and found.between(100, 200)
+    assert not found.between(0, 59) and not found.between(101, 299)

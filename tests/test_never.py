@@ -59,3 +59,9 @@ def test_it_watches_each_connection_and_is_vacuous_without_any():
 def test_a_close_by_the_client_is_the_clients_fault_and_only_warns():
     expect("{kind: never, event: $close}", "pass", "bob > (close 1000)", "bob < (close 1000)")
     expect("{kind: never, event: $close}", "fail", "bob < (close 1000)", "bob > (close 1000)")
+
+
+def test_how_a_connection_ended_that_was_open_in_a_gap_is_not_known():
+    expect(CRASHED, "pass", "bob > ask t1", "mark gap", "bob ends reset by server")
+    expect(CRASHED, "pass", "bob > ask t1", "bob ends reset by server", "1s", 'mark gap {"ns": 2000000000}')
+    expect(CRASHED, "fail", "mark gap", "1s", "bob > ask t1", "bob ends reset by server")

@@ -18,7 +18,6 @@ from verifier.contract import Contract, Spec
 from verifier.copies import AWAY, Copies
 from verifier.endings import Ending
 from verifier.events import BUILT_IN, Matcher
-from verifier.gaps import Gaps
 from verifier.history import END, History, Source
 from verifier.invariants import KINDS
 from verifier.invariants.exits import Exits
@@ -54,7 +53,7 @@ class Engine:
     def __init__(self, contract: Contract, source: Source) -> None:
         self.contract = contract
         self.history = History(source, contract.wire)
-        self.gaps = Gaps(source.marks, {s.id: s.user for s in self.history.sessions.values()})
+        self.gaps = self.history.gaps
         self.checks: list[Check] = []
         for index, spec in enumerate(contract.invariants.values()):
             self.checks.append(Check(index, spec, KINDS[spec.kind](spec, contract), self))

@@ -29,6 +29,12 @@ def lag_of(mark: Mark) -> int:
     return int(value * 1_000_000_000) if isinstance(value, float) else value
 
 
+def begin_of(mark: Mark) -> int:
+    """Return when the hole began that a mark notes: the recorder says how long it was, where it knows."""
+    length = mark.data.get("ns")
+    return mark.t - length if type(length) is int and length > 0 else mark.t
+
+
 class Gaps:
     """The holes of one recording."""
 
@@ -45,9 +51,8 @@ class Gaps:
             hole = mark.kind in HOLES or (mark.kind == "begin" and begun)
             begun = begun or mark.kind == "begin"
             if hole and mark.connection is None:
-                length = mark.data.get("ns")
                 self._all.append(mark.t)
-                self._begins.append(mark.t - length if type(length) is int and length > 0 else mark.t)
+                self._begins.append(begin_of(mark))
             elif (hole and mark.connection is not None) or (mark.kind == "malformed" and mark.connection is not None):
                 self._note(mark.connection, users.get(mark.connection, ""), mark.t)
             elif mark.kind == "tick" and (lag := lag_of(mark)) >= NOTICEABLE:

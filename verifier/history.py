@@ -14,6 +14,7 @@ from goldentape.codec import DECODERS, Problem
 from goldentape.event import Connection, Mark
 from goldentape.tape import Row, Tape
 from verifier.contract import Wire
+from verifier.gaps import Gaps
 from verifier.record import (
     ACCEPT,
     C2S,
@@ -95,7 +96,13 @@ class History:
             self.sessions[number] = session
             agenda += _agenda(session)
         agenda.sort()
-        self._blind = _blind(source.marks, self.sessions)
+        self.gaps = Gaps(source.marks, {s.id: s.user for s in self.sessions.values()})
+        self._blind = frozenset(
+            number
+            for number, s in self.sessions.items()
+            if s.closed is not None and self.gaps.between(s.opened, s.closed, [s])
+        )
+        """Sessions that could not be followed to their end: how they were closed is not known."""
         self._agenda = agenda
         """(time, order, number of the session): handshakes and ends."""
 
@@ -190,18 +197,6 @@ class History:
             record = Record(LOSS, None, t, session, session.user, SIDES.get(by))
             record.by, record.code, record.reason = by, 1006, ""
             yield record
-
-
-def _blind(marks: Sequence[Mark], sessions: Mapping[int, Session]) -> frozenset[int]:
-    """Return the sessions that could not be followed to their end: how they were closed is not known."""
-    found = set()
-    numbers = {session.id: number for number, session in sessions.items()}
-    for mark in marks:
-        if mark.kind == "gap" and mark.connection is None:
-            found |= {n for n, s in sessions.items() if s.opened <= mark.t and (s.closed is None or mark.t <= s.closed)}
-        elif mark.kind in ("gap", "malformed") and mark.connection in numbers:
-            found.add(numbers[mark.connection])
-    return frozenset(found)
 
 
 def _agenda(session: Session) -> list[tuple[int, int, int]]:

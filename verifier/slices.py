@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from verifier.copies import AWAY
 from verifier.endings import VIOLATED, WAIVED, Ending, resolve
 from verifier.equality import write
 from verifier.keys import plain
@@ -200,7 +201,9 @@ class Slice:
             return True
         if self.session is not None:
             return gaps.between(begin, end, (self.session,))
-        # Wider than a session: what is missing may have come on another session of the user.
+        # Wider than a session: what is missing may have come on another session of the user, and what was lost on one
+        # may be told later on another, out of its order.
+        begin = min(begin, self.instance.opened.t) if self.instance is not None else begin - AWAY
         return gaps.between(begin, end, sessions, self.user, everywhere=self.check.wide)
 
     def guessed(self, record: Record) -> bool:
