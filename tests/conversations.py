@@ -254,13 +254,11 @@ class Person:
             at = t
             tabs = [tab for tab in self.tabs if tab.opened < t and _open(tab, t + 1)]
             if not tabs:
-                later = [tab for tab in self.tabs if tab.opened >= t]
+                later = [tab for tab in self.tabs if tab.opened >= t and _open(tab, tab.opened + 2 + tab.lag)]
                 if not later:
                     continue
                 tabs = [min(later, key=lambda tab: tab.opened)]
                 at = tabs[0].opened + 1
-                if not _open(tabs[0], at + 1):
-                    continue
             for tab in tabs:
                 behind = at + tab.lag
                 if _open(tab, behind + 1):
