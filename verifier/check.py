@@ -92,6 +92,8 @@ class Engine:
         self._ticket = 0
         self.open: dict[Session, None] = {}
         self.seen: Counter[str] = Counter()
+        self._times: dict[tuple[str, ...], int] = {}
+        """How often messages of these names came."""
         self.events = 0
         self.accepted = 0
         self.unreadable = 0
@@ -143,15 +145,14 @@ class Engine:
         record.names = names
         if record.problem is not None:
             self._odd_one("undecodable", record, record.problem.why, record.problem.kind)
-        if not names or (self._used and all(name in BUILT_IN for name in names)):
+        self._times[names] = self._times.get(names, 0) + 1
+        if not names or (self._used and names[0] in BUILT_IN):  # those stand last
             if record.problem is None or record.problem.kind != "undecodable":
                 self._unknown(record)
         else:
             self.events += 1
         if not names:
             return
-        for name in names:
-            self.seen[name] += 1
         if record.dir == S2C:
             record.copy = self._copies.is_copy(record)
         for key in self._keys:
@@ -522,6 +523,8 @@ class Engine:
         )
 
     def _warnings(self) -> Iterable[str]:
+        for names, times in self._times.items():
+            self.seen.update(dict.fromkeys(names, times))
         never = [e.name for e in self.contract.events.values() if e.on == MESSAGE and not self.seen[e.name]]
         if never and self.history.messages:
             yield f"events of the contract that never occurred: {', '.join(never)}"

@@ -93,7 +93,7 @@ class Record:
 
     __slots__ = (
         "by", "code", "copy", "dir", "flags", "guessed", "keys", "kind", "mark", "names", "part", "payload", "problem",
-        "reason", "seq", "session", "t", "user", "value",
+        "reason", "seq", "session", "t", "thin", "user", "value",
     )  # fmt: skip
 
     def __init__(self, kind: str, seq: int | None, t: int, session: Session | None, user: str, dir: int | None) -> None:
@@ -124,10 +124,13 @@ class Record:
         self.code: int | None = None
         self.reason: str | None = None
         self.mark: str | None = None
+        self.thin: Record | None = None
 
     def slim(self) -> Record:
-        """Return the record without its payload: what a rule may keep for long."""
-        copy = Record(self.kind, self.seq, self.t, self.session, self.user, self.dir)
+        """Return the record without its payload: what a rule may keep for long.  One for all who ask."""
+        if self.thin is not None:
+            return self.thin
+        copy = self.thin = Record(self.kind, self.seq, self.t, self.session, self.user, self.dir)
         copy.part, copy.names, copy.guessed, copy.flags = self.part, self.names, self.guessed, self.flags
         copy.by, copy.code, copy.reason, copy.mark = self.by, self.code, self.reason, self.mark
         return copy

@@ -66,6 +66,7 @@ class Count(Stateless):
         # A bound from above is known at the event, and owes nothing at the end.
         on = {contract.events[n].on for n in self.wants if n in contract.events}
         self.freezes = not self._min and self._keep and on == {MESSAGE} and self.wants <= contract.events.keys()
+        self._hits: dict[tuple[str, ...], list[int]] = {}
         self._labels: list[tuple[str, ...]] = []
         self._numbers: dict[tuple[str, ...], int] = {}
         dirs = {contract.events[n].dir for n in self.wants if n in contract.events and contract.events[n].on == MESSAGE}
@@ -117,9 +118,10 @@ class Count(Stateless):
         state: Counted = slice.state
         if state.first is None:
             state.first = record.slim()
-        for index, counter in enumerate(self._counters):
-            if not any(name in counter for name in names):
-                continue
+        hits = self._hits.get(names)
+        if hits is None:
+            hits = self._hits[names] = [i for i, c in enumerate(self._counters) if not set(c).isdisjoint(names)]
+        for index in hits:
             state.counts[index] += 1
             if self._max is None:
                 continue
