@@ -75,14 +75,9 @@ class Check:
         return wakes is None or not wakes.isdisjoint(names) or any(key.missing == "violation" for key in self.keys)
 
     def crossed(self, earlier: Record, later: Record) -> bool:
-        """Return whether two records are too near to have an order: of opposite directions, or of two connections."""
-        if earlier.dir is None or later.dir is None:
+        """Return whether two records of opposite directions are too near to have an order."""
+        if earlier.dir is None or later.dir is None or earlier.dir == later.dir:
             return False
-        if earlier.dir == later.dir:
-            one, other = earlier.session, later.session
-            # What came on a connection that was opened only then came later for certain.
-            if one is None or other is None or one is other or other.opened >= earlier.t:
-                return False
         return abs(later.t - earlier.t) <= self.engine.contract.wire.race
 
     # -- messages: one way for each mode; `wakes` says whether a slice that does not exist yet needs the record
