@@ -191,7 +191,7 @@ class Person:
         if not open_ or any(tab.opened >= t for tab in self.tabs):
             return
         tab = self.random.choice(open_)
-        asked = [s.t for s in self.steps if s.who == tab.name and s.t <= t + 200]
+        asked = [s.t for s in self.steps if s.message is not None and s.t <= t]
         tab.closed = t
         tab.how = self.random.choice(
             [CLIENT_LEAVES, ("ends eof by client",), ("ends reset by client",), SERVER_LETS_GO]
