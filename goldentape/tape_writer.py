@@ -318,13 +318,18 @@ class TapeWriter:
         self._logs[user][0] = last
         self._dirty.add(user)
 
-    def delivery_unknown(self, user: int, connection: int, direction: int, first: int) -> None:
-        """Flag a user's events of one direction of a connection, from seq `first` on, as perhaps not delivered."""
+    def delivery_unknown(
+        self, user: int, connections: Sequence[int], first: int, directions: Sequence[int] = (0, 1)
+    ) -> None:
+        """Flag a user's events on these connections from seq `first` on as perhaps not delivered; `rechain` then."""
         self._db.execute(
-            "UPDATE event SET flags = flags | ? WHERE id >= ? AND id < ? AND connection = ? AND direction = ?",
-            (_UNKNOWN, user << SEQ_BITS | first, user + 1 << SEQ_BITS, connection, direction),
-        )
-        self.rechain(user, first)
+            "UPDATE event SET flags = flags | ? WHERE id >= ? AND id < ?"
+            " AND connection IN (SELECT value FROM json_each(?)) AND direction IN (SELECT value FROM json_each(?))",
+            (
+                _UNKNOWN, user << SEQ_BITS | first, user + 1 << SEQ_BITS, json.dumps(list(connections)),
+                json.dumps(list(directions)),
+            ),
+        )  # fmt: skip
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Ask the tape; for the seal and for recovery, which read what was written before."""

@@ -14,9 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from goldentape.errors import EnvironmentFault
+from goldentape.tape_writer import TapeWriter
+from recorder.connection import OpenConnection
 from recorder.fold import CRASHED, RUNNING, STOPPED, Fold, lock_fold
 from recorder.settings import Settings
 from recorder.spool import segments
+
+IN_KERNEL = 2_000_000_000
+"""Nanoseconds before a crash: what was handed to the kernel since may be lost with the reset it sends for the dead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,12 +143,25 @@ def _crash(fold: Fold) -> int:
     lost = folder.lose(folder.t)
     folder.mark("crash", folder.t, None, {"connections": len(lost), "torn_bytes": tail, "cut": fold.cut})
     folder.flush()
-    for c in lost:
-        for direction, first in enumerate(c.pending):
-            if first is not None:
-                for (user,) in writer.execute(
-                    "SELECT DISTINCT user FROM identity WHERE connection = ?", (c.row,)
-                ).fetchall():
-                    writer.delivery_unknown(user, c.row, direction, first)
+    _doubt(writer, lost, folder.t)
     fold.commit(spool_over=CRASHED)
     return len(lost)
+
+
+def _doubt(writer: TapeWriter, lost: list[OpenConnection], crash: int) -> None:
+    """Flag what was perhaps not delivered: what the recorder may still have had, and what the kernel may."""
+    found = writer.execute("SELECT max(seq) FROM mark WHERE t <= ?", (crash - IN_KERNEL,)).fetchone()[0]
+    recent = 0 if found is None else int(found) + 1
+    of_user: dict[int, list[OpenConnection]] = {}
+    for c in lost:
+        for (user,) in writer.execute("SELECT DISTINCT user FROM identity WHERE connection = ?", (c.row,)).fetchall():
+            of_user.setdefault(user, []).append(c)
+    for user, connections in of_user.items():
+        writer.delivery_unknown(user, [c.row for c in connections], recent)
+        earliest = recent
+        for c in connections:
+            for direction, first in enumerate(c.pending):
+                if first is not None and first < recent:
+                    writer.delivery_unknown(user, [c.row], first, [direction])
+                    earliest = min(earliest, first)
+        writer.rechain(user, earliest)

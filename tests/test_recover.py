@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from spools import Spool, busy, columns, dump, frame, said, with_key
+from spools import SECOND, Spool, busy, columns, dump, frame, said, with_key
 
 from goldentape.errors import EnvironmentFault
 from goldentape.event import Flag
@@ -20,7 +20,7 @@ from goldentape.tape_writer import TapeWriter
 from recorder import recover as module
 from recorder.fold import Fold, lock_fold
 from recorder.recover import recover
-from recorder.spool import HANDED_OVER
+from recorder.spool import HANDED_OVER, Kind
 
 
 def crashed(tape) -> Spool:
@@ -33,8 +33,15 @@ def crashed(tape) -> Spool:
     spool.s2c(eve, "two", HANDED_OVER)
     spool.s2c(eve, "three", 0)
     spool.close(bob)
+    tick(spool)
+    spool.now += 3 * SECOND
+    tick(spool)
     spool.writer.close()
     return spool
+
+
+def tick(spool: Spool) -> None:
+    spool.record(Kind.MARK, 0, {"kind": "tick", "data": {"lag": 0}})
 
 
 def flags(rows) -> dict[bytes, int]:
@@ -50,13 +57,34 @@ def test_the_rest_is_folded_and_the_crash_is_noted(tmp_path):
     assert (found.events, found.lost, found.sealed, found.cut) == (6, 1, False, ())
     rows = dump(tmp_path / "x.tape")
     assert columns(rows, "name", "ending", "closed_by") == [("c1", "clean", "client"), ("c2", "lost", "recorder")]
-    assert [m[2] for m in rows["mark"]] == ["begin", "crash"]
+    assert [m[2] for m in rows["mark"]] == ["begin", "tick", "tick", "crash"]
     assert flags(rows) == {b"hello": 0, b"one": 0, b"two": Flag.DELIVERY_UNKNOWN, b"three": Flag.DELIVERY_UNKNOWN}
     meta = dict(sqlite3.connect(tmp_path / "x.tape").execute("SELECT * FROM meta"))
     assert meta["complete"] == 0
     assert "sealed" not in meta
     assert not spool.directory.exists()
     assert {p.name for p in tmp_path.iterdir()} == {"x.tape", "x.tape.key"}
+
+
+def test_what_the_kernel_had_for_two_seconds_only_is_in_doubt_too(tmp_path):
+    spool = Spool(tmp_path / "x.tape")
+    spool.begin()
+    bob, eve, old = spool.open("/?user_id=bob"), spool.open("/?user_id=eve"), spool.open("/?user_id=eve")
+    spool.c2s(bob, "early")
+    tick(spool)
+    spool.now += 3 * SECOND
+    spool.c2s(bob, "late", HANDED_OVER)
+    spool.s2c(eve, "to eve", HANDED_OVER)
+    spool.s2c(eve, "", HANDED_OVER)
+    spool.s2c(old, "closed", HANDED_OVER)
+    spool.close(old)
+    spool.writer.close()
+
+    recover(tmp_path / "x.tape")
+
+    doubt = Flag.DELIVERY_UNKNOWN
+    found = flags(dump(tmp_path / "x.tape"))
+    assert found == {b"early": 0, b"late": doubt, b"to eve": doubt, b"": doubt, b"closed": 0}
 
 
 def test_there_is_nothing_to_do_a_second_time_or_without_a_spool(tmp_path):

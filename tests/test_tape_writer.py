@@ -173,7 +173,8 @@ def test_events_that_were_perhaps_not_delivered_are_flagged_and_chained(writer):
     bob = writer.user("bob", "r")
     writer.add_events([row(bob, seq, direction=seq % 2, connection=1 + seq // 5) for seq in range(1, 10)])
 
-    writer.delivery_unknown(bob, 1, 1, 2)
+    writer.delivery_unknown(bob, [1], 2, [1])
+    writer.rechain(bob, 2)
 
     assert [seq for _, seq, _, flags in stored(writer) if flags] == [3]
 
