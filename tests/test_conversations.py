@@ -19,7 +19,7 @@ from verifier.contract import Contract, read_contract
 from verifier.verdict import Verdict
 
 SEEDS = st.integers(0, 1 << 32)
-CHECK = settings(derandomize=True, deadline=None, max_examples=40)
+CHECK = settings(derandomize=True, deadline=None, max_examples=25)
 ACROSS = {"my-ids", "recovers", "first-fast", "total-sla"}
 """Invariants that look at all users together: who owns an id, what follows a fault, percentiles."""
 
@@ -89,7 +89,7 @@ def in_messagepack() -> Contract:
 
 
 @given(SEEDS)
-@settings(CHECK, max_examples=20)
+@settings(CHECK, max_examples=15)
 def test_messagepack_is_judged_as_json_is(seed):
     steps = converse(Random(seed))
     if seed % 2:
@@ -205,7 +205,7 @@ def test_the_whole_is_its_users_together(seed):
 
 
 @given(SEEDS)
-@settings(CHECK, max_examples=60)
+@settings(CHECK, max_examples=30)
 def test_a_witness_by_itself_still_fails_and_with_less_it_does_not(seed):
     steps = maybe_broken(seed, [name for name in ANY_OF if name])
     said = sentences(steps)

@@ -255,14 +255,20 @@ class Engine:
     def _doubt(self, run: SpanRun, record: Record) -> None:
         """A message without a key could be of several instances: what listens to it cannot judge them any more."""
         exits = any(of is run for name in record.names for of, _ in self._exits.get(name, ()))
+        meant = run.meant(record)
+        # One of them may have ended in a hole of the recording; then nobody is to blame.
+        lost = self.gaps.between(min(i.opened.t for i in meant), record.t, (), record.user)
         for check in self.checks:
             if check.spec.scope != run.span.name or (check.rule.wants.isdisjoint(record.names) and not exits):
                 continue
-            check.tally.errors[
-                f"which {run.span.name} a {record.names[0]} belongs to is ambiguous: it carries no key,"
-                f" and several are open"
-            ] += 1
-            for instance in run.meant(record):
+            if lost:
+                check.tally.unknown["the recording has a gap before it"] += 1
+            else:
+                check.tally.errors[
+                    f"which {run.span.name} a {record.names[0]} belongs to is ambiguous: it carries no key,"
+                    f" and several are open"
+                ] += 1
+            for instance in meant:
                 instance.doubts.add(check.index)
 
     def _stray(self, run: SpanRun, record: Record) -> None:
