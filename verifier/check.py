@@ -24,6 +24,7 @@ from verifier.invariants.exits import Exits
 from verifier.invariants.owner import OwnedKeys
 from verifier.keys import Key, plain
 from verifier.lint import notes
+from verifier.odd import OddMessages
 from verifier.paths import MISSING, compile_value_path
 from verifier.record import (
     ACCEPT,
@@ -40,8 +41,7 @@ from verifier.record import (
     Record,
     Session,
 )
-from verifier.rule import Stateless
-from verifier.slices import MANY, Placeholder, Slice, proof
+from verifier.slices import MANY, Placeholder, Slice
 from verifier.slicing import RECORDING, SESSION, SPAN, WIDE, Check, Feed
 from verifier.spans import AMBIGUOUS, Instance, SpanRun
 from verifier.verdict import Outcome, Tally, Verdict, judge
@@ -101,10 +101,7 @@ class Engine:
         self.unknown = Tally()
         self.undecodable = Tally()
         self._people: set[str] = set()
-        self._odd = {
-            name: Slice(Check(-1, _wire_spec(contract, name), _Odd(), self), (), None, None, None, 0)
-            for name in ("unknown", "undecodable")
-        }
+        self._odd = OddMessages(self)
 
     def run(self) -> Verdict:
         """Judge the whole history."""
@@ -144,11 +141,11 @@ class Engine:
         names = self._matcher.names(record)
         record.names = names
         if record.problem is not None:
-            self._odd_one("undecodable", record, record.problem.why, record.problem.kind)
+            self._odd.undecodable(record, record.problem)
         self._times[names] = self._times.get(names, 0) + 1
         if not names or (self._used and names[0] in BUILT_IN):  # those stand last
             if record.problem is None or record.problem.kind != "undecodable":
-                self._unknown(record)
+                self._odd.unknown(record)
         else:
             self.events += 1
         if not names:
@@ -289,29 +286,6 @@ class Engine:
             slice.user = record.user
             assert isinstance(check.rule, Exits)
             check.rule.stray(slice, record, run, value)
-
-    # -- odd messages
-
-    def _unknown(self, record: Record) -> None:
-        self.seen["$unknown"] += 1
-        if self.contract.wire.unknown == "ignore":
-            return
-        kind = MISSING
-        if self.contract.wire.type is not None:
-            kind = compile_value_path(self.contract.wire.type)(record.value)
-        word = f"type {show(kind, 40)}" if isinstance(kind, str) else "a message without a type"
-        self._odd_one("unknown", record, f"no event of the contract matches it ({word})", word)
-
-    def _odd_one(self, name: str, record: Record, why: str, word: str) -> None:
-        slice = self._odd[name]
-        slice.user = record.user
-        dir = ("client", "server")[record.dir or 0]
-        slice.violated(
-            [proof(record, "offender", [word])],
-            why=f"the {dir}'s message at {record.label}: {why}",
-            expected="a message that the contract describes" if name == "unknown" else f"{self.contract.wire.format}",
-            paths=(word if name == "unknown" else "",),
-        )
 
     # -- the life of a connection
 
@@ -494,10 +468,7 @@ class Engine:
     def _verdict(self) -> Verdict:
         contract = self.contract
         outcomes = [self._outcome(check.spec, check.tally) for check in self.checks]
-        for name in ("unknown", "undecodable"):
-            check = self._odd[name].check
-            if check.tally.groups or check.tally.unknown:
-                outcomes.append(self._outcome(check.spec, check.tally))
+        outcomes += [self._outcome(spec, tally) for spec, tally in self._odd.found()]
         return Verdict(
             contract=contract.id,
             version=contract.version,
@@ -540,25 +511,6 @@ class Engine:
         if self.ghosts:
             wanted = show(str(self.contract.wire.subprotocol))
             yield f"{self.ghosts} messages are of another subprotocol than {wanted}; not judged"
-
-
-class _Odd(Stateless):
-    """Judges nothing: the engine reports messages that the contract does not describe."""
-
-    wants: frozenset[str] = frozenset()
-    sliced = False
-    stateless = True
-
-    def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
-        """Nothing."""
-
-
-def _wire_spec(contract: Contract, name: str) -> Spec:
-    severity = {"violation": "error", "warning": "warning", "ignore": "info"}[contract.wire.unknown]
-    return Spec(
-        f"wire.{name}", "wire", (), None, None, None, severity, "rate", {}, 0, (), None,
-        contract.document.line("wire"), {}, ("wire",),
-    )  # fmt: skip
 
 
 def verify(contract: Contract, source: Source) -> Verdict:
