@@ -15,7 +15,7 @@ MAX_STATES = 4096
 MAX_REPEAT = 64
 
 Node = tuple[Any, ...]
-"""("empty",) ("eps",) ("sym", name) ("seq", a, b) ("alt", frozenset) ("star", a) ("mix", a, b)"""
+"""("empty",) ("eps",) ("sym", name) ("seq", a, b) ("alt", frozenset) ("star", a) ("mix", a, b, c, ...)"""
 
 EMPTY: Node = ("empty",)
 EPS: Node = ("eps",)
@@ -60,16 +60,19 @@ def star(a: Node) -> Node:
     return a if a[0] == "star" else ("star", a)
 
 
-def mix(a: Node, b: Node) -> Node:
-    """Return a and b interleaved."""
-    if a == EMPTY or b == EMPTY:
-        return EMPTY
-    if a == EPS:
-        return b
-    if b == EPS:
-        return a
-    first, second = sorted((a, b), key=_order)
-    return ("mix", first, second)
+def mix(*nodes: Node) -> Node:
+    """Return `nodes` interleaved: flat and in one order, so that the same rest is the same state."""
+    flat: list[Node] = []
+    for node in nodes:
+        if node == EMPTY:
+            return EMPTY
+        if node[0] == "mix":
+            flat += node[1:]
+        elif node != EPS:
+            flat.append(node)
+    if len(flat) < 2:
+        return flat[0] if flat else EPS
+    return ("mix", *sorted(flat, key=_order))
 
 
 @lru_cache(maxsize=65536)
@@ -86,7 +89,7 @@ def nullable(node: Node) -> bool:
     if kind in ("eps", "star"):
         return True
     if kind in ("seq", "mix"):
-        return nullable(node[1]) and nullable(node[2])
+        return all(nullable(n) for n in node[1:])
     if kind == "alt":
         return any(nullable(n) for n in node[1])
     return False
@@ -106,7 +109,8 @@ def derive(node: Node, name: str) -> Node:
     if kind == "star":
         return seq(derive(node[1], name), node)
     if kind == "mix":
-        return alt(mix(derive(node[1], name), node[2]), mix(node[1], derive(node[2], name)))
+        parts = node[1:]
+        return alt(*(mix(derive(n, name), *parts[:at], *parts[at + 1 :]) for at, n in enumerate(parts)))
     return EMPTY
 
 

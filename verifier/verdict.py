@@ -235,9 +235,11 @@ EXITS: Final = {
 def exit_code(verdicts: Iterable[str], *, strict: bool = False) -> Exit:
     """Return the exit code of several verdicts together: the worst one's."""
     codes = {EXITS[verdict] for verdict in verdicts}
-    if Exit.VIOLATION in codes or (strict and Exit.INCONCLUSIVE in codes):
+    if Exit.VIOLATION in codes:
         return Exit.VIOLATION
-    return Exit.INCONCLUSIVE if Exit.INCONCLUSIVE in codes or not codes else Exit.OK
+    if Exit.INCONCLUSIVE in codes or not codes:
+        return Exit.VIOLATION if strict else Exit.INCONCLUSIVE
+    return Exit.OK
 
 
 def plural(count: int, word: str, many: str | None = None) -> str:
