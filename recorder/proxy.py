@@ -38,7 +38,8 @@ class Leg(asyncio.Protocol):
     def __init__(self, link: Link, name: str, kind: Kind) -> None:
         self.link = link
         self.name = name
-        self.kind = kind
+        # An int: packing an enum's member costs a call.
+        self.kind = int(kind)
         self.number = link.number
         self.forward = link.journal.forward
         self.transport: asyncio.Transport | None = None
