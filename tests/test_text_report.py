@@ -34,7 +34,7 @@ def test_a_violation_of_one_cause_stands_there_once_with_how_often_and_where_els
     assert "impact: people leave" in said
     [seen] = [line for line in said if line.startswith("seen: ")]
     assert seen.startswith("seen: 5 times, 4 users; again at #5 (bob), #7 (carol) and 2 more; fingerprint ")
-    assert "next: goldentape tape show a.tape --user alice" in said
+    assert "next: goldentape tape show a.tape --connection c1 --from '#1' --to '#23'" in said
 
 
 def test_distinct_violations_stand_apart_and_failures_before_warnings():
@@ -78,21 +78,23 @@ def test_the_report_ends_with_what_was_judged_and_what_it_does_not_say():
 
 
 @pytest.mark.parametrize(
-    "user, name, hint",
+    "user, id, name, hint",
     [
-        ("o'neil", "a.tape", "next: goldentape tape show a.tape --user 'o'\"'\"'neil'"),
-        ("$(reboot)", "a.tape", "next: goldentape tape show a.tape --user '$(reboot)'"),
-        ("alice", "my tapes/a.tape", "next: goldentape tape show 'my tapes/a.tape' --user alice"),
-        ("--help", "a.tape", None),
-        ("\u202eevil", "a.tape", None),
-        ("alice", "\x1b[31m.tape", None),
-        ("x" * 300, "a.tape", None),
+        ("alice", "abc123", "my tapes/a.tape", "'my tapes/a.tape' --connection abc123 --from '#1' --to '#23'"),
+        ("o'neil", "$(reboot)", "a.tape", "a.tape --user 'o'\"'\"'neil'"),
+        ("$(reboot)", "--help", "a.tape", "a.tape --user '$(reboot)'"),
+        ("--help", "--help", "a.tape", None),
+        ("\u202eevil", "\u202eevil", "a.tape", None),
+        ("x" * 300, "x-y", "a.tape", None),
+        ("alice", "abc123", "\x1b[31m.tape", None),
+        ("alice", "abc123", "--user", None),
     ],
 )
-def test_the_command_to_try_next_can_be_typed_or_is_not_there(user, name, hint):
-    said = report(CALM, *rude(user), name=name)
+def test_the_command_to_try_next_can_be_typed_or_is_not_there(user, id, name, hint):
+    said = report(CALM, f"{user} connects / id={id}", *rude(user), name=name)
 
-    assert [line for line in said if line.startswith("next: ")] == ([hint] if hint else [])
+    told = [line.removeprefix("next: goldentape tape show ") for line in said if line.startswith("next: ")]
+    assert told == ([hint] if hint else [])
     assert all(line.isprintable() for line in said)
 
 

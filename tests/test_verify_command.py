@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -360,6 +361,16 @@ def test_the_head_that_the_seal_printed_is_accepted_and_the_tape_is_left_as_it_w
     assert run(path, "--contract", "calm.yaml", "--expect-head", head).code == 0
     assert path.read_bytes() == before
     assert {p.name for p in Path().iterdir()} == {"a.tape", "calm.yaml"}
+
+
+def test_the_command_to_try_next_shows_the_proof(run, capsys):
+    path = write(Path("a.tape"), *HELD, 'bob > {"type": "ask"}', 'bob < {"type": "rude", "word": "boo"}')
+    [hint] = [line for line in run(path, "--contract", "calm.yaml").out.splitlines() if line.startswith("next: ")]
+
+    with pytest.raises(SystemExit) as ended:
+        main(shlex.split(hint.removeprefix("next: goldentape ")))
+
+    assert (ended.value.code, "boo" in capsys.readouterr().out) == (0, True)
 
 
 # -- hostile traffic

@@ -27,6 +27,9 @@ _WORDS: Mapping[str, str] = {PASS: "ok", FAIL: "FAIL", INCONCLUSIVE: "?", VACUOU
 ID = 12
 """Characters that are shown of a connection's id, which has 32."""
 
+AROUND = 20
+"""Places in the tape before and after a proof that the command to try next shows."""
+
 STYLES: Mapping[str, str] = {
     "FAIL": "red", "ERROR": "red", "fail": "red", "error": "red", "WARN": "yellow", "warning": "yellow", "?": "yellow",
     "vacuous": "yellow", "inconclusive": "yellow", "ok": "green", "pass": "green", "why": "cyan", "wanted": "cyan",
@@ -107,11 +110,24 @@ def _violation(verdict: Verdict, outcome: Outcome, group: Group, tape: str) -> I
         yield f"impact: {show(outcome.impact, 400)}"
     if group.count > 1:
         yield f"seen: {_seen(group)}; fingerprint {first.fingerprint}"
-    if first.user is not None and shlex.quote(first.user).isprintable() and tape.isprintable():
-        # What a shell reads must be what stands there: a name that `show` would cut or escape is no argument.
-        user = shlex.quote(first.user)
-        if len(user) <= 100 and not user.startswith("-"):
-            yield f"next: goldentape tape show {shlex.quote(tape)} --user {user}"
+    yield from _next(first, tape)
+
+
+def _next(first: Violation, tape: str) -> Iterator[str]:
+    """Yield a command that shows the proof among what was said around it, where it can be typed as it stands.
+
+    A name that `show` would cut or escape is no argument.
+    """
+    session = first.witness[-1].session
+    seqs = [one.seq for one in first.witness if one.seq is not None and one.session == session]
+    if session is not None and seqs and session.isascii() and session.isalnum():
+        which = f"--connection {session[:ID]} --from '#{max(1, seqs[0] - AROUND)}' --to '#{seqs[-1] + AROUND}'"
+    elif first.user is not None and first.user.isprintable() and len(first.user) <= 64 and first.user[:1] != "-":
+        which = f"--user {shlex.quote(first.user)}"
+    else:
+        return
+    if tape.isprintable() and tape[:1] != "-":
+        yield f"next: goldentape tape show {shlex.quote(tape)} {which}"
 
 
 def witness(records: Sequence[Witness], begin: int) -> Iterator[str]:
