@@ -10,6 +10,7 @@ from pathlib import Path
 
 from goldentape.errors import EnvironmentFault, InputError, TapeError
 from goldentape.tape_writer import APPLICATION_ID, FORMAT
+from recorder.pseudonym import Pseudonyms, load_key
 from recorder.settings import Settings
 
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs"}
@@ -98,7 +99,9 @@ def claim(settings: Settings) -> Claim:
     lock = _lock(settings)
     try:
         if exists:
-            return Claim(lock, _next_epoch(path), True)
+            epoch, fingerprint = _last_epoch(path)
+            _demand_same_key(settings, fingerprint)
+            return Claim(lock, epoch + 1, True)
         if any(spool.glob("*.seg")):
             raise InputError(
                 "the spool of another recording is there", where=spool, fix=f"run goldentape tape check {path}"
@@ -127,7 +130,21 @@ def _lock(settings: Settings) -> int:
     return lock
 
 
-def _next_epoch(path: Path) -> int:
+def _demand_same_key(settings: Settings, fingerprint: str | None) -> None:
+    """A tape of two redaction keys would have two placeholders for one value, and no isolation could be judged."""
+    if fingerprint is None:
+        return
+    key = load_key(settings.key_file, create=False)
+    if Pseudonyms(key).fingerprint != fingerprint:
+        raise InputError(
+            "the tape was recorded with another redaction key",
+            where=settings.key_file,
+            fix="give the key that began it (--redaction-key-file), or record to a new tape",
+        )
+
+
+def _last_epoch(path: Path) -> tuple[int, str | None]:
+    """Return the number of a tape's last epoch, -1 if there is none, and the fingerprint of its redaction key."""
     try:
         db = sqlite3.connect(
             f"file:{path.resolve().as_posix().replace('?', '%3f').replace('#', '%23')}?mode=ro", uri=True
@@ -135,7 +152,7 @@ def _next_epoch(path: Path) -> int:
         try:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             sealed = db.execute("SELECT value FROM meta WHERE key = 'sealed'").fetchone()
-            last = db.execute("SELECT max(epoch) FROM epoch").fetchone()[0]
+            last = db.execute("SELECT epoch, redaction_key FROM epoch ORDER BY epoch DESC LIMIT 1").fetchone()
         finally:
             db.close()
     except sqlite3.Error as error:
@@ -144,4 +161,4 @@ def _next_epoch(path: Path) -> int:
         raise TapeError(f"has format {version}, this release writes {FORMAT}", where=path, fix="upgrade goldentape")
     if sealed is not None and sealed[0]:
         raise InputError("the tape is sealed; nothing can be added", where=path, fix="record to a new file")
-    return int(last if last is not None else -1) + 1
+    return (-1, None) if last is None else (int(last[0]), str(last[1]))

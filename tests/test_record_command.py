@@ -218,6 +218,22 @@ def test_a_killed_recorder_goes_on_with_append_and_seq_goes_on(tmp_path):
     assert rows(tape, "SELECT count(*) FROM mark WHERE kind = 'crash'") == [(3,)]
 
 
+def test_a_tape_goes_on_with_the_key_that_began_it_and_no_other(tmp_path):
+    tape, other = tmp_path / "a.tape", tmp_path / "other.key"
+    with Recording(tape) as recording, connect(recording.url) as ws:
+        ws.send("one")
+        ws.recv()
+        recording.process.kill()
+        recording.process.wait()
+    other.write_bytes(bytes(32))
+    other.chmod(0o600)
+
+    append = ["--listen", "127.0.0.1:0", "--append"]
+    refused(run(tape, *UP, *append, "--redaction-key-file", str(other)), 2, "another redaction key")
+    (tmp_path / "a.tape.key").unlink()
+    refused(run(tape, *UP, *append), 2, "no redaction key here")
+
+
 def test_marks_of_a_load_driver_arrive_and_those_of_a_web_page_do_not(tmp_path):
     import http.client
 
