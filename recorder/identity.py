@@ -131,7 +131,8 @@ def _name(value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     text = str(value).strip()
-    return text if 0 < len(text) <= MAX_NAME else None
+    # JSON can spell half a character ("\ud800"), which no text can hold: no tape either.
+    return text if 0 < len(text) <= MAX_NAME and text.encode("utf-8", "ignore").decode() == text else None
 
 
 # Rules

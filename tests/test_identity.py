@@ -128,6 +128,16 @@ def test_a_malformed_credential_names_nobody_and_is_told():
     assert who(target="/ws?token=x&user_id=bob") == Found("bob", "query:user_id", "malformed", None)
 
 
+def test_half_a_character_is_no_name_for_no_tape_could_hold_it():
+    # PyJWT reads JSON as Python does: "\\ud800" is let through.
+    halves = token("\ud800x"), token("x\udfff")
+
+    found = [who("jwt:query:token:sub", "query:user_id", target=f"/?token={t}&user_id=ann") for t in halves]
+
+    assert [f.user for f in found] == ["ann", "ann"]
+    assert [f.credential for f in found] == ["valid", "valid"]
+
+
 def test_a_jwt_without_the_claim_leaves_the_name_to_the_next_rule():
     anonymous = jwt.encode({"exp": 2_000_000}, KEY, algorithm="HS256")
 
