@@ -188,7 +188,7 @@ def schemas(text: str, **sections: str) -> str:
 LATENCY = "{kind: latency, from: ask, to: done, %s}"
 BAD_CONTRACTS = [
     ("41 a directory", lambda: directory(), "is a directory"),
-    ("41 nowhere", lambda: "golden-paht", "did you mean golden-path?"),
+    ("41 nowhere", lambda: "golden-paht", "contract: did you mean golden-path?\n"),
     ("41 nowhere near", lambda: "x/y.yaml", "shipped are: "),
     ("42 and 55 not YAML", lambda: on_disk("a: [1"), "mine.yaml:1:"),
     ("42 JSON cut short", lambda: on_disk('{"goldentape": 1,\n "contract": '), "mine.yaml:2:"),

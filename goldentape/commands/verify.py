@@ -46,7 +46,7 @@ def find_contract(name: str) -> tuple[bytes, str]:
     guess = nearest(name, shipped)
     raise InputError(
         "there is no such file and no such contract", where=name,
-        fix=f"did you mean {guess}?" if guess else f"shipped are: {', '.join(sorted(shipped))}",
+        fix=guess or f"shipped are: {', '.join(sorted(shipped))}",
     )  # fmt: skip
 
 
