@@ -189,6 +189,34 @@ def test_show_follows_a_tape_until_it_is_sealed(tmp_path):
     assert rest.count("└") == 2
 
 
+def test_show_follows_a_tape_until_its_recorder_is_killed(tmp_path):
+    spool = Spool(tmp_path / "a.tape")
+    lock = os.open(spool.directory / "lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    spool.begin()
+    bob = spool.open("/?user_id=bob")
+    spool.c2s(bob, "first")
+    fold = Fold(spool.settings)
+    while fold.step():
+        pass
+    process = subprocess.Popen(
+        [*GOLDENTAPE, "tape", "show", "--follow", str(tmp_path / "a.tape")],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    while "first" not in process.stdout.readline():
+        pass
+    spool.s2c(bob, "never folded while it lived")
+    # The last one to close the tape takes the write-ahead log away, and the tape still says that it has one.
+    fold.close()
+    os.close(lock)
+    rest, errors = process.communicate(timeout=30)
+
+    assert (process.returncode, errors.count("\n")) == (0, 1), errors
+    assert "its recorder had died; brought in 1 events" in errors
+    assert "never folded while it lived" in rest and "• crash" in rest
+
+
 # -- ls
 
 

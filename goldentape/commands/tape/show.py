@@ -19,9 +19,9 @@ from goldentape.commands.opening import bring_in, opened
 from goldentape.commands.sizes import DURATION
 from goldentape.conversation import ASCII, Conversation, Layout, Line
 from goldentape.display import show as escaped
-from goldentape.errors import InputError
+from goldentape.errors import InputError, TapeError
 from goldentape.event import Epoch
-from goldentape.tape import Tape, open_tape
+from goldentape.tape import Tape, is_live, open_tape
 from goldentape.timeline import Timeline, Wanted
 
 SECOND = 1_000_000_000
@@ -116,14 +116,20 @@ def follow(path: Path, wanted: Wanted, *, full: bool) -> None:
     conversation = Conversation(timeline, epochs.get, full=full)
     printer: Printer | None = None
     while True:
-        with open_tape(path, quick_check=False) as tape:
-            live = tape.live
-            epochs.update({epoch.number: epoch for epoch in tape.epochs})
-            printer = printer or Printer(layout_of(tape, wanted, growing=live), full=full)
-            for item in timeline.read(tape):
-                printer(conversation.line(item))
-            sys.stdout.flush()
-        if not live:
+        over = not is_live(path)
+        bring_in(path)
+        try:
+            with open_tape(path, quick_check=False) as tape:
+                epochs.update({epoch.number: epoch for epoch in tape.epochs})
+                printer = printer or Printer(layout_of(tape, wanted, growing=not over), full=full)
+                for item in timeline.read(tape):
+                    printer(conversation.line(item))
+                sys.stdout.flush()
+        except TapeError:
+            if over or is_live(path):
+                raise
+            continue  # Its recorder died in this moment; what that left behind is brought in first.
+        if over:
             return
         time.sleep(POLL)
 
@@ -170,7 +176,6 @@ def show(
         last_t=last_t, first_seq=first_seq or 0, last_seq=last_seq,
     )  # fmt: skip
     if following:
-        bring_in(tape)
         follow(tape, wanted, full=full)
         return
     with opened(tape) as found:
