@@ -56,6 +56,9 @@ def refused(result: subprocess.CompletedProcess[str], code: int, *words: str) ->
         ([*UP, "--identify", "header:X Y"], ["X Y"]),
         ([*UP, "--redact", "a[["], ["a[["]),
         ([*UP, "--redact-pattern", "("], ["--redact-pattern", "("]),
+        ([*UP, "--redact-pattern", "(a+)+"], ["--redact-pattern", "(a+)+", "for ever"]),
+        ([*UP, "--redact-pattern", "a*"], ["--redact-pattern", "a*", "empty text"]),
+        ([*UP, "--redaction-key-file", "missing.key"], ["missing.key"]),
         ([*UP, "--tls-cert", "c.pem"], ["--tls-key"]),
         ([*UP, "--max-connections", "900000"], ["900000", "open files"]),
     ],
@@ -159,9 +162,10 @@ def test_open_connections_are_ended_when_the_drain_is_over(tmp_path):
     with Recording(tape, "--drain", "0.2") as recording, connect(recording.url) as ws:
         ws.send("hello")
         ws.recv()
-        code, _ = recording.stop()
+        code, said = recording.stop()
 
     assert code == 0
+    assert "stopping: 1 still open, with 0.2 s to end" in said
     assert rows(tape, "SELECT closed_by, ending FROM connections") == [("recorder", "lost")]
 
 

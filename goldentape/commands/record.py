@@ -17,7 +17,8 @@ from goldentape.display import show
 from goldentape.errors import Exit, InputError
 from recorder.identity import Identifier
 from recorder.limits import loop_factory
-from recorder.path import parse as parse_path
+from recorder.pseudonym import load_key
+from recorder.redact import Redactor
 from recorder.run import Recorder
 from recorder.settings import Settings
 
@@ -144,13 +145,10 @@ def record(
 
 def _check_rules(settings: Settings) -> None:
     Identifier(settings.identify, None, lambda: 0.0)
-    for path in settings.redact:
-        parse_path(path)
-    for pattern in settings.redact_pattern:
-        try:
-            re.compile(pattern.encode())
-        except re.error as error:
-            raise InputError(f"--redact-pattern does not compile: {error}", found=pattern) from None
+    # The fold does the redaction, and would find a bad rule only when messages wait for it already.
+    Redactor(bytes(32), settings.redact, settings.redact_pattern, settings.known_subprotocols)
+    if settings.redaction_key_file is not None:
+        load_key(settings.key_file, create=False)
 
 
 async def _record(settings: Settings, quiet: bool) -> int:
@@ -185,6 +183,9 @@ async def _record(settings: Settings, quiet: bool) -> int:
     if sys.stderr.isatty() and not quiet:
         await _status_line(recorder)
     await recorder.stopping.wait()
+    still = recorder.status()["open"]
+    if caught and still:
+        say(f"stopping: {still} still open, with {settings.drain:g} s to end; a second signal leaves at once")
     stop = asyncio.ensure_future(recorder.stop())
     second = asyncio.ensure_future(again.wait())
     await asyncio.wait({stop, second}, return_when=asyncio.FIRST_COMPLETED)
