@@ -122,7 +122,7 @@ def check_log(tape: Tape, user: User) -> tuple[int, list[Damage]]:
                 else:
                     inner = chain.inner(salt, payload, whole or b"")
                 header = chain.pack_header(seq, connection, n, t, direction, opcode, text, size, wire, frames, flags)
-                holds = kind in (b"text", b"blob") and link == chain.link(previous, header, inner)
+                holds = kind in (b"text", b"blob") and whole != b"" and link == chain.link(previous, header, inner)
             except (struct.error, TypeError):
                 holds = False
             count += 1

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from goldentape.display import show
 from goldentape.errors import EnvironmentFault, TapeError
 from goldentape.tape_writer import APPLICATION_ID, FORMAT, ddl
 
@@ -224,4 +225,4 @@ def _refusal(error: Exception, path: Path) -> TapeError | EnvironmentFault:
             return TapeError(f"took longer than {PATIENCE:g} s to open, so it is not opened", where=path)
         if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
             return EnvironmentFault("another process holds it", where=path, fix="try again when that has ended")
-    return TapeError(f"cannot be read: {error}", where=path)
+    return TapeError(f"cannot be read: {show(str(error))}", where=path)

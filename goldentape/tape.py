@@ -40,6 +40,7 @@ _CONNECTION = """SELECT id, name, epoch, user, client, target, key, request, sta
     subprotocol, extensions, credential, credential_expires, opened, accepted, closed, close_code,
     close_reason, closed_by, ending FROM connection"""
 _IDENTITY = "SELECT connection, seq, user, rule, credential, expires FROM identity"
+_OPCODES = frozenset(map(int, Opcode))
 _BATCH_ROWS, _BATCH_BYTES = 1024, 1 << 20
 _RESTART_PATIENCE = 5.0
 
@@ -108,7 +109,7 @@ class Tape:
             for row in self._db.execute(sql, parameters):  # noqa: UP028
                 yield row
         except UnreadableError as error:
-            raise CorruptTape(f"is damaged: {error}", where=self.path) from None
+            raise CorruptTape(f"is damaged: {show(str(error))}", where=self.path) from None
 
     @contextmanager
     def strings(self) -> Iterator[None]:
@@ -250,6 +251,11 @@ class Tape:
     def _connection(self, row: tuple[Any, ...], identities: tuple[Identity, ...]) -> Connection:
         (_, name, epoch, user, client, target, key, request, status, reason, response, body, subprotocol, extensions,
          credential, expires, opened, accepted, closed, code, close_reason, closed_by, ending) = row  # fmt: skip
+        self._demand_integers(
+            epoch, opened, *(0 if v is None else v for v in (status, accepted, closed, code, expires))
+        )
+        if not isinstance(body, (bytes, type(None))):
+            raise CorruptTape("has a body that is no bytes", where=self.path)
         try:
             how = Ending(_text(ending))
         except ValueError:
@@ -264,6 +270,12 @@ class Tape:
             identities=identities,
         )  # fmt: skip
 
+    def _demand_integers(self, *values: object) -> None:
+        """A spoilt record may hold anything, whatever its table's columns say."""
+        for value in values:
+            if type(value) is not int:
+                raise CorruptTape("has something else where a number must be", where=self.path)
+
     def _headers(self, text: bytes) -> tuple[tuple[str, str], ...]:
         try:
             return tuple((str(name), str(value)) for name, value in self._json(text, list))
@@ -273,7 +285,7 @@ class Tape:
     def _json(self, text: bytes, kind: type) -> Any:
         try:
             value = json.loads(text)
-        except (ValueError, RecursionError):
+        except (ValueError, TypeError, RecursionError):
             value = None
         if not isinstance(value, kind):
             raise CorruptTape("has a JSON column that is not what it must be", where=self.path)
@@ -284,11 +296,13 @@ class Tape:
         rows = self.query("SELECT seq, t, kind, connection, data FROM mark WHERE seq > ? ORDER BY seq", (after,))
         for seq, t, kind, connection, data in rows:
             name = None if connection is None else self.name_of_connection(connection)
+            self._demand_integers(seq, t)
             yield Mark(seq=seq, t=t, kind=_text(kind), connection=name, data=self._json(data, dict))
 
     def http(self) -> Iterator[Http]:
         """Yield the plain HTTP requests that passed through."""
         for t, method, target, status in self.query("SELECT t, method, target, status FROM http ORDER BY id"):
+            self._demand_integers(t, 0 if status is None else status)
             yield Http(t=t, method=_text(method), target=_text(target), status=status)
 
     # -- messages
@@ -324,7 +338,7 @@ class Tape:
             try:
                 found = self._db.execute(sql, (start, stop, limit)).fetchall()
             except UnreadableError as error:
-                raise self._damaged(last, user, f": {error}") from None
+                raise self._damaged(last, user, f": {show(str(error))}") from None
             weight = 0
             for row in found:
                 # A page that stands in its own tree twice would otherwise never end.
@@ -364,6 +378,9 @@ class Tape:
     def event(self, row: Row) -> Event:
         """Return the value of a row."""
         seq, user, connection, n, t, direction, opcode, payload, size, wire, frames, flags, whole = row
+        self._demand_integers(n, t, size, wire, frames, flags)
+        if direction not in (0, 1) or opcode not in _OPCODES or not isinstance(whole, (bytes, type(None))):
+            raise self._damaged(seq - 1, user, "")
         return Event(
             seq=seq, user=self.name_of_user(user), connection=self.name_of_connection(connection), n=n, t=t,
             direction=Direction(direction), opcode=Opcode(opcode), payload=payload, size=size, wire=wire,

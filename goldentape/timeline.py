@@ -127,12 +127,11 @@ class Timeline:
         for seq, t, item in heapq.merge(*streams, key=lambda found: found[0]):
             if self._wanted.beyond(seq):
                 return
-            if t >= 0:
-                # What lies before the first event of a range by seq lies before the range.
-                # An end is behind the events of its time, which may be its connection's, and before a mark.
-                upto = t if isinstance(item, Mark) else t - 1
-                yield from self._lives(tape, begins, ends, (t, upto), 0 if before else seq)
-                before = False
+            # An end is behind the events of its time, which may be its connection's, and before a mark.
+            upto = t if isinstance(item, Mark) else t - 1
+            # What lies before the first event of a range by seq lies before the range.
+            yield from self._lives(tape, begins, ends, (t, upto), 0 if before else seq)
+            before = False
             yield item
         yield from self._lives(tape, begins, ends, (_FOREVER, _FOREVER), None)
 
@@ -157,7 +156,7 @@ class Timeline:
                 lives.append(_Life(number, c.opened if accepted else closed, closed if over else _FOREVER))
             for identity in c.identities[1:]:
                 if identity.seq > self._identity:
-                    changes.append((identity.seq, -1, Became(c, identity)))
+                    changes.append((identity.seq, c.opened, Became(c, identity)))
         changes.sort(key=lambda change: change[0])
         if changes:
             self._identity = changes[-1][0]
