@@ -24,6 +24,8 @@ RESTARTS = 20
 """How often in a row a fold that dies at once is started again."""
 SOON = 5.0
 """Seconds within which a death counts as at once."""
+RETRY = 1.0
+"""Seconds until a start that failed is tried again."""
 PATIENCE = 3.0
 """Seconds between two notes on how far the fold is behind, at the end."""
 _ERROR = "goldentape: error: "
@@ -59,17 +61,32 @@ class FoldChild:
     async def _spawn(self) -> None:
         # Its own session: Ctrl-C on the terminal is the proxy's business, and the fold has to go on behind it.
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "recorder.fold", "--settings", str(self._settings.spool / "settings.json"),
-            "--parent", str(os.getpid()), stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+            sys.executable, "-m", "recorder.fold", f"--settings={self._settings.spool / 'settings.json'}",
+            f"--parent={os.getpid()}", stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )  # fmt: skip
+
+    async def _spawn_again(self) -> None:
+        """Start it as soon as the system has descriptors and memory for it; until then the spool only grows."""
+        while True:
+            try:
+                return await self._spawn()
+            except OSError as error:
+                log.warning("the fold cannot be started now: %s", error.strerror or error)
+                await asyncio.sleep(RETRY)
 
     async def _watch(self) -> int:
         """Wait for the process's end, and repeat what it says."""
         process = self._process
         assert process is not None and process.stderr is not None
         self._last = ""
-        async for line in process.stderr:
+        while True:
+            try:
+                line = await process.stderr.readline()
+            except ValueError:
+                continue  # Longer than any line that could help; it is dropped.
+            if not line:
+                break
             text = line.decode("utf-8", "replace").rstrip()
             if self._last:
                 log.warning("fold: %s", show(self._last, 500))
@@ -90,8 +107,8 @@ class FoldChild:
                 return
             why = f"exit {code}" if code >= 0 else f"signal {-code}"
             log.warning("the fold ended (%s%s); starting it again", why, f": {show(self._last)}" if self._last else "")
-            await asyncio.sleep(min(0.05 * 2**quick, 2.0))
-            await self._spawn()
+            await asyncio.sleep(min(0.05 * 2 ** min(quick, 6), 2.0))
+            await self._spawn_again()
 
     def _fault(self, code: int) -> EnvironmentFault:
         free = free_bytes(Path(self._settings.tape).parent)
@@ -134,6 +151,9 @@ class FoldChild:
             await asyncio.wait([self._task], timeout=PATIENCE)
             if not self._task.done():
                 log.info("folding the rest: %.1f MiB of the spool are left", self.left() / (1 << 20))
+        bug = None if self._task.cancelled() else self._task.exception()
+        if bug is not None:
+            self._on_failure(EnvironmentFault(f"the fold cannot be kept running: {bug}", where=self._settings.tape))
 
     async def kill(self) -> None:
         """End it at once; whoever opens the tape next folds the rest."""

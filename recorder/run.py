@@ -278,10 +278,14 @@ class Recorder:
         if self.failed is None and self.journal.failed is not None:
             self.failed = EnvironmentFault(f"the log ends early: {self.journal.failed}", where=self.settings.tape)
         if self.failed is None:
+            self.head = _head(self.settings.tape)
+            if self.head is None:
+                self.failed = EnvironmentFault("the fold ended before the tape was sealed", where=self.settings.tape)
+        if self.failed is None:
             if self.journal.gaps:
                 log.warning("the tape has a gap: it is sealed as incomplete")
+            # Only now: until the tape is sealed, what passed may be nowhere else.
             remove(self.settings.spool)
-            self.head = _head(self.settings.tape)
         self._claim.release()
         if self.failed is not None:
             raise self.failed
@@ -336,8 +340,11 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _head(tape: str) -> str | None:
-    with closing(sqlite3.connect(f"{Path(tape).absolute().as_uri()}?mode=ro", uri=True)) as db:
-        row = db.execute("SELECT value FROM meta WHERE key = 'head'").fetchone()
+    try:
+        with closing(sqlite3.connect(f"{Path(tape).absolute().as_uri()}?mode=ro", uri=True)) as db:
+            row = db.execute("SELECT value FROM meta WHERE key = 'head'").fetchone()
+    except sqlite3.Error:
+        return None
     return None if row is None else str(row[0])
 
 
