@@ -154,19 +154,27 @@ class PowerJournal(Journal):
             while self._waiting:
                 batch, self._waiting = self._waiting, []
                 if self.failed is None:
-                    # A descriptor of its own: meanwhile the spool may go on to its next segment.
-                    descriptor = os.dup(self.spool.descriptor)
                     try:
-                        await loop.run_in_executor(None, os.fdatasync, descriptor)
+                        await self._synced(loop)
                     except OSError as error:
                         self.fail(error)
-                    finally:
-                        os.close(descriptor)
                 for action in batch:
                     if self.failed is None or self.passing:
                         self._do(action)
         finally:
             self._task = None
+
+    async def _synced(self, loop: asyncio.AbstractEventLoop) -> None:
+        # A descriptor of its own: meanwhile the spool may go on to its next segment.
+        try:
+            descriptor = os.dup(self.spool.descriptor)
+        except OSError:
+            self.spool.sync()  # There is none left: wait for the disk right here.
+            return
+        try:
+            await loop.run_in_executor(None, os.fdatasync, descriptor)
+        finally:
+            os.close(descriptor)
 
     @staticmethod
     def _do(action: Callable[[], None]) -> None:

@@ -22,6 +22,7 @@ A torn tail is cut at the first record whose length or checksum does not hold.
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from collections.abc import Iterator
@@ -101,12 +102,20 @@ class SpoolWriter:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
         descriptor = os.open(path, flags, 0o600)
         if self._durable:
-            directory = os.open(self._directory, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+                self._sync_directory()
+            except OSError:
+                path.unlink()
+                os.close(descriptor)
+                raise
         return descriptor
+
+    def _sync_directory(self) -> None:
+        directory = os.open(self._directory, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
 
     @property
     def descriptor(self) -> int:
@@ -130,7 +139,12 @@ class SpoolWriter:
             return
         if self._durable:
             self.sync()
-        following = self._open(self.segment + 1)
+        try:
+            following = self._open(self.segment + 1)
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                return  # Clients hold every descriptor: no fault of the storage.  This segment takes more until then.
+            raise
         os.close(self._fd)
         self.segment += 1
         self._fd = following

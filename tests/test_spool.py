@@ -1,6 +1,7 @@
 """The spool: records come back as they were appended, and a torn or bent tail is cut."""
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,20 @@ def test_storage_that_takes_half_a_record_is_an_error(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
     assert not list(parse(segments(tmp_path)[0][1].read_bytes()))
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_where_no_descriptor_is_left_a_segment_goes_on_until_there_is_one(tmp_path, durable):
+    spool = SpoolWriter(tmp_path, segment_bytes=100, durable=durable)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        for k in range(5):
+            spool.append(Kind.C2S, 1, k, b"x" * 60)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    spool.append(Kind.C2S, 1, 5, b"x" * 60)
+    spool.append(Kind.C2S, 1, 6, b"y")
+    spool.close()
+
+    assert [[r.t for r, _ in parse(path.read_bytes())] for _, path in segments(tmp_path)] == [[0, 1, 2, 3, 4, 5], [6]]
