@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import h11
 
-from recorder.handshake import Refused
+from recorder.handshake import Refused, why
 
 _MOST = 1 << 20
 """Bytes of a chunk's header or of trailers that may be incomplete."""
@@ -51,4 +51,4 @@ class BodyTracker:
                     self.done = True
                     return len(chunk) - len(self._parser.trailing_data[0])
         except h11.RemoteProtocolError as error:
-            raise Refused(error.error_status_hint, str(error)) from error
+            raise Refused(error.error_status_hint, why(error)) from error

@@ -21,6 +21,7 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _END = b"\r\n\r\n"
 _BAD_LINE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|\x00|\r\n[ \t]")
 """A bare LF or CR, a NUL, or a folded header."""
+_QUOTED = re.compile(r"[:,]?\s+(?:for )?(?:bytearray\(|b?['\"]).*", re.DOTALL)
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _PROXY = "proxy-"
 
@@ -32,6 +33,11 @@ class Refused(Exception):
         super().__init__(why)
         self.status = status
         self.why = why
+
+
+def why(error: h11.RemoteProtocolError) -> str:
+    """Return what h11 complains of, without the line that it quotes: a cookie or a token may stand there."""
+    return _QUOTED.sub("", str(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,7 @@ def admit(head: bytes, trailing: bytes = b"") -> Admitted:
         parser.receive_data(head)
         event = parser.next_event()
     except h11.RemoteProtocolError as error:
-        raise Refused(error.error_status_hint, str(error)) from error
+        raise Refused(error.error_status_hint, why(error)) from error
     if not isinstance(event, h11.Request):
         raise Refused(400, "not a request")
     request = read_request(head)

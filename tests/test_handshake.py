@@ -25,6 +25,26 @@ def test_a_head_with_two_readings_is_refused(name):
     assert refused.value.status == status
 
 
+SECRET = "s3cr3t-c4n4ry"
+ODD_LINES = (
+    added(f"Cookie : session={SECRET}"),
+    added(f"Cookie: session={SECRET}\x0b"),
+    added(f"Authoriz\xe4tion: Bearer {SECRET}"),
+    added(f'X-Quote\': "{SECRET}"\x0b'),
+    head(f"GET /x?token={SECRET} y HTTP/1.1", "Host: x"),
+    head(f"{SECRET}", "Host: x"),
+)
+
+
+@pytest.mark.parametrize("raw", ODD_LINES)
+def test_why_a_head_was_refused_is_told_without_what_stood_there(raw):
+    with pytest.raises(Refused) as refused:
+        admit(raw)
+
+    assert refused.value.why.startswith("illegal ")
+    assert "s3" not in refused.value.why
+
+
 def test_a_handshake_passes_with_the_host_replaced_and_nothing_else():
     assert admit(HANDSHAKE).websocket
     assert onward(HANDSHAKE) == ["Host: server:9000" if line.startswith("Host") else line for line in GOOD]

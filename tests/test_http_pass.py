@@ -27,6 +27,18 @@ def answering(answer: bytes, *, end: bool = False):
     return script
 
 
+def test_why_a_body_or_an_answer_was_refused_is_told_without_what_stood_there(tmp_path, caplog):
+    chunked = head("POST /x HTTP/1.1", "Host: x", "Transfer-Encoding: chunked")
+    answer = answering(head("HTTP/1.1 401 no", "Set-Cookie : sid=s3cr3t"))
+
+    for sent in (chunked + b"s3cr3t\r\n", chunked + b"1\r\nxs3cr3t\r\n", HANDSHAKE, head("GET / HTTP/1.1", "Host: x")):
+        (tmp_path / "a.tape").unlink(missing_ok=True)
+        got, _ = exchange(tmp_path, sent, answer)
+        assert got.startswith((b"HTTP/1.1 400", b"HTTP/1.1 502")) and b"s3" not in got
+
+    assert caplog.text.count("refused") == 4 and "s3" not in caplog.text
+
+
 def exchange(tmp_path, sent: bytes, script, **settings):
     """Send raw bytes through a recorder; what the client and what the server got."""
 
