@@ -115,6 +115,13 @@ def test_show_can_be_narrowed(chat, options, names):
     assert [words[words.index("→" if "→" in words else "←") + 1] for words in cells] == names
 
 
+def test_show_says_so_where_there_is_nothing_to_show(chat):
+    done = run("show", chat, "--event", "aks")
+
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == f"{chat}: nothing on it is what was asked for\n"
+
+
 def test_show_cuts_lines_unless_asked_for_all(tmp_path):
     tape = write(tmp_path / "a.tape", "alice > " + "x" * 5000)
 
@@ -425,4 +432,7 @@ def test_names_that_are_not_there_are_said_to_be_so(chat):
     assert "there are alice, bob, carol, dave" in refused("show", chat, "--user", "al")
     assert "no such connection" in refused("show", chat, "--connection", "zz")
     assert "no such user" in refused("export", chat, "--user", "zz")
+    assert "'soon' is neither a time such as 12s or 250ms nor a seq such as '#358'" in refused(
+        "show", chat, "--from", "soon"
+    )
     assert "--to is before --from" in refused("show", chat, "--from", "2s", "--to", "1s")

@@ -8,6 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -46,7 +47,10 @@ class Place(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
         found = re.fullmatch(r"#(\d{1,12})", str(value))
         if found is not None:
             return None, int(found[1])
-        return int(DURATION.convert(value, param, ctx) * SECOND), None
+        try:
+            return int(DURATION.convert(value, param, ctx) * SECOND), None
+        except click.BadParameter:
+            self.fail(f"{value!r} is neither a time such as 12s or 250ms nor a seq such as '#358'", param, ctx)
 
 
 class Printer:
@@ -181,7 +185,9 @@ def show(
     with opened(tape) as found:
         demand_known(found, wanted)
         printer = Printer(layout_of(found, wanted, growing=False), full=full)
-        for count, line in enumerate(lines(found, wanted, full=full)):
-            if limit is not None and count >= limit:
-                break
+        empty = True
+        for line in islice(lines(found, wanted, full=full), limit):
             printer(line)
+            empty = False
+    if empty:
+        click.echo(f"{escaped(str(tape), 500)}: nothing on it is what was asked for", err=True)
