@@ -114,7 +114,9 @@ class Recorder:
                 await self.control.start(s.control_port)
             except OSError as error:
                 raise EnvironmentFault(
-                    f"cannot listen: {error.strerror}", where=f"127.0.0.1:{s.control_port}"
+                    # What asyncio says of it has the address, and its own words, once more.
+                    f"cannot listen: {os.strerror(error.errno or 0)}",
+                    where=f"127.0.0.1:{s.control_port}",
                 ) from None
         self.journal = self._open_journal()
         self.gateway = Gateway(loop=loop, journal=self.journal, upstream=self._upstream, settings=s, room=self._room)

@@ -98,6 +98,8 @@ def test_a_port_in_use_is_the_environments_fault(tmp_path):
         address = f"127.0.0.1:{taken.getsockname()[1]}"
 
         refused(run(tmp_path / "a.tape", *UP, "--listen", address), 3, address)
+        result = run(tmp_path / "a.tape", *UP, "--listen", "127.0.0.1:0", "--control-port", address.split(":")[1])
+        refused(result, 3, f"{address}: cannot listen: Address already in use\n")
 
     assert list(tmp_path.iterdir()) == []
 
@@ -220,6 +222,17 @@ def test_a_killed_recorder_goes_on_with_append_and_seq_goes_on(tmp_path):
     ]
     assert rows(tape, "SELECT count(*) FROM epoch") == [(4,)]
     assert rows(tape, "SELECT count(*) FROM mark WHERE kind = 'crash'") == [(3,)]
+
+
+def test_a_tape_goes_on_whatever_its_name_has_in_it(tmp_path):
+    for name in ("a%41.tape", "a #b?c&d.tape", "two\nlines.tape"):
+        for _ in range(2):
+            with Recording(tmp_path / name, "--append") as recording:
+                recording.process.kill()
+                recording.process.wait()
+        with Recording(tmp_path / name, "--append") as recording:
+            recording.stop()
+        assert rows(f"{quote(str(tmp_path / name))}", "SELECT count(*) FROM epoch") == [(3,)]
 
 
 def test_a_tape_goes_on_with_the_key_that_began_it_and_no_other(tmp_path):
