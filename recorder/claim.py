@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import stat
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from goldentape.errors import EnvironmentFault, InputError, TapeError
-from goldentape.tape_writer import APPLICATION_ID, FORMAT
+from goldentape.hostile import UnreadableError, connect
+from goldentape.tape_writer import APPLICATION_ID
 from recorder.pseudonym import Pseudonyms, load_key
 from recorder.settings import Settings
 
@@ -146,19 +147,12 @@ def _demand_same_key(settings: Settings, fingerprint: str | None) -> None:
 def _last_epoch(path: Path) -> tuple[int, str | None]:
     """Return the number of a tape's last epoch, -1 if there is none, and the fingerprint of its redaction key."""
     try:
-        db = sqlite3.connect(
-            f"file:{path.resolve().as_posix().replace('?', '%3f').replace('#', '%23')}?mode=ro", uri=True
-        )
-        try:
-            version = db.execute("PRAGMA user_version").fetchone()[0]
+        # A tape may come from anybody: not a row is read before its schema was compared.
+        with closing(connect(path, live=True, quick_check=False)) as db:
             sealed = db.execute("SELECT value FROM meta WHERE key = 'sealed'").fetchone()
             last = db.execute("SELECT epoch, redaction_key FROM epoch ORDER BY epoch DESC LIMIT 1").fetchone()
-        finally:
-            db.close()
-    except sqlite3.Error as error:
+    except UnreadableError as error:
         raise TapeError(f"cannot be read: {error}", where=path) from error
-    if version > FORMAT:
-        raise TapeError(f"has format {version}, this release writes {FORMAT}", where=path, fix="upgrade goldentape")
     if sealed is not None and sealed[0]:
         raise InputError("the tape is sealed; nothing can be added", where=path, fix="record to a new file")
-    return (-1, None) if last is None else (int(last[0]), str(last[1]))
+    return (-1, None) if last is None else (int(last[0]), last[1].decode("utf-8", "replace"))

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from goldentape.errors import EnvironmentFault
+from goldentape.errors import EnvironmentFault, GoldentapeError
+from goldentape.hostile import UnreadableError, connect
 from goldentape.tape_writer import TapeWriter
 from recorder.connection import OpenConnection
 from recorder.fold import CRASHED, RUNNING, STOPPED, Fold, lock_fold
@@ -43,13 +43,14 @@ def spool_of(tape: Path) -> Path | None:
     beside = Path(f"{tape}.spool")
     if beside.is_dir() and not beside.is_symlink():
         return beside
+    # A tape may come from anybody: not a row is read before its schema was compared (a view could run for ever), ...
     try:
-        with closing(sqlite3.connect(f"{tape.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        with closing(connect(tape, live=True, quick_check=False)) as db:
             found = db.execute("SELECT value FROM meta WHERE key = 'spool' AND typeof(value) = 'text'").fetchone()
-    except sqlite3.Error:
+    except (GoldentapeError, *UnreadableError):
         return None
-    spool = Path(found[0]) if found is not None else None
-    # A tape may come from anybody: only a spool that names this very tape in turn is believed.
+    spool = Path(os.fsdecode(found[0])) if found is not None else None
+    # ... and only a spool that names this very tape in turn is believed.
     return spool if spool is not None and _names(spool, tape) else None
 
 

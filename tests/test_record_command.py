@@ -10,6 +10,7 @@ import sys
 import threading
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from websockets.sync.client import connect
@@ -135,7 +136,7 @@ class Recording:
         return self.process.returncode, errors
 
 
-def rows(tape: Path, sql: str) -> list[tuple[object, ...]]:
+def rows(tape: str | Path, sql: str) -> list[tuple[object, ...]]:
     with closing(sqlite3.connect(f"file:{tape}?mode=ro", uri=True)) as db:
         return db.execute(sql).fetchall()
 
@@ -232,7 +233,7 @@ def test_a_tape_goes_on_whatever_its_name_has_in_it(tmp_path):
                 recording.process.wait()
         with Recording(tmp_path / name, "--append") as recording:
             recording.stop()
-        assert rows(f"{quote(str(tmp_path / name))}", "SELECT count(*) FROM epoch") == [(3,)]
+        assert rows(quote(str(tmp_path / name)), "SELECT count(*) FROM epoch") == [(3,)]
 
 
 def test_a_tape_goes_on_with_the_key_that_began_it_and_no_other(tmp_path):

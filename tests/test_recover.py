@@ -8,18 +8,21 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from spools import SECOND, Spool, busy, columns, dump, frame, said, with_key
+from tapes import write
 
-from goldentape.errors import EnvironmentFault
+from goldentape.errors import EnvironmentFault, TapeError
 from goldentape.event import Flag
 from goldentape.tape_writer import TapeWriter
 from recorder import recover as module
+from recorder.claim import claim
 from recorder.fold import Fold, lock_fold
 from recorder.recover import recover
+from recorder.settings import Settings
 from recorder.spool import HANDED_OVER, Kind
 
 
@@ -292,6 +295,19 @@ def test_a_tape_cannot_point_at_a_directory_that_does_not_know_it(tmp_path):
 
     assert recover(tmp_path / "x.tape") is None
     assert (other.directory / "settings.json").exists()
+
+
+@pytest.mark.timeout(60)
+def test_a_table_that_is_a_view_without_end_holds_up_no_command(tmp_path):
+    path = write(tmp_path / "x.tape", "alice > hi")
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("""DROP VIEW users; DROP VIEW connections; DROP VIEW events; DROP TABLE meta;
+            CREATE VIEW meta AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+            SELECT i AS key, i AS value FROM n""")
+
+    assert recover(path) is None
+    with pytest.raises(TapeError, match="schema"):
+        claim(Settings(tape=str(path), upstream="ws://127.0.0.1:9", append=True))
 
 
 def test_files_of_others_in_a_spool_are_left_alone(tmp_path):
