@@ -7,6 +7,7 @@ restart goes on exactly where the tape ends.
 from __future__ import annotations
 
 import codecs
+import fcntl
 import json
 import os
 import sqlite3
@@ -123,10 +124,14 @@ class TapeWriter:
         try:
             if create:
                 _create(path)
-            # Not through a symbolic link: the tape is where the user said, and nowhere else.
-            os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)))
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=1.0)
-            self._prepare()
+            # Kept until SQLite has closed: to close a file drops every lock that this process has on it.
+            self._file = self._locked()
+            try:
+                self._db = sqlite3.connect(path, isolation_level=None, timeout=1.0)
+                self._prepare()
+            except BaseException:
+                os.close(self._file)
+                raise
         except OSError as error:
             raise EnvironmentFault(error.strerror or "cannot be opened", where=path) from error
         finally:
@@ -139,6 +144,17 @@ class TapeWriter:
             self._logs[number] = [last, count, self._last_seq(number)]
         self._dirty: set[int] = set()
         self.next_connection = (self._db.execute("SELECT max(id) FROM connection").fetchone()[0] or 0) + 1
+
+    def _locked(self) -> int:
+        """Be the only one who writes, wherever another writer has its spool; return the descriptor that holds this."""
+        # Not through a symbolic link: the tape is where the user said, and nowhere else.
+        file = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            raise EnvironmentFault("another process writes this tape", where=self.path, fix="stop it first") from None
+        return file
 
     def _prepare(self) -> None:
         db = self._db
@@ -347,13 +363,14 @@ class TapeWriter:
 
     def sync(self) -> None:
         """Bring what was committed onto the disk."""
-        for path in (Path(f"{self.path}-wal"), self.path):
-            if path.exists():
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    os.fsync(fd)
-                finally:
-                    os.close(fd)
+        wal = Path(f"{self.path}-wal")
+        if wal.exists():
+            fd = os.open(wal, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        os.fsync(self._file)
 
     def checkpoint(self) -> None:
         """Bring the write-ahead log into the file and empty it."""
@@ -377,3 +394,6 @@ class TapeWriter:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1

@@ -70,7 +70,21 @@ def check_path(settings: Settings) -> bool:
     _check_ours(path)
     if not settings.append:
         raise InputError("the tape exists", where=path, fix="name another file, or go on with it by --append")
+    _demand_free(path)
     return True
+
+
+def _demand_free(path: Path) -> None:
+    """The spool's lock says nothing of a recorder that has its spool elsewhere: ask for the writer's own."""
+    import fcntl  # not on Windows, where recording is not supported
+
+    tape = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(tape, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise EnvironmentFault("another recorder is writing this tape", where=path, fix="stop it first") from None
+    finally:
+        os.close(tape)
 
 
 def _check_ours(path: Path) -> None:

@@ -205,6 +205,22 @@ def test_a_second_recorder_on_the_tape_is_refused_and_a_finished_one_needs_appen
     refused(run(tape, *UP, "--listen", "127.0.0.1:0", "--append"), 2, "sealed")
 
 
+def test_a_second_recorder_with_its_spool_elsewhere_is_refused_and_so_is_a_seal(tmp_path):
+    tape = tmp_path / "a.tape"
+    with Recording(tape, "--spool-dir", tmp_path / "one") as recording, connect(recording.url) as ws:
+        ws.send("hello")
+        ws.recv()
+        while not (tmp_path / "one" / "progress").exists():
+            assert recording.process.poll() is None
+        two = ("--listen", "127.0.0.1:0", "--append", "--spool-dir", tmp_path / "two")
+        refused(run(tape, *UP, *two), 3, "another recorder is writing this tape")
+        seal = [*GOLDENTAPE, "tape", "seal", "--after-crash", str(tape)]
+        refused(subprocess.run(seal, capture_output=True, text=True, timeout=60), 3, "another process writes this tape")
+        ws.close()
+        assert recording.stop()[0] == 0
+    assert rows(tape, "SELECT value FROM meta WHERE key = 'complete'") == [(1,)]
+
+
 def test_a_killed_recorder_goes_on_with_append_and_seq_goes_on(tmp_path):
     tape = tmp_path / "a.tape"
     for word in ("one", "two", "three"):

@@ -195,6 +195,9 @@ def test_a_reopened_tape_goes_on_with_its_chains_and_numbers(writer, tmp_path):
     assert writer.add_connection(connection) == 1
     writer.add_events([row(bob, 1)])
     writer.commit(note="kept")
+    with pytest.raises(EnvironmentFault, match="another process writes"):
+        TapeWriter(tmp_path / "x.tape", create=False)
+    writer.close()
 
     again = TapeWriter(tmp_path / "x.tape", create=False)
     again.begin()
