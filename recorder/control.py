@@ -17,10 +17,12 @@ from collections.abc import Callable
 from typing import Any
 
 import h11
+import orjson
 
 from recorder.handshake import answer
 
 MAX_BODY = 64 << 10
+MAX_DEPTH = 32
 _WORD = re.compile(r"[A-Za-z][\w.-]{0,63}")
 RESERVED = frozenset({"begin", "tick", "gap", "crash", "end"})
 """Kinds of marks that only the recorder writes."""
@@ -31,7 +33,8 @@ Json = dict[str, Any]
 def read_mark(body: bytes) -> tuple[str, Json]:
     """Return (kind, data) of a mark's JSON; raise ValueError with the reason."""
     try:
-        value = json.loads(body)
+        # Strict: what it takes, everybody can read who reads the tape or its export.
+        value = orjson.loads(body)
     except ValueError:
         raise ValueError("the body must be JSON") from None
     kind = value.get("kind") if isinstance(value, dict) else None
@@ -42,7 +45,23 @@ def read_mark(body: bytes) -> tuple[str, Json]:
     data = value.get("data", {})
     if not isinstance(data, dict):
         raise ValueError("data must be an object")
+    if not _flat(data):
+        raise ValueError(f"data must not be nested deeper than {MAX_DEPTH} levels")
     return kind, data
+
+
+def _flat(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return True
+    return False
 
 
 class Control:

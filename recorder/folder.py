@@ -262,9 +262,8 @@ class Folder:
         self._settle(c, c.identity_seq or self._draw())
         c.stored = True
         if not self.muted:
-            self._add_row(
-                c, Request(request.method, target, headers), Response(response.status, response.reason, answer)
-            )
+            reason = self._redactor.text(response.reason)
+            self._add_row(c, Request(request.method, target, headers), Response(response.status, reason, answer))
         for event in held:
             self._store((c.user, *event))
 
@@ -425,7 +424,18 @@ class Folder:
                 self._release(held)
         elif kind == "gap":
             self.gap([c] if c is not None else list(self._open.values()))
+        if data and kind != "tick":
+            data = self._clean(data)
         self.mark(kind, t, c.row if c is not None else None, data)
+
+    def _clean(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Return a mark's data without secrets: what a load driver tells of its fault may hold a token."""
+        text = self._redactor.text(json.dumps(data))
+        try:
+            clean = json.loads(text)
+        except ValueError:
+            clean = None
+        return clean if isinstance(clean, dict) else {"redacted": text}
 
     def gap(self, connections: Sequence[OpenConnection] | None = None) -> None:
         """Bytes are missing here: what follows in these (all open) connections cannot be cut into frames."""

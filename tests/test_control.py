@@ -65,6 +65,8 @@ def test_the_port_is_closed_unless_asked_for(tmp_path):
 @pytest.mark.parametrize(
     "body",
     [b"", b"[]", b'"x"', b"{}", b'{"kind": 1}', b'{"kind": ""}', b'{"kind": "a b"}', b'{"kind": "x", "data": 1}',
+     b"[" * 60_000, b'{"kind": "x", "data": ' + b'{"a":' * 40 + b"1" + b"}" * 41,
+     b'{"kind": "x", "data": {"a": NaN}}', b'{"kind": "x", "data": {"a": "\\ud800"}}',
      *(json.dumps({"kind": kind}).encode() for kind in ("begin", "tick", "gap", "crash", "end"))],
 )  # fmt: skip
 def test_a_mark_is_a_word_of_the_drivers_own_and_an_object(body):
@@ -74,3 +76,4 @@ def test_a_mark_is_a_word_of_the_drivers_own_and_an_object(body):
 
 def test_a_mark_carries_its_data():
     assert read_mark(b'{"kind": "fault_end", "data": {"what": "redis"}}') == ("fault_end", {"what": "redis"})
+    assert read_mark(b'{"kind": "x", "data": {"a": [{"b": [1]}]}}') == ("x", {"a": [{"b": [1]}]})

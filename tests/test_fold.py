@@ -145,6 +145,25 @@ def test_a_refused_handshake_is_a_connection_without_events(tmp_path):
     assert rows["event"] == []
 
 
+def test_no_secret_reaches_the_tape_in_a_reason_or_a_mark(tmp_path):
+    jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c4n4ry-c4n4ry"
+    spool = Spool(tmp_path / "x.tape")
+    spool.begin()
+    refused = spool.open("/?token=c4n4ry-c4n4ry-c4n4ry", status=f"401 no {jwt}")
+    spool.end(refused, "server", "refused")
+    spool.record(Kind.MARK, 0, {"kind": "fault", "data": {"password": "c4n4ry", "of": ["c4n4ry-c4n4ry-c4n4ry", 7]}})
+    spool.record(Kind.MARK, 0, {"kind": "plain", "data": {"what": "redis", "n": 1.5}})
+    spool.stop()
+
+    rows = folded(spool)
+
+    assert columns(rows, "reason")[0][0].startswith("no [r:jwt:")
+    marks = {mark[2]: json.loads(mark[4]) for mark in rows["mark"]}
+    assert marks["fault"]["password"].startswith("[r:") and marks["fault"]["of"][1] == 7
+    assert marks["plain"] == {"what": "redis", "n": 1.5}
+    assert b"c4n4ry" not in (tmp_path / "x.tape").read_bytes()
+
+
 def test_bytes_that_came_before_the_response_belong_to_the_connection(tmp_path):
     spool = Spool(tmp_path / "x.tape")
     spool.begin()
