@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import importlib
 import os
 import signal
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -35,7 +37,8 @@ class CommandTable(click.Group):
         """Import and return one command."""
         target = COMMANDS.get(cmd_name)
         if target is None:
-            return None
+            near = difflib.get_close_matches(cmd_name, COMMANDS, 1)
+            ctx.fail(f"No such command '{cmd_name}'." + (f" Did you mean '{near[0]}'?" if near else ""))
         module, _, attribute = target.partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
@@ -68,6 +71,9 @@ def main(args: list[str] | None = None) -> None:
 
     Every error that is ours ends in one line on stderr and no traceback; a closed stdout ends quietly.
     """
+    if sys.stdout is None:
+        # Closed by whoever called us (`>&-`): nobody wants to read it.
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

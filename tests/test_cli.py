@@ -21,6 +21,19 @@ def test_help_is_printed_on_stdout(args):
     assert result.stderr == ""
 
 
+def test_a_command_that_is_nearly_one_is_suggested():
+    assert "Did you mean 'record'?" in run("recrod").stderr
+
+
+@pytest.mark.parametrize("args", [["--help"], ["tape", "--help"]])
+def test_a_closed_stdout_is_no_error_of_ours(args):
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *GOLDENTAPE, *args], capture_output=True, text=True, timeout=60
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_the_version_is_printed():
     assert run("--version").stdout.startswith("goldentape, version ")
 

@@ -352,6 +352,26 @@ def test_a_tape_that_is_not_sealed_is_judged_where_that_is_allowed(run):
     assert (verdict["state"], verdict["verdict"]) == ("unsealed", "fail")
 
 
+def test_messages_that_were_perhaps_never_delivered_leave_no_pass(run):
+    words = (ASK, 'alice < {"type": "done"}', 'alice < !delivery_unknown {"type": "done"}')
+    path = write(Path("a.tape"), *words, complete=False)
+
+    said = run(path, "--contract", "calm.yaml")
+    [verdict] = run(path, "--contract", "calm.yaml", "--json").verdicts
+
+    assert (said.code, verdict["verdict"]) == (4, "inconclusive")
+    assert "the recorder died: 1 message was perhaps never delivered" in said.out
+    assert "but 1 message was perhaps never delivered, and not judged" in said.out
+
+
+def test_strict_lets_no_incomplete_tape_pass(run):
+    path = write(Path("a.tape"), ASK, 'alice < {"type": "done"}', complete=False)
+
+    assert run(path, "--contract", "calm.yaml").code == 0
+    strict = run(path, "--contract", "calm.yaml", "--strict")
+    assert (strict.code, "is incomplete, which --strict does not let pass" in strict.err) == (1, True)
+
+
 def test_the_head_that_the_seal_printed_is_accepted_and_the_tape_is_left_as_it_was(run):
     path = write(Path("a.tape"), *HELD)
     before = path.read_bytes()

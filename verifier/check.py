@@ -44,7 +44,7 @@ from verifier.record import (
 from verifier.slices import MANY, Placeholder, Slice
 from verifier.slicing import RECORDING, SESSION, SPAN, WIDE, Check, Feed
 from verifier.spans import AMBIGUOUS, Instance, SpanRun
-from verifier.verdict import Outcome, Tally, Verdict, judge
+from verifier.verdict import Outcome, Tally, Verdict, judge, plural
 
 
 class Engine:
@@ -482,6 +482,7 @@ class Engine:
             events=self.events,
             begin=self.history.begin,
             end=self.history.now,
+            doubtful=self.history.doubtful,
         )
 
     def _outcome(self, spec: Spec, tally: Tally) -> Outcome:
@@ -508,6 +509,9 @@ class Engine:
         yield from notes(self.contract)
         if self.unreadable:
             yield f"{self.unreadable} messages are not whole in the tape (cut off, erased): what they owe is not judged"
+        if self.history.doubtful:
+            many = plural(self.history.doubtful, "message was", "messages were")
+            yield f"the recorder died: {many} perhaps never delivered, and neither violate nor prove anything"
         if self.ghosts:
             wanted = show(str(self.contract.wire.subprotocol))
             yield f"{self.ghosts} messages are of another subprotocol than {wanted}; not judged"

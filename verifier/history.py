@@ -84,6 +84,8 @@ class History:
         self.marks = source.marks
         self.sessions: dict[int, Session] = {}
         self.messages = 0
+        self.doubtful = 0
+        """Messages that are set aside: nobody knows whether they were delivered."""
         self.now = 0
         self.begin = 0
         agenda = []
@@ -138,7 +140,10 @@ class History:
                 session = sessions[number] = Session(f"number {number}", number, user, self.named(user))
                 session.headless = session.open = True
                 session.opened = t
-            if opcode > 8 or flags & NOT_EVIDENCE:
+            if opcode > 8:
+                continue
+            if flags & NOT_EVIDENCE:
+                self.doubtful += opcode < 8
                 continue
             if opcode == 8:
                 if session.close_seen:

@@ -194,6 +194,8 @@ class Verdict:
     """Messages that are events of the contract."""
     begin: int
     end: int
+    doubtful: int = 0
+    """Messages that were perhaps never delivered: neither a violation nor evidence of anything."""
 
     @property
     def verdict(self) -> str:
@@ -206,7 +208,8 @@ class Verdict:
                 return verdict
         if not any(outcome.tally.activations for outcome in self.outcomes):
             return VACUOUS
-        return PASS
+        # Nothing failed among the rest; of these nobody can tell.
+        return INCONCLUSIVE if self.doubtful else PASS
 
     @property
     def failed(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +15,7 @@ from goldentape.check import check as check_tape
 from goldentape.check import expect_head as demand_head
 from goldentape.cli import fail
 from goldentape.commands.opening import bring_in
+from goldentape.display import show
 from goldentape.errors import EnvironmentFault, Exit, GoldentapeError, InputError, NothingVerified
 from goldentape.tape import Tape, open_tape
 from verifier.check import verify as judge
@@ -24,7 +26,7 @@ from verifier.history import Source
 from verifier.lint import demand
 from verifier.load import load, nearest
 from verifier.params import declared, demand_known, parse_settings
-from verifier.verdict import exit_code
+from verifier.verdict import INCONCLUSIVE, exit_code
 
 WORST_FIRST = (Exit.VIOLATION, Exit.BAD_INPUT, Exit.ENVIRONMENT, Exit.INCONCLUSIVE, Exit.OK)
 """Of several tapes, the exit code that counts: a violation is a fact, whatever happened to the other tapes."""
@@ -143,4 +145,8 @@ def _judge(
             elif not quiet:
                 for line in lines(verdict, str(path), tape.state):
                     click.echo(_painted(line))
+        if strict and not tape.complete:
+            # Whatever the verdict on what is there: something is known to be missing.
+            verdicts.append(INCONCLUSIVE)
+            print(f"{show(str(path), 500)}: is incomplete, which --strict does not let pass", file=sys.stderr)
     return exit_code(verdicts, strict=strict)

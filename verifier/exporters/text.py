@@ -178,6 +178,9 @@ def _summary(verdict: Verdict) -> str:
         return "nothing was verified: no message is in the tape"
     open_ones = [o.name for o in verdict.outcomes if o.counts and o.verdict == verdict.verdict]
     names = ", ".join(open_ones)
+    if verdict.verdict == INCONCLUSIVE and not names:
+        doubtful = plural(verdict.doubtful, "message was", "messages were")
+        return f"nothing failed ({judged:,} judged), but {doubtful} perhaps never delivered, and not judged"
     return {
         INCONCLUSIVE: f"nothing failed, but the recording does not say whether {names} held",
         VACUOUS: f"nothing failed, but nothing was there to judge by {names}" if names else "nothing was verified",
