@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -11,6 +12,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from goldentape.errors import InputError
+
+
+_PATH = re.compile(r"[!-~]*")
 
 
 class UpstreamFailed(Exception):
@@ -75,6 +79,14 @@ def parse_upstream(url: str) -> tuple[str, int, str, bool]:
         raise InputError("the upstream's port is not a number from 1 to 65535", found=url) from None
     if not parts.hostname:
         raise InputError("the upstream has no host", found=url, wanted="ws://HOST:PORT")
+    try:
+        if ":" not in parts.hostname:
+            parts.hostname.encode("idna")
+    except UnicodeError:
+        raise InputError("the upstream's host cannot be a name", found=url) from None
+    if not _PATH.fullmatch(parts.path):
+        raise InputError("the upstream's path has characters that a request cannot have", found=url,
+                         fix="percent-encode them")  # fmt: skip
     if port == 0 or parts.netloc.endswith(":"):
         raise InputError("the upstream's port is not a number from 1 to 65535", found=url)
     tls = parts.scheme == "wss"

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
@@ -45,6 +46,9 @@ def refused(result: subprocess.CompletedProcess[str], code: int, *words: str) ->
         (["--upstream", "ws://h:70000"], ["port", "70000"]),
         (["--upstream", "ws://h:abc"], ["port", "abc"]),
         (["--upstream", "ws://h/#frag"], ["#frag"]),
+        (["--upstream", "ws://h/日本"], ["path", "percent-encode"]),
+        (["--upstream", "ws://h/a b"], ["path", "percent-encode"]),
+        (["--upstream", "ws://a..b:9"], ["cannot be a name", "a..b"]),
         (["--upstream", "ws://127.0.0.1:8765", "--listen", "127.0.0.1:8765"], ["would proxy to itself"]),
         ([*UP, "--listen", "no.such.host.invalid:1"], ["no.such.host.invalid", "--allow-remote"]),
         ([*UP, "--listen", "no.such.host.invalid:1", "--allow-remote"], ["cannot be resolved", "no.such.host.invalid"]),
@@ -192,6 +196,10 @@ def test_files_are_private_whatever_the_umask(tmp_path):
     assert set(modes.values()) == {0o600}, modes
 
 
+def listed(tape) -> str:
+    return subprocess.run([*GOLDENTAPE, "tape", "ls", str(tape)], capture_output=True, text=True, timeout=60).stdout
+
+
 def test_a_second_recorder_on_the_tape_is_refused_and_a_finished_one_needs_append(tmp_path):
     tape = tmp_path / "a.tape"
     with Recording(tape) as first:
@@ -250,6 +258,21 @@ def test_a_tape_goes_on_whatever_its_name_has_in_it(tmp_path):
         with Recording(tmp_path / name, "--append") as recording:
             recording.stop()
         assert rows(quote(str(tmp_path / name)), "SELECT count(*) FROM epoch") == [(3,)]
+
+
+def test_a_tape_whose_spool_is_elsewhere_is_seen_as_live(tmp_path):
+    tape = tmp_path / "a.tape"
+    with Recording(tape, "--spool-dir", str(tmp_path / "elsewhere")) as recording, connect(recording.url) as ws:
+        ws.send("one")
+        ws.recv()
+        deadline = time.monotonic() + 30
+        while "live" not in (said := listed(tape)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        recording.process.kill()
+        recording.process.wait()
+
+    assert "live" in said
+    assert "crashed" in listed(tape)
 
 
 def test_a_tape_goes_on_with_the_key_that_began_it_and_no_other(tmp_path):
