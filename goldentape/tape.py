@@ -68,9 +68,15 @@ def open_tape(path: str | Path, *, live_ok: bool = True, quick_check: bool = Tru
 
 
 def is_live(path: Path) -> bool:
-    """Whether a recorder holds this tape's spool at this moment."""
+    """Whether a recorder holds this tape's spool at this moment, or its fold the tape: the spool may be elsewhere."""
+    if _is_held(Path(f"{path}.spool") / "lock"):
+        return True
+    return Path(f"{path}-wal").exists() and _is_held(path)
+
+
+def _is_held(path: Path) -> bool:
     try:
-        fd = os.open(Path(f"{path}.spool") / "lock", os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return False
     try:

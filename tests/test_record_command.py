@@ -223,7 +223,7 @@ def test_a_second_recorder_with_its_spool_elsewhere_is_refused_and_so_is_a_seal(
         two = ("--listen", "127.0.0.1:0", "--append", "--spool-dir", tmp_path / "two")
         refused(run(tape, *UP, *two), 3, "another recorder is writing this tape")
         seal = [*GOLDENTAPE, "tape", "seal", "--after-crash", str(tape)]
-        refused(subprocess.run(seal, capture_output=True, text=True, timeout=60), 3, "another process writes this tape")
+        refused(subprocess.run(seal, capture_output=True, text=True, timeout=60), 3, "is being recorded")
         ws.close()
         assert recording.stop()[0] == 0
     assert rows(tape, "SELECT value FROM meta WHERE key = 'complete'") == [(1,)]
