@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from goldentape.errors import InputError
 
-
 _PATH = re.compile(r"[!-~]*")
 
 
