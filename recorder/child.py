@@ -111,7 +111,8 @@ class FoldChild:
             await self._spawn_again()
 
     def _fault(self, code: int) -> EnvironmentFault:
-        free = free_bytes(Path(self._settings.tape).parent)
+        # Only where storage refused does it matter how much there is.
+        free = free_bytes(Path(self._settings.tape).parent) if code == Exit.ENVIRONMENT else None
         room = "" if free is None else f" ({free} bytes free)"
         return EnvironmentFault(
             f"{self._last or f'the fold ended with exit code {code}'}{room}",
