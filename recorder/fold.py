@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from goldentape.cli import fail
-from goldentape.errors import EnvironmentFault, Exit, GoldentapeError
+from goldentape.errors import EnvironmentFault, Exit, GoldentapeError, InputError
 from goldentape.seal import seal
 from goldentape.tape_writer import TapeWriter
 from recorder import checkpoint
@@ -64,24 +64,30 @@ class Fold:
         self.writer = TapeWriter(tape, create=not tape.exists())
         made = tape.stat()
         self._file = (made.st_dev, made.st_ino)
-        self.folder = Folder(settings, self.writer, partial(_identifier, settings), _redactor(settings))
+        self._published = 0.0
+        self.cut: list[dict[str, Any]] = []
+        """Places where the spool was damaged."""
         self.reader = SpoolReader(self._spool, first)
+        try:
+            self._take_up(kept, fresh=kept is None and not numbers)
+        except BaseException:
+            self.close()
+            raise
+
+    def _take_up(self, kept: checkpoint.Checkpoint | None, *, fresh: bool) -> None:
+        settings = self._settings
+        self.folder = Folder(settings, self.writer, partial(_identifier, settings), _redactor(settings, self.writer))
         if kept is not None:
             self.folder.restore(kept.state)
         recorder = self.folder.recorder or self._first_recorder()
         # A spool always begins with a record; an empty one was being cleared when the fold before this one died.
-        empty = kept is None and not numbers
-        same = empty or (bool(recorder) and self.writer.meta("spool_recorder") == recorder)
+        same = fresh or (bool(recorder) and self.writer.meta("spool_recorder") == recorder)
         self._done = (0, 0)
         """The place in this spool up to which the tape has everything."""
         if same:
             self._done = (self.writer.meta("spool_segment", 0), self.writer.meta("spool_offset", 0))
         self.over = self.writer.meta("spool_over", 0) if same else RUNNING
         """Whether the tape has all of this spool, and only the clearing up was interrupted."""
-        self._published = 0.0
-        self._lag = 0.0
-        self.cut: list[dict[str, Any]] = []
-        """Places where the spool was damaged."""
 
     def _first_recorder(self) -> str:
         for record, _ in parse(self.reader.block(1 << 16)):
@@ -215,9 +221,15 @@ def _identifier(settings: Settings, clock: Callable[[], float]) -> Identifier:
     return Identifier(settings.identify, key, clock)
 
 
-def _redactor(settings: Settings) -> Redactor:
-    key = load_key(settings.key_file, settings.redaction_key_file is None)
-    return Redactor(key, settings.redact, settings.redact_pattern, settings.known_subprotocols)
+def _redactor(settings: Settings, writer: TapeWriter) -> Redactor:
+    last = writer.execute("SELECT redaction_key FROM epoch ORDER BY epoch DESC LIMIT 1").fetchone()
+    key = load_key(settings.key_file, settings.redaction_key_file is None and last is None)
+    redactor = Redactor(key, settings.redact, settings.redact_pattern, settings.known_subprotocols)
+    if last is not None and last[0] != redactor.fingerprint:
+        # Two placeholders for one value in one tape: no isolation could be judged.
+        what = "is not the redaction key that the tape was begun with"
+        raise InputError(what, where=settings.key_file, fix="put that one back")
+    return redactor
 
 
 def run(settings: Settings, parent: int) -> int:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from goldentape.display import show
 from goldentape.errors import EnvironmentFault, GoldentapeError
 from goldentape.hostile import UnreadableError, connect
 from goldentape.tape_writer import TapeWriter
@@ -92,13 +94,28 @@ def recover(tape: Path, spool: Path | None = None) -> Recovery | None:
             return None
         fold_lock = lock_fold(spool)
         try:
-            found = fold_to_end(_settings(tape, spool))
+            found = _whatever_is_there(tape, spool)
         finally:
             os.close(fold_lock)
         remove(spool)
         return found
     finally:
         os.close(lock)
+
+
+def _whatever_is_there(tape: Path, spool: Path) -> Recovery:
+    """Fold a spool that may be damaged in any way, or made by anybody; what cannot be folded stays where it is."""
+    try:
+        return fold_to_end(_settings(tape, spool))
+    except (GoldentapeError, OSError):
+        raise
+    except Exception as error:
+        what = "cannot be written" if isinstance(error, sqlite3.Error) else "cannot be brought in"
+        raise EnvironmentFault(
+            f"what its dead recorder left {what} ({type(error).__name__}: {show(str(error))})",
+            where=tape,
+            fix=f"the rest stays in {show(str(spool))}",
+        ) from error
 
 
 def _settings(tape: Path, spool: Path) -> Settings:

@@ -37,7 +37,9 @@ class SpoolReader:
         """Return up to `limit` bytes from here on, more where one record is larger; empty when there are none."""
         if self._fd is None:
             try:
-                self._fd = os.open(self.path(self.segment), os.O_RDONLY | os.O_CLOEXEC)
+                # A spool may come with a tape from anybody: a named pipe must not make us wait for its other end.
+                flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+                self._fd = os.open(self.path(self.segment), flags)
             except FileNotFoundError:
                 return b""
         data = os.pread(self._fd, max(limit, HEADER.size), self.offset)

@@ -3,7 +3,9 @@
 import fcntl
 import json
 import os
+import resource
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -15,7 +17,7 @@ import pytest
 from spools import SECOND, Spool, busy, columns, dump, frame, said, with_key
 from tapes import write
 
-from goldentape.errors import EnvironmentFault, TapeError
+from goldentape.errors import EnvironmentFault, InputError, TapeError
 from goldentape.event import Flag
 from goldentape.tape_writer import TapeWriter
 from recorder import recover as module
@@ -130,7 +132,7 @@ def test_a_recovery_that_dies_can_be_repeated(tmp_path, monkeypatch, clean, plac
     recover(tmp_path / "twin" / "x.tape")
     expected = dump(tmp_path / "twin" / "x.tape")
 
-    class Died(Exception):
+    class Died(BaseException):
         pass
 
     def die(*_):
@@ -295,6 +297,84 @@ def test_a_tape_cannot_point_at_a_directory_that_does_not_know_it(tmp_path):
 
     assert recover(tmp_path / "x.tape") is None
     assert (other.directory / "settings.json").exists()
+
+
+DAMAGE = {
+    "settings of another kind": lambda spool: (spool.directory / "settings.json").write_text("[]"),
+    "settings too deep": lambda spool: (spool.directory / "settings.json").write_text("[" * 100_000),
+    "a mark that is a list": lambda spool: spool.record(Kind.MARK, 0, b"[]"),
+    "a name that no tape can hold": lambda spool: spool.record(Kind.MARK, 0, b'{"kind": "\\ud800"}'),
+    "a connection twice": lambda spool: [spool.open("/", name="same") for _ in range(2)],
+    "an end by nobody": lambda spool: spool.end(1, "nobody"),
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
+def test_what_cannot_be_brought_in_is_told_in_one_line_and_stays(tmp_path, damage):
+    spool = Spool(tmp_path / "x.tape")
+    spool.begin()
+    spool.c2s(spool.open("/?user_id=bob"), "hello")
+    damage(spool)
+    spool.writer.close()
+    segment = spool.directory / "00000001.seg"
+    before = segment.read_bytes()
+
+    with pytest.raises((EnvironmentFault, OSError)) as fault:
+        recover(tmp_path / "x.tape")
+
+    assert len(str(fault.value).splitlines()) == 1 and str(fault.value).isprintable()
+    assert segment.read_bytes() == before
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_among_the_segments_is_not_waited_for(tmp_path):
+    spool = crashed(tmp_path / "x.tape")
+    os.mkfifo(spool.directory / "00000002.seg")
+
+    with pytest.raises(OSError):
+        recover(tmp_path / "x.tape")
+
+    assert flags(dump(tmp_path / "x.tape")).keys() == {b"hello", b"one", b"two", b"three"}
+
+
+def test_a_full_disk_is_told_in_one_line_and_a_later_try_brings_in_the_rest(tmp_path):
+    spool = Spool(tmp_path / "x.tape")
+    spool.begin()
+    spool.c2s(spool.open("/?user_id=bob"), "x" * 500_000)
+    spool.writer.close()
+    command = [sys.executable, "-m", "goldentape", "tape", "ls", str(tmp_path / "x.tape")]
+
+    def small_files() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+
+    full = subprocess.run(command, preexec_fn=small_files, capture_output=True, text=True, timeout=60)
+    again = subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    assert full.returncode == 3 and full.stderr.startswith("goldentape: error: ") and full.stderr.count("\n") == 1
+    assert again.returncode == 0 and "1 events" in again.stdout
+
+
+def test_a_tape_is_not_gone_on_with_under_another_redaction_key(tmp_path):
+    spool = Spool(tmp_path / "x.tape")
+    spool.begin()
+    fold = Fold(spool.settings)
+    fold.step()
+    fold.close()
+    spool.c2s(spool.open("/?user_id=bob"), "hello")
+    spool.writer.close()
+    key = Path(f"{tmp_path / 'x.tape'}.key")
+    kept = key.read_bytes()
+
+    for change in (lambda: key.unlink(), lambda: key.touch(0o600) or key.write_bytes(bytes(32))):
+        change()
+        with pytest.raises(InputError, match="redaction key"):
+            recover(tmp_path / "x.tape")
+    key.write_bytes(kept)
+
+    found = recover(tmp_path / "x.tape")
+    assert found is not None and found.events == 1
 
 
 @pytest.mark.timeout(60)
