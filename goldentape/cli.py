@@ -97,6 +97,9 @@ def main(args: list[str] | None = None) -> None:
         # Keep the interpreter from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(Exit.OK if not hasattr(signal, "SIGPIPE") else 141) from None
+    except MemoryError:
+        fail("there is not enough memory for this")
+        raise SystemExit(Exit.ENVIRONMENT) from None
     except OSError as error:
         # What no command foresaw, a full disk behind stdout among them: the world's fault, told in one line.
         where = f"{error.filename}: " if error.filename is not None else ""

@@ -190,7 +190,10 @@ class Tape:
     @cached_property
     def _users(self) -> Mapping[int, User]:
         rows = self.query("SELECT id, name, rule, events FROM user ORDER BY id")
-        return {n: User(number=n, name=_text(name), rule=_text(rule), events=events) for n, name, rule, events in rows}
+        users = {n: User(number=n, name=_text(name), rule=_text(rule), events=events) for n, name, rule, events in rows}
+        if any(not 0 < number < 1 << (63 - SEQ_BITS) for number in users):
+            raise CorruptTape("has a user whose number no event could have", where=self.path)
+        return users
 
     def users(self) -> Iterator[User]:
         """Yield every user, in the order of their first appearance."""

@@ -1,6 +1,7 @@
 """Tapes that somebody made to harm, or that something has spoilt: one clear error, quickly, and never a traceback."""
 
 import os
+import resource
 import shutil
 import sqlite3
 import subprocess
@@ -164,6 +165,8 @@ ROWS = {
     "event of nobody": "UPDATE event SET id = id + (99 << 40) WHERE id = (SELECT max(id) FROM event)",
     "event of no connection": "UPDATE event SET connection = 999 WHERE id = (SELECT min(id) FROM event)",
     "negative id": "UPDATE event SET id = -5 WHERE id = (SELECT min(id) FROM event)",
+    "user beyond all numbers": f"UPDATE user SET id = {(1 << 63) - 1} WHERE id = 1",
+    "user below all numbers": "UPDATE user SET id = -7 WHERE id = 1",
     "connection of nobody": "UPDATE connection SET user = 999",
     "connection of no epoch": "UPDATE connection SET epoch = 77",
     "identity of nobody": "UPDATE identity SET user = 999",
@@ -395,3 +398,16 @@ def test_an_endless_query_is_ended_by_the_deadline(monkeypatch, tmp_path):
     timer.cancel()
 
     assert "took longer than" in str(error)
+
+
+def test_a_payload_larger_than_the_memory_is_told_in_one_line(copy):
+    sql(copy, "UPDATE event SET payload = zeroblob(300000000), size = 300000000 WHERE id = (SELECT min(id) FROM event)")
+
+    def little() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (900 << 20, 900 << 20))
+
+    command = [sys.executable, "-m", "goldentape", "tape", "export", str(copy)]
+    done = subprocess.run(command, capture_output=True, preexec_fn=little, timeout=60)
+
+    assert done.returncode == Exit.ENVIRONMENT
+    assert done.stderr == b"goldentape: error: there is not enough memory for this\n"
