@@ -111,6 +111,7 @@ def claim(settings: Settings) -> Claim:
         spool.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise EnvironmentFault(f"the spool cannot be made: {error.strerror}", where=spool) from error
+    _demand_own(spool, made_by_user=settings.spool_dir is not None)
     lock = _lock(settings)
     try:
         if exists:
@@ -125,6 +126,15 @@ def claim(settings: Settings) -> Claim:
     except BaseException:
         os.close(lock)
         raise
+
+
+def _demand_own(spool: Path, *, made_by_user: bool) -> None:
+    """In a directory that everybody may write, a spool could have been laid there for us by somebody else."""
+    info = spool.stat() if made_by_user else spool.lstat()
+    if stat.S_ISLNK(info.st_mode):
+        raise EnvironmentFault("the spool is a symbolic link; refusing to follow it", where=spool)
+    if info.st_uid not in (0, os.geteuid()) or info.st_mode & stat.S_IWOTH:
+        raise EnvironmentFault("other users may write into the spool", where=spool, fix="use a directory of your own")
 
 
 def _lock(settings: Settings) -> int:

@@ -98,6 +98,17 @@ def test_the_output_must_be_a_file_of_ours(tmp_path):
     assert target.read_bytes() == b"untouched"
 
 
+def test_a_spool_that_somebody_else_has_laid_there_is_refused(tmp_path):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "a.tape.spool").symlink_to(tmp_path / "theirs")
+    (tmp_path / "b.tape.spool").mkdir()
+    (tmp_path / "b.tape.spool").chmod(0o777)
+
+    refused(run(tmp_path / "a.tape", *UP, "--listen", "127.0.0.1:0"), 3, "symbolic link", "a.tape.spool")
+    refused(run(tmp_path / "b.tape", *UP, "--listen", "127.0.0.1:0"), 3, "other users", "b.tape.spool")
+    assert list((tmp_path / "theirs").iterdir()) == list((tmp_path / "b.tape.spool").iterdir()) == []
+
+
 def test_a_port_in_use_is_the_environments_fault(tmp_path):
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
