@@ -352,6 +352,17 @@ def test_a_tape_that_is_not_sealed_is_judged_where_that_is_allowed(run):
     assert (verdict["state"], verdict["verdict"]) == ("unsealed", "fail")
 
 
+def test_messages_that_a_contract_leaves_out_are_told_in_one_place(run):
+    path = write(Path("a.tape"), ASK, 'alice < {"type": "done"}', *(f'alice < {{"type": "x{n}"}}' for n in range(12)))
+
+    said = run(path, "--contract", "calm.yaml")
+
+    assert said.out.count("WARN") == 1
+    assert "type x7  1 time" in said.out and "x8" not in said.out
+    assert "and 4 more kinds of messages" in said.out
+    assert "12 kinds of messages are no event of the contract; is it the contract for this tape?" in said.out
+
+
 def test_messages_that_were_perhaps_never_delivered_leave_no_pass(run):
     words = (ASK, 'alice < {"type": "done"}', 'alice < !delivery_unknown {"type": "done"}')
     path = write(Path("a.tape"), *words, complete=False)

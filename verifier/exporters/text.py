@@ -27,6 +27,10 @@ _WORDS: Mapping[str, str] = {PASS: "ok", FAIL: "FAIL", INCONCLUSIVE: "?", VACUOU
 ID = 12
 """Characters that are shown of a connection's id, which has 32."""
 
+UNKNOWN = "wire.unknown"
+UNKNOWN_SHOWN = 8
+"""Kinds of unknown messages that the report names."""
+
 AROUND = 20
 """Places in the tape before and after a proof that the command to try next shows."""
 
@@ -48,10 +52,14 @@ def lines(verdict: Verdict, tape: str, state: str) -> Iterator[str]:
     yield f"against {show(verdict.contract)} {show(verdict.version)} ({show(verdict.file, 400)})"
     for failed in (True, False):
         for outcome in verdict.outcomes:
-            for group in outcome.groups:
-                if (_level(outcome, group) == "FAIL") is failed:
-                    yield ""
-                    yield from _violation(verdict, outcome, group, tape)
+            groups = [group for group in outcome.groups if (_level(outcome, group) == "FAIL") is failed]
+            if outcome.name == UNKNOWN and not failed and len(groups) > 1:
+                yield ""
+                yield from _unknown(outcome, groups)
+                continue
+            for group in groups:
+                yield ""
+                yield from _violation(verdict, outcome, group, tape)
     yield ""
     width = max((len(o.name) for o in verdict.outcomes), default=0)
     for outcome in verdict.outcomes:
@@ -63,6 +71,19 @@ def lines(verdict: Verdict, tape: str, state: str) -> Iterator[str]:
     yield ""
     yield f"{verdict.verdict}: {_summary(verdict)}"
     yield _not_said(verdict)
+
+
+def _unknown(outcome: Outcome, groups: Sequence[Group]) -> Iterator[str]:
+    """A contract that names a few of many messages on purpose: all the others in one place."""
+    yield f"WARN  {outcome.name}  {show(outcome.file, 400)}:{outcome.line} ({outcome.kind}, warning)"
+    for group in groups[:UNKNOWN_SHOWN]:
+        one = group.first[0].witness[0]
+        who = f"{one.dir or ''}  {show(one.user, 32)}"
+        yield f"  {one.label}  {who}  {show(one.event, 60)}  {plural(group.count, 'time')}"
+    if len(groups) > UNKNOWN_SHOWN:
+        yield f"  and {len(groups) - UNKNOWN_SHOWN} more kinds of messages"
+    yield f"why: {len(groups)} kinds of messages are no event of the contract; is it the contract for this tape?"
+    yield "wanted: each under `events`, or `wire: {unknown: ignore}`"
 
 
 def _level(outcome: Outcome, group: Group) -> str:
