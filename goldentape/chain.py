@@ -4,7 +4,7 @@
     link  = SHA-256(previous link of the user's log || header || inner)
 
 `header` is every other column of the row, packed.  An erased event keeps `inner` in place of salt
-and payload, so the chain still verifies and nobody can confirm a guess (reliability.md, 5.4).
+and payload, so the chain still verifies and nobody can confirm a guess.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Opening a SQLite file that somebody else may have made: read-only, and only if it is exactly a tape.
 
 Before any row is read: what kind of file it is, its header, its schema word for word.  A view or trigger of the
-maker's own could otherwise run for ever, or say something else than the tables (reliability.md, L6).
+maker's own could otherwise run for ever, or say something else than the tables.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The control port: load drivers and probes send their marks here.  Off unless asked for.
 
-Loopback only, a random token in the path, requests with an Origin refused: a web page must not drive it
-(reliability.md, R8).
+Loopback only, a random token in the path, requests with an Origin refused: a web page must not drive it.
 
     POST /.goldentape/TOKEN/mark      {"kind": "fault_begin", "data": {...}}      -> 204
     GET  /.goldentape/TOKEN/status                                                -> JSON counters

@@ -1,7 +1,7 @@
 """The handshake gate: which request heads pass, what the upstream gets, when a tunnel opens.  Pure.
 
 Strict by design: what two parsers could read in two ways is refused with a 4xx and never reaches the
-upstream (reliability.md, R1 to R6).  h11 does the parsing; the checks before it are those that h11 is lenient in.
+upstream.  h11 does the parsing; the checks before it are those that h11 is lenient in.
 """
 
 from __future__ import annotations
