@@ -50,8 +50,10 @@ class Recorder:
         if settings.listen_port and port == settings.listen_port and _same_host(host, settings.listen_host):
             raise InputError("the upstream is the recorder itself: it would proxy to itself", found=settings.upstream)
         self.settings = settings
+        # Also for ws://, where it is of no use: a file that is none is a mistake all the same.
+        context = client_context(settings.ca, settings.insecure) if tls or settings.ca else None
         self._upstream = Upstream(
-            host=host, port=port, prefix=prefix, tls=client_context(settings.ca, settings.insecure) if tls else None,
+            host=host, port=port, prefix=prefix, tls=context if tls else None,
             timeout=settings.handshake_timeout,
         )  # fmt: skip
         self._tls = server_context(settings.tls_cert, settings.tls_key) if settings.tls_cert else None

@@ -55,6 +55,7 @@ def refused(result: subprocess.CompletedProcess[str], code: int, *words: str) ->
         ([*UP, "--listen", "0.0.0.0:0"], ["0.0.0.0", "--allow-remote"]),
         ([*UP, "--listen", "127.0.0.1:70000"], ["70000"]),
         (["--upstream", "wss://h", "--ca", "missing.pem"], ["missing.pem"]),
+        ([*UP, "--ca", "missing.pem"], ["missing.pem"]),
         ([*UP, "--max-size", "0"], ["'0'"]),
         ([*UP, "--max-size", "10XB"], ["10XB"]),
         ([*UP, "--drain", "abc"], ["abc"]),

@@ -156,8 +156,9 @@ def test_nothing_recorded_reaches_a_terminal_raw(tmp_path):
     assert "\\x1b]0;owned" in plain
 
 
-def test_show_follows_a_tape_until_it_is_sealed(tmp_path):
-    spool = Spool(tmp_path / "a.tape")
+def followed(tape):
+    """A tape that is being recorded, with one message of bob's, and a `show --follow` of it."""
+    spool = Spool(tape)
     lock = os.open(spool.directory / "lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(lock, fcntl.LOCK_EX)
     spool.begin()
@@ -167,9 +168,14 @@ def test_show_follows_a_tape_until_it_is_sealed(tmp_path):
     while fold.step():
         pass
     process = subprocess.Popen(
-        [*GOLDENTAPE, "tape", "show", "--follow", str(tmp_path / "a.tape")], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
+        [*GOLDENTAPE, "tape", "show", "--follow", str(tape)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    return spool, fold, lock, bob, process
+
+
+def test_show_follows_a_tape_until_it_is_sealed(tmp_path):
+    spool, fold, lock, bob, process = followed(tmp_path / "a.tape")
     seen = []
     while not seen or "first" not in seen[-1]:
         seen.append(process.stdout.readline())
@@ -188,7 +194,7 @@ def test_show_follows_a_tape_until_it_is_sealed(tmp_path):
     fold.seal()
     fold.close()
     os.close(lock)
-    rest = process.communicate(timeout=30)[0]
+    rest, _ = process.communicate(timeout=30)
 
     text = "".join(seen)
     assert process.returncode == 0
@@ -197,20 +203,7 @@ def test_show_follows_a_tape_until_it_is_sealed(tmp_path):
 
 
 def test_show_follows_a_tape_until_its_recorder_is_killed(tmp_path):
-    spool = Spool(tmp_path / "a.tape")
-    lock = os.open(spool.directory / "lock", os.O_RDWR | os.O_CREAT)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    spool.begin()
-    bob = spool.open("/?user_id=bob")
-    spool.c2s(bob, "first")
-    fold = Fold(spool.settings)
-    while fold.step():
-        pass
-    process = subprocess.Popen(
-        [*GOLDENTAPE, "tape", "show", "--follow", str(tmp_path / "a.tape")],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
+    spool, fold, lock, bob, process = followed(tmp_path / "a.tape")
     while "first" not in process.stdout.readline():
         pass
     spool.s2c(bob, "never folded while it lived")

@@ -95,28 +95,19 @@ class Check:
             if self.rule.stateless:
                 self._late(record, names)
             return
-        mine = session.slices.get(self.index)
-        if not mine and not wakes:
-            return
-        key = self._key(record) if self.keys else ()
-        if key is None:
-            return
-        slice: Slice | None = mine.get(key) if mine is not None else None
-        if slice is None:
-            if not wakes:
-                return
-            if mine is None:
-                mine = session.slices[self.index] = {}
-            slice = mine[key] = Slice(self, key, record.user, session, None, record.t)
-            self._remember(slice, key)
-        self._step(slice, record, names)
-        if mine is not None and slice.log is None and not slice.buffered and self.rule.idle(slice):
-            mine.pop(slice.key, None)
+        self._feed_among(session.slices, record, names, wakes, session, None)
 
     def _feed_span(self, record: Record, names: tuple[str, ...], wakes: bool, instance: Instance | None) -> None:
         if instance is None or record.copy:
             return
-        mine = instance.slices.get(self.index)
+        self._feed_among(instance.slices, record, names, wakes, None, instance)
+
+    def _feed_among(
+        self, all_slices: dict[int, dict[tuple[Any, ...], Slice]], record: Record, names: tuple[str, ...], wakes: bool,
+        session: Session | None, instance: Instance | None,
+    ) -> None:  # fmt: skip
+        """Hand a record to its slice among those that live with a session or a span's instance."""
+        mine = all_slices.get(self.index)
         if not mine and not wakes:
             return
         key = self._key(record) if self.keys else ()
@@ -127,8 +118,9 @@ class Check:
             if not wakes:
                 return
             if mine is None:
-                mine = instance.slices[self.index] = {}
-            slice = mine[key] = Slice(self, key, instance.user, None, instance, record.t)
+                mine = all_slices[self.index] = {}
+            user = record.user if instance is None else instance.user
+            slice = mine[key] = Slice(self, key, user, session, instance, record.t)
             self._remember(slice, key)
         self._step(slice, record, names)
         if mine is not None and slice.log is None and not slice.buffered and self.rule.idle(slice):

@@ -170,9 +170,12 @@ def show(
     message before, times and counters are left out.  ┌ is a handshake, └ an end, ✗ a refusal, • a mark.
     """
     (first_t, first_seq), (last_t, last_seq) = begin, end or (None, None)
-    for least, most, unit in ((first_t, last_t, " ns"), (first_seq, last_seq, "")):
-        if least is not None and most is not None and most < least:
-            raise InputError("--to is before --from", found=f"{most}{unit}", wanted=f"at least {least}{unit}")
+    if first_t is not None and last_t is not None and last_t < first_t:
+        raise InputError(
+            "--to is before --from", found=f"{last_t / SECOND:g} s", wanted=f"at least {first_t / SECOND:g} s"
+        )
+    if first_seq is not None and last_seq is not None and last_seq < first_seq:
+        raise InputError("--to is before --from", found=f"#{last_seq}", wanted=f"at least #{first_seq}")
     if following and limit is not None:
         raise InputError("--follow has no end, so it goes without --limit")
     wanted = Wanted(
