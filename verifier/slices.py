@@ -22,6 +22,7 @@ MANY: Final = object()
 """A session has shown several values of a key."""
 
 EXCERPT: Final = 64
+STALLED: Final = "the recorder itself stalled in that time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +224,13 @@ class Slice:
     def stalled(self, begin: int, end: int) -> int:
         """Return how long the recorder itself stood still in an interval."""
         return self.check.engine.gaps.stalled(begin, end)
+
+    def excused(self, late: int, begin: int, end: int) -> bool:
+        """Whether the recorder itself stood still for as long as something was late: then nobody can tell."""
+        if late > self.stalled(begin, end):
+            return False
+        self.unknown(STALLED)
+        return True
 
     # -- what a rule may ask
 

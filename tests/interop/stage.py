@@ -22,6 +22,12 @@ CLIENTS: dict[str, Callable[..., Any]] = {
     "ws": ws_client,
 }
 
+TALK = [
+    ["text", "hello"], ["expect", 1], ["binary", 300_000], ["expect", 2], ["text", '!{"send": ["text", 100000]}'],
+    ["expect", 3], ["ping", "there"], ["text", "again"], ["expect", 4],
+]  # fmt: skip
+"""Messages, both ways and large ones among them: what stands before the end that a scenario is about."""
+
 
 def need_node() -> None:
     """Skip where Node.js or its packages are not installed."""

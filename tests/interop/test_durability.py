@@ -5,13 +5,9 @@ import asyncio
 import pytest
 from harness import PATIENCE, messages, recorded
 from servers import AiohttpServer, WebsocketsServer
-from stage import need_node, stage
+from stage import TALK, need_node, stage
 from websockets.asyncio.client import connect
 
-TALK = [
-    ["text", "hello"], ["expect", 1], ["binary", 300_000], ["expect", 2], ["text", '!{"send": ["text", 100000]}'],
-    ["expect", 3], ["ping", "there"], ["text", "again"], ["expect", 4],
-]  # fmt: skip
 ENDS = {
     "a close": [["close", 4000, "done"], ["ended"]],
     "a close of the server": [["text", '!{"close": [4001, "enough"]}'], ["ended"]],

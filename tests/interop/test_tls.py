@@ -11,14 +11,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from harness import messages
 from servers import WebsocketsServer
-from stage import need_node, stage
+from stage import TALK, need_node, stage
 
 from goldentape.event import Ending
 
-TALK = [
-    ["text", "hello"], ["expect", 1], ["binary", 300_000], ["expect", 2], ["text", '!{"send": ["text", 100000]}'],
-    ["expect", 3], ["ping", "there"], ["text", "again"], ["expect", 4],
-]  # fmt: skip
 ENDS = {
     "a close": [["close", 4000, "done"], ["ended"]],
     "a close of the server": [["text", '!{"close": [4001, "enough"]}'], ["ended"]],

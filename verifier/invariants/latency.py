@@ -26,7 +26,7 @@ from verifier.equality import equal
 from verifier.paths import MISSING, as_list
 from verifier.record import MESSAGE, Record
 from verifier.rule import Stateless
-from verifier.slices import Slice, proof
+from verifier.slices import STALLED, Slice, proof
 from verifier.verdict import listed, plural
 
 if TYPE_CHECKING:
@@ -147,8 +147,7 @@ class Latency(Stateless):
         self._sample(taken, taken - stalled, running.record, record)
         if self._max is None or taken <= self._max:
             return
-        if taken - stalled <= self._max:
-            slice.unknown("the recorder itself stalled in that time")
+        if slice.excused(taken - self._max, running.record.t, record.t):
             return
         slice.owed(
             Ending("expired", record.t, record=record),
@@ -187,8 +186,7 @@ class Latency(Stateless):
                 else:
                     slice.waived()
                 continue
-            if over - slice.stalled(record.t, ending.t) <= self._max:
-                slice.unknown("the recorder itself stalled in that time")
+            if slice.excused(over - self._max, record.t, ending.t):
                 continue
             slice.judged()
             if slice.hole(slice.state.since, ending.t, record):
@@ -229,7 +227,7 @@ class Latency(Stateless):
         if value <= bound:
             return
         if surely <= bound:
-            slice.unknown("the recorder itself stalled in that time")
+            slice.unknown(STALLED)
             return
         slowest = sorted(self._slowest, key=lambda entry: (-entry[0], -entry[1]))
         proofs = []

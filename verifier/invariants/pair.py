@@ -312,8 +312,7 @@ class Pair(Stateless):
         late = record.t - opened.record.t - self._within
         if late <= 0:
             return
-        if late <= slice.stalled(opened.record.t, record.t):
-            slice.unknown("the recorder itself stalled in that time")
+        if slice.excused(late, opened.record.t, record.t):
             return
         slice.owed(
             Ending("expired", record.t, record=record),
@@ -387,8 +386,7 @@ class Pair(Stateless):
         overdue = self._within is not None and opened.timed and ending.t - record.t > self._within
         if overdue:
             assert self._within is not None
-            if ending.t - record.t - self._within <= slice.stalled(record.t, ending.t):
-                slice.unknown("the recorder itself stalled in that time")
+            if slice.excused(ending.t - record.t - self._within, record.t, ending.t):
                 return
             ending = Ending("expired", ending.t, record=ending.record)
         elif self._closed_by is not None and ending.cause == "exit" and ending.exit not in self._closed_by:

@@ -142,8 +142,7 @@ class Responds(Stateless):
         late = record.t - waiting.record.t - self._within
         if late <= 0:
             return
-        if late <= slice.stalled(waiting.record.t, record.t):
-            slice.unknown("the recorder itself stalled in that time")
+        if slice.excused(late, waiting.record.t, record.t):
             return
         slice.owed(
             Ending("expired", record.t, record=record),
@@ -166,8 +165,7 @@ class Responds(Stateless):
             settled = ending
             why = f"{waiting.name} at {record.label} was never answered by {self._expected}"
             if self._within is not None and waiting.timed and ending.t - record.t > self._within:
-                if ending.t - record.t - self._within <= slice.stalled(record.t, ending.t):
-                    slice.unknown("the recorder itself stalled in that time")
+                if slice.excused(ending.t - record.t - self._within, record.t, ending.t):
                     continue
                 settled = Ending("expired", ending.t)
                 why += f" within {duration(self._within)}"
