@@ -51,8 +51,17 @@ class Rule(Protocol):
     def idle(self, slice: Slice) -> bool:
         """Return whether the slice holds nothing that a new one would not."""
 
+    across: bool
+    """It compares users (owners of ids, taint): a history that is split by user cannot be judged part by part."""
+
     def close(self, slice: Slice) -> None:
         """The recording is over; judge what is known only now.  `slice` belongs to no session."""
+
+    def part(self) -> Any:
+        """Return what a part of the users has gathered for `close` (samples, units): plain values, for `absorb`."""
+
+    def absorb(self, part: Any) -> None:
+        """Add what another part has gathered; in any order the same comes out."""
 
 
 class Stateless:
@@ -63,6 +72,7 @@ class Stateless:
     eager = False
     wakes: frozenset[str] | None = None
     freezes = False
+    across = False
 
     def start(self, slice: Slice) -> Any:
         """Return the state of a new slice: none."""
@@ -88,6 +98,13 @@ class Stateless:
 
     def close(self, slice: Slice) -> None:
         """Judge nothing at the end."""
+
+    def part(self) -> Any:
+        """Gather nothing."""
+        return None
+
+    def absorb(self, part: Any) -> None:
+        """Add nothing."""
 
 
 __all__ = ["Rule", "Stateless"]
