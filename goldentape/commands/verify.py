@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
 import click
@@ -14,54 +12,22 @@ import click
 from goldentape.check import check as check_tape
 from goldentape.check import expect_head as demand_head
 from goldentape.cli import fail
+from goldentape.commands.finding import read_contracts
 from goldentape.commands.opening import bring_in
 from goldentape.display import show
-from goldentape.errors import EnvironmentFault, Exit, GoldentapeError, InputError, NothingVerified
+from goldentape.errors import Exit, GoldentapeError, InputError, NothingVerified
 from goldentape.tape import Tape, open_tape
 from verifier.check import verify as judge
-from verifier.contract import Contract, build
+from verifier.contract import Contract
 from verifier.exporters.json import render
 from verifier.exporters.text import STYLES, lines
 from verifier.history import Source
-from verifier.lint import demand
-from verifier.load import load, nearest
-from verifier.params import declared, demand_known, parse_settings
+from verifier.load import nearest
+from verifier.params import parse_settings
 from verifier.verdict import INCONCLUSIVE, exit_code
 
 WORST_FIRST = (Exit.VIOLATION, Exit.BAD_INPUT, Exit.ENVIRONMENT, Exit.INCONCLUSIVE, Exit.OK)
 """Of several tapes, the exit code that counts: a violation is a fact, whatever happened to the other tapes."""
-
-
-def find_contract(name: str) -> tuple[bytes, str]:
-    """Return the bytes of a contract and what to call it: a path, or the name of a shipped one."""
-    path = Path(name)
-    if path.is_dir():
-        raise InputError("is a directory", where=name, wanted="a contract")
-    if path.is_file():
-        try:
-            return path.read_bytes(), name
-        except OSError as error:
-            raise EnvironmentFault(error.strerror or "cannot be read", where=name) from error
-    shipped = {p.name.removesuffix(".yaml"): p for p in files("goldentape.schemas").joinpath("contracts").iterdir()}
-    if name in shipped:
-        return shipped[name].read_bytes(), f"{name}.yaml"
-    guess = nearest(name, shipped)
-    raise InputError(
-        "there is no such file and no such contract", where=name,
-        fix=guess or f"shipped are: {', '.join(sorted(shipped))}",
-    )  # fmt: skip
-
-
-def read_contracts(names: Sequence[str], settings: dict[str, str]) -> list[Contract]:
-    """Return the contracts, ready to judge by.  A setting must be a parameter of one of them at least."""
-    texts = [find_contract(name) for name in names]
-    documents = [load(*text) for text in texts]
-    known = [name for document in documents for name in declared(document)]
-    demand_known(settings, known, f"{documents[0].name} has" if len(documents) == 1 else "the contracts have")
-    contracts = [build(document, data, settings) for document, (data, _) in zip(documents, texts, strict=True)]
-    for contract in contracts:
-        demand(contract)
-    return contracts
 
 
 def _painted(line: str) -> str:
