@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from goldentape.display import show
@@ -47,64 +48,102 @@ from verifier.spans import AMBIGUOUS, Instance, SpanRun
 from verifier.verdict import Outcome, Tally, Verdict, judge, plural
 
 
-class Engine:
-    """One contract over one history."""
+@dataclass(slots=True)
+class Found:
+    """What was seen of the histories, beside what the invariants found.  Those of parts can be added."""
 
-    def __init__(self, contract: Contract, source: Source) -> None:
+    connections: int = 0
+    users: int = 0
+    messages: int = 0
+    events: int = 0
+    """Messages that are events of the contract."""
+    unreadable: int = 0
+    doubtful: int = 0
+    ghosts: int = 0
+    end: int = 0
+    seen: Counter[str] = field(default_factory=Counter)
+    """How often each event of the contract came."""
+
+    def add(self, other: Found) -> None:
+        """Add what another part has seen."""
+        self.seen.update(other.seen)
+        self.end = max(self.end, other.end)
+        for name in ("connections", "users", "messages", "events", "unreadable", "doubtful", "ghosts"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+class Engine:
+    """One contract over one history, or over several that are parts of one: each of users of their own.
+
+    `only`: the invariants to judge; the others keep still.  `apart`: a history is a part of the users, so what compares
+    users can only accept; what it doubts is in `provisional`, to be judged over all of them.
+    """
+
+    def __init__(self, contract: Contract, only: Container[str] | None = None, *, apart: bool = False) -> None:
         self.contract = contract
-        self.history = History(source, contract.wire)
-        self.gaps = self.history.gaps
+        self._apart = apart
+        self.provisional: set[str] = set()
+        """Invariants whose findings here depend on users who are elsewhere."""
         self.checks: list[Check] = []
         for index, spec in enumerate(contract.invariants.values()):
             self.checks.append(Check(index, spec, KINDS[spec.kind](spec, contract), self))
+        self._active = [c for c in self.checks if only is None or c.spec.name in only]
+        active = self._active
+        self._keys = [key for key in contract.keys.values() if key.missing == "infer"]
+        self._openers = frozenset(name for span in contract.spans.values() for name in span.open)
+        ends = {name for span in contract.spans.values() for names in span.exits.values() for name in names}
+        listened = {name for check in active for name in check.rule.wants} | self._openers | ends
+        self._used = frozenset(listened & BUILT_IN.keys())
+        type_of = compile_value_path(contract.wire.type) if contract.wire.type is not None else None
+        self._matcher = Matcher(contract.events, type_of, self._used)
+        self._strays = {
+            span: [c for c in active if isinstance(c.rule, Exits) and c.spec.scope == span] for span in contract.spans
+        }
+        self._owners = [c.rule for c in active if isinstance(c.rule, OwnedKeys)]
+        self._stray_slices = {c.index: Slice(c, (), None, None, None, 0) for of in self._strays.values() for c in of}
+        self._plans: dict[tuple[str, ...], list[tuple[Feed, tuple[str, ...], bool, str | None]]] = {}
+        self._eager_accept = [c for c in active if c.mode == SESSION and c.eager and "$connect" not in c.rule.wants]
+        self._eager_user = [c for c in active if c.mode == WIDE and c.eager]
+        self._eager_connect = [c for c in active if c.mode == SESSION and c.eager and "$connect" in c.rule.wants]
+        self._whole = [c for c in active if c.mode == RECORDING and c.eager]
+        self._odd = OddMessages(self)
+        self.found = Found()
+
+    def feed(self, source: Source) -> None:
+        """Judge a history, the whole or a part, to its end."""
+        contract = self.contract
+        self.history = History(source, contract.wire)
+        self.gaps = self.history.gaps
         self.spans = {
             span.name: SpanRun(span, contract.keys[span.keys[0]] if span.keys else None)
             for span in contract.spans.values()
         }
         self._runs = list(self.spans.values())
         self._of_key = {run.key.name: run for run in self._runs if run.key is not None}
-        self._keys = [key for key in contract.keys.values() if key.missing == "infer"]
-        self._openers = frozenset(name for span in contract.spans.values() for name in span.open)
         self._exits: dict[str, list[tuple[SpanRun, str]]] = {}
         for run in self._runs:
             for exit, names in run.span.exits.items():
                 for name in names:
                     self._exits.setdefault(name, []).append((run, exit))
-        listened = {name for check in self.checks for name in check.rule.wants} | self._openers | self._exits.keys()
-        self._used = frozenset(listened & BUILT_IN.keys())
-        type_of = compile_value_path(contract.wire.type) if contract.wire.type is not None else None
-        self._matcher = Matcher(contract.events, type_of, self._used)
-        self._strays = {
-            run.span.name: [c for c in self.checks if isinstance(c.rule, Exits) and c.spec.scope == run.span.name]
-            for run in self._runs
-        }
-        self._owners = [c.rule for c in self.checks if isinstance(c.rule, OwnedKeys)]
-        self._stray_slices = {c.index: Slice(c, (), None, None, None, 0) for of in self._strays.values() for c in of}
-        self._plans: dict[tuple[str, ...], list[tuple[Feed, tuple[str, ...], bool, str | None]]] = {}
-        self._eager_accept = [
-            c for c in self.checks if c.mode == SESSION and c.eager and "$connect" not in c.rule.wants
-        ]
-        self._eager_user = [c for c in self.checks if c.mode == WIDE and c.eager]
-        self._eager_connect = [c for c in self.checks if c.mode == SESSION and c.eager and "$connect" in c.rule.wants]
-        self._whole = [c for c in self.checks if c.mode == RECORDING and c.eager]
         self._copies = Copies(contract.wire.id)
         self._graces: list[tuple[int, int, int, Instance]] = []
         self._ticket = 0
         self.open: dict[Session, None] = {}
-        self.seen: Counter[str] = Counter()
         self._times: dict[tuple[str, ...], int] = {}
         """How often messages of these names came."""
-        self.events = 0
-        self.accepted = 0
-        self.unreadable = 0
-        self.ghosts = 0
-        self.unknown = Tally()
-        self.undecodable = Tally()
         self._people: set[str] = set()
-        self._odd = OddMessages(self)
+        self._all()
+        found = self.found
+        for called, times in self._times.items():
+            for name in called:
+                found.seen[name] += times
+        found.users += len(self._people)
+        found.connections += len([s for s in self.history.sessions.values() if not s.ghost])
+        found.messages += self.history.messages
+        found.doubtful += self.history.doubtful
+        found.end = max(found.end, self.history.now)
 
-    def run(self) -> Verdict:
-        """Judge the whole history."""
+    def _all(self) -> None:
         handlers = {
             CONNECT: self._connect, ACCEPT: self._accept, REJECT: self._reject, CLOSE: self._close, LOSS: self._close,
             CUT: self._cut, END: self._ended, MARK: self._mark,
@@ -120,7 +159,6 @@ class Engine:
             else:
                 handlers[record.kind](record)
         self._over(self.history.now)
-        return self._verdict()
 
     # -- messages
 
@@ -128,12 +166,12 @@ class Engine:
         session = record.session
         assert session is not None
         if session.ghost:
-            self.ghosts += 1
+            self.found.ghosts += 1
             return
         if session.user != record.user:
             self._becomes(session, record.user, record.t)
         if record.flags & UNREADABLE:
-            self.unreadable += 1
+            self.found.unreadable += 1
             self.gaps.unreadable(session, record.t)
             return
         if not session.open and session.headless and not session.ended and session not in self.open:
@@ -147,7 +185,7 @@ class Engine:
             if record.problem is None or record.problem.kind != "undecodable":
                 self._odd.unknown(record)
         else:
-            self.events += 1
+            self.found.events += 1
         if not names:
             return
         if record.dir == S2C:
@@ -172,7 +210,7 @@ class Engine:
     def _plan(self, names: tuple[str, ...]) -> list[tuple[Feed, tuple[str, ...], bool, str | None]]:
         """Return whom a message of these names concerns, and how."""
         plan: list[tuple[Feed, tuple[str, ...], bool, str | None]] = []
-        for check in self.checks:
+        for check in self._active:
             wanted = tuple(name for name in names if name in check.rule.wants)
             if wanted:
                 plan.append((check.feed, wanted, check.wakes(wanted), check.spec.scope))
@@ -255,7 +293,7 @@ class Engine:
         meant = run.meant(record)
         # One of them may have ended in a hole of the recording; then nobody is to blame.
         lost = self.gaps.between(min(i.opened.t for i in meant), record.t, (), record.user)
-        for check in self.checks:
+        for check in self._active:
             if check.spec.scope != run.span.name or (check.rule.wants.isdisjoint(record.names) and not exits):
                 continue
             if lost:
@@ -278,6 +316,8 @@ class Engine:
             return
         for owned in self._owners:
             if any(key.name == run.key.name for key in owned.keys):
+                if self._apart:
+                    self.provisional.update(check.spec.name for check in checks)
                 owner = owned.owner_of(run.key.name, value)
                 if (owner is not None and owner != record.user) or run.elsewhere(record.user, value):
                     return  # another user's: that finding is the owner rule's
@@ -292,14 +332,14 @@ class Engine:
     def _names(self, record: Record) -> tuple[str, ...]:
         record.names = self._matcher.names(record)
         for name in record.names:
-            self.seen[name] += 1
+            self.found.seen[name] += 1
         return record.names
 
     def _dispatch(self, record: Record) -> None:
         names = self._names(record)
         if not names:
             return
-        for check in self.checks:
+        for check in self._active:
             wanted = tuple(name for name in names if name in check.rule.wants)
             if wanted:
                 check.lifecycle(record, wanted)
@@ -320,7 +360,6 @@ class Engine:
         if session.ghost:
             return
         session.open = True
-        self.accepted += 1
         self._people.add(session.user)
         self._copies.opened(session, record.t)
         for check in self._eager_accept:
@@ -417,7 +456,7 @@ class Engine:
     # -- spans
 
     def _end_instance(self, run: SpanRun, instance: Instance, ending: Ending) -> None:
-        for check in self.checks:
+        for check in self._active:
             if check.mode == SPAN and check.eager and check.spec.scope == run.span.name:
                 check.of_instance(instance)
         for of_check in instance.slices.values():
@@ -459,14 +498,19 @@ class Engine:
                 self._end_instance(run, instance, ending)
         for session in list(self.open):
             self._part(session, cut, [], None) if session.open else self._end_session(session, cut)
-        for check in self.checks:
+        for check in self._active:
             check.finish_all(cut)
+
+    def close(self) -> None:
+        """Judge what is known only when everything was seen."""
+        for check in self._active:
             last = Slice(check, (), None, None, None, 0)
             last.tally = check.tally
             check.rule.close(last)
 
-    def _verdict(self) -> Verdict:
-        contract = self.contract
+    def verdict(self) -> Verdict:
+        """Return what was found, after `close`."""
+        contract, found = self.contract, self.found
         outcomes = [self._outcome(check.spec, check.tally) for check in self.checks]
         outcomes += [self._outcome(spec, tally) for spec, tally in self._odd.found()]
         return Verdict(
@@ -476,13 +520,13 @@ class Engine:
             file=contract.file,
             outcomes=tuple(outcomes),
             warnings=tuple(self._warnings()),
-            connections=len([s for s in self.history.sessions.values() if not s.ghost]),
-            users=len(self._people),
-            messages=self.history.messages,
-            events=self.events,
-            begin=self.history.begin,
-            end=self.history.now,
-            doubtful=self.history.doubtful,
+            connections=found.connections,
+            users=found.users,
+            messages=found.messages,
+            events=found.events,
+            begin=0,
+            end=found.end,
+            doubtful=found.doubtful,
         )
 
     def _outcome(self, spec: Spec, tally: Tally) -> Outcome:
@@ -501,25 +545,28 @@ class Engine:
         )
 
     def _warnings(self) -> Iterable[str]:
-        for names, times in self._times.items():
-            self.seen.update(dict.fromkeys(names, times))
-        never = [e.name for e in self.contract.events.values() if e.on == MESSAGE and not self.seen[e.name]]
-        if never and self.history.messages:
+        found = self.found
+        never = [e.name for e in self.contract.events.values() if e.on == MESSAGE and not found.seen[e.name]]
+        if never and found.messages:
             yield f"events of the contract that never occurred: {', '.join(never)}"
         yield from notes(self.contract)
-        if self.unreadable:
-            yield f"{self.unreadable} messages are not whole in the tape (cut off, erased): what they owe is not judged"
-        if self.history.doubtful:
-            many = plural(self.history.doubtful, "message was", "messages were")
+        if found.unreadable:
+            torn = plural(found.unreadable, "message is", "messages are")
+            yield f"{torn} not whole in the tape (cut off, erased): what they owe is not judged"
+        if found.doubtful:
+            many = plural(found.doubtful, "message was", "messages were")
             yield f"the recorder died: {many} perhaps never delivered, and neither violate nor prove anything"
-        if self.ghosts:
+        if found.ghosts:
             wanted = show(str(self.contract.wire.subprotocol))
-            yield f"{self.ghosts} messages are of another subprotocol than {wanted}; not judged"
+            yield f"{found.ghosts} messages are of another subprotocol than {wanted}; not judged"
 
 
 def verify(contract: Contract, source: Source) -> Verdict:
     """Judge a recording by a contract."""
-    return Engine(contract, source).run()
+    engine = Engine(contract)
+    engine.feed(source)
+    engine.close()
+    return engine.verdict()
 
 
 __all__ = ["C2S", "Check", "Engine", "plain", "verify"]

@@ -47,6 +47,8 @@ class Source:
     users: Mapping[int, str]
     unnamed: frozenset[str] = field(default_factory=frozenset)
     """Users that no identity rule named, beside those that are called so."""
+    until: int = 0
+    """Until when the recorder watched, if that is later than what happened here: of a part, when the whole ends."""
 
     @classmethod
     def of(cls, tape: Tape, user: str | None = None) -> Source:
@@ -87,7 +89,6 @@ class History:
         self.doubtful = 0
         """Messages that are set aside: nobody knows whether they were delivered."""
         self.now = 0
-        self.begin = 0
         agenda = []
         for number, connection in source.connections():
             first = connection.identities[0].user if connection.identities else connection.user
@@ -178,6 +179,7 @@ class History:
             else:
                 yield self._mark(mark)
                 mark = next(marks, None)
+        self.now = max(self.now, self._source.until)
 
     def _mark(self, mark: Mark) -> Record:
         self.now = max(self.now, mark.t)

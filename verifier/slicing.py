@@ -364,6 +364,7 @@ class Check:
         self.slices.clear()
         self.tally.activations += len(self.frozen)  # they owe nothing
         self.frozen.clear()
+        self.doubts.clear()
 
     def finish(self, slice: Slice, ending: Ending) -> None:
         """Bring a slice to its end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import insort
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -72,6 +73,15 @@ class Violation:
         return replace(self, fingerprint=digest)
 
     @property
+    def place(self) -> tuple[object, ...]:
+        """What puts violations in order: the time and place of the last record that proves it, then all of them."""
+        return (
+            max((w.t for w in self.witness), default=0),
+            tuple((w.t, w.seq or 0, w.part or 0) for w in self.witness),
+            self.user or "", self.why,
+        )  # fmt: skip
+
+    @property
     def seqs(self) -> tuple[int, ...]:
         """The places in the tape that prove it."""
         return tuple(w.seq for w in self.witness if w.seq is not None)
@@ -79,7 +89,7 @@ class Violation:
 
 @dataclass(slots=True)
 class Group:
-    """Violations of one fingerprint."""
+    """Violations of one fingerprint; `first` are those that come first on the tape."""
 
     first: list[Violation]
     count: int = 0
@@ -110,8 +120,8 @@ class Tally:
         if group is None:
             group = self.groups[violation.fingerprint] = Group([])
         group.count += 1
-        if len(group.first) < KEPT:
-            group.first.append(violation)
+        insort(group.first, violation, key=lambda v: v.place)
+        del group.first[KEPT:]
         if violation.user is not None and len(group.users) < 10_000:
             group.users.add(violation.user)
         if violation.fault == "client":
@@ -132,7 +142,7 @@ class Tally:
         self.notes += other.notes
         for fingerprint, group in other.groups.items():
             mine = self.groups.setdefault(fingerprint, Group([]))
-            mine.first = (mine.first + group.first)[:KEPT]
+            mine.first = sorted(mine.first + group.first, key=lambda v: v.place)[:KEPT]
             mine.count += group.count
             mine.users |= group.users
 
@@ -155,8 +165,8 @@ class Outcome:
 
     @property
     def groups(self) -> list[Group]:
-        """Distinct violations, in the order in which they were first seen."""
-        return list(self.tally.groups.values())
+        """Distinct violations, in the order of the tape."""
+        return sorted(self.tally.groups.values(), key=lambda group: group.first[0].place)
 
     @property
     def counts(self) -> bool:
