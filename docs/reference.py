@@ -28,6 +28,7 @@ PACKAGES = (
     ("recorder", "recorder: sockets to tape"),
     ("goldentape", "goldentape: what both sides stand on"),
     ("goldentape/commands", "goldentape/commands: one thin file a command"),
+    ("goldentape/commands/contract", "goldentape/commands/contract"),
     ("goldentape/commands/tape", "goldentape/commands/tape"),
     ("verifier", "verifier: tape to verdict"),
     ("verifier/invariants", "verifier/invariants: a kind each"),

@@ -18,6 +18,7 @@ from goldentape.display import show
 from goldentape.errors import Exit, GoldentapeError
 
 COMMANDS: Mapping[str, str] = {
+    "contract": "goldentape.commands.contract:contract",
     "demo": "goldentape.commands.demo:demo",
     "record": "goldentape.commands.record:record",
     "tape": "goldentape.commands.tape:tape",

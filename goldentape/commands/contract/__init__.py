@@ -1,0 +1,17 @@
+"""`goldentape contract`: look at a contract before any tape is judged by it."""
+
+from __future__ import annotations
+
+import click
+
+from goldentape.commands.contract.schema import schema
+from goldentape.commands.contract.show import show
+
+
+@click.group()
+def contract() -> None:
+    """Check a contract, show it resolved, compare two."""
+
+
+for command in (show, schema):
+    contract.add_command(command)

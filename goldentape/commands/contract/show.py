@@ -1,0 +1,27 @@
+"""`goldentape contract show`: a contract with nothing left to look up."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from goldentape.commands.finding import read_contracts
+from verifier.dump import dump
+from verifier.params import parse_settings
+from verifier.resolve import resolved
+
+
+@click.command()
+@click.argument("contract", metavar="NAME|FILE")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Value of a parameter of the contract.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, on one line.")
+def show(contract: str, settings: tuple[str, ...], as_json: bool) -> None:
+    """Print a contract resolved.
+
+    Parameters are substituted, includes merged, defaults written out.  What is printed is a contract that judges
+    the same.
+    """
+    [read] = read_contracts([contract], parse_settings(settings))
+    value = resolved(read)
+    click.echo(json.dumps(value) if as_json else dump(value), nl=as_json)

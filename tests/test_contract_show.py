@@ -1,0 +1,138 @@
+"""`goldentape contract show` and `schema`: what they print can be used in place of what they were given."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from agents import talk
+from contracts import contract
+
+from goldentape.cli import main
+from verifier.check import verify
+from verifier.contract import read_contract
+from verifier.dump import dump
+from verifier.history import Source
+from verifier.lint import demand
+from verifier.resolve import resolved
+from verifier.shape import contract_schema
+
+TALKS = sorted((Path(__file__).parent.parent / "fixtures").rglob("*.txt"))
+SHIPPED = sorted(f.name for f in files("goldentape.schemas").joinpath("contracts").iterdir())
+
+
+def shipped(name: str) -> bytes:
+    return files("goldentape.schemas").joinpath("contracts", name).read_bytes()
+
+
+def run(*arguments: str, capsys) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(["contract", *arguments])
+    return int(ended.value.code), *capsys.readouterr()
+
+
+def findings(read, tape) -> list[object]:
+    verdict = verify(read, Source.of(tape, None))
+    return [(o.name, o.verdict, o.severity, o.gate, o.req, o.impact, o.tally) for o in verdict.outcomes]
+
+
+def again(read):
+    """The contract, resolved, written and read."""
+    made = read_contract(dump(resolved(read)).encode(), read.file)
+    demand(made)
+    return made
+
+
+@pytest.mark.parametrize("path", TALKS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_resolved_contract_judges_the_same(path):
+    lines = [line for line in path.read_text("utf-8").splitlines() if line and not line.startswith("#")]
+    read = read_contract(shipped("golden-path.yaml"), "golden-path.yaml", {"first": "3s"})
+    tape = talk(*lines).tape
+
+    assert findings(again(read), tape) == findings(read, tape)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_resolved_contract_is_one_with_nothing_left_to_resolve(name):
+    made = again(read_contract(shipped(name), name))
+
+    assert resolved(made) == resolved(again(made)) == made.document.value
+
+
+def test_parameters_are_substituted_and_defaults_written_out():
+    text = contract(
+        '{kind: latency, from: ask, to: done, max: "${fast}"}',
+        events="events: {ask: {dir: c2s}, done: {where: {a: 1}}}",
+    )
+
+    value = resolved(read_contract(text.encode(), "c.yaml", {"fast": "7s"}))
+
+    assert "params" not in value
+    assert value["invariants"]["a"] == {
+        "kind": "latency", "from": "ask", "to": "done", "max": "7s", "min_samples": 1, "per": "connection",
+        "severity": "error", "gate": "rate", "min_activations": 1,
+    }  # fmt: skip
+    assert value["events"]["done"] == {
+        "where": {"a": 1}, "dir": "s2c", "on": "message", "type": "done"
+    }  # fmt: skip
+    assert value["keys"]["run"] == {"path": "run_id", "missing": "violation"}
+
+
+def test_what_is_disabled_stays_as_it_is():
+    both = "invariants: {a: {kind: never, event: done}, b: {kind: never, event: ask, enabled: false}}"
+    text = contract(invariants=both)
+
+    assert resolved(read_contract(text.encode(), "c.yaml"))["invariants"]["b"] == {
+        "kind": "never", "event": "ask", "enabled": False
+    }  # fmt: skip
+
+
+def test_show_prints_a_contract(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    code, out, err = run("show", "golden-path", "--set", "first=3s", capsys=capsys)
+
+    assert (code, err) == (0, "")
+    assert "within: 3s" in out
+    Path("mine.yaml").write_text(out)
+    assert run("show", "mine.yaml", capsys=capsys) == (0, out, "")
+    _, as_json, _ = run("show", "mine.yaml", "--json", capsys=capsys)
+    assert dump(json.loads(as_json)) == out
+
+
+@pytest.mark.parametrize(
+    "arguments, what",
+    [
+        (["nowhere.yaml"], "no such file and no such contract"),
+        (["goldenpath"], "did you mean golden-path?"),
+        (["golden-path", "--set", "fisrt=3s"], "did you mean first?"),
+        (["golden-path", "--set", "first"], "--set wants name=value"),
+    ],
+)
+def test_show_says_in_one_line_what_is_wrong(capsys, arguments, what):
+    code, out, err = run("show", *arguments, capsys=capsys)
+
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert what in err
+
+
+def test_the_schema_is_printed_for_editors_and_takes_every_shipped_contract(capsys):
+    code, out, err = run("schema", capsys=capsys)
+
+    assert (code, err) == (0, "")
+    assert json.loads(out) == contract_schema()
+    assert json.loads(out)["$schema"] == "http://json-schema.org/draft-07/schema#"  # the draft that editors read
+
+
+def test_the_installed_schema_has_a_path_for_the_first_line_of_a_contract():
+    said = subprocess.run(
+        [sys.executable, "-m", "goldentape", "contract", "schema", "--path"], capture_output=True, text=True, timeout=60
+    )
+
+    path = Path(said.stdout.removesuffix("\n"))
+    assert path.is_absolute()
+    assert json.loads(path.read_text("utf-8")) == contract_schema()
