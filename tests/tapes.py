@@ -5,10 +5,10 @@
     tape("alice > 0x00ff", "alice < (ping)", "alice > (pong ab)")       binary (hex), control frames
     tape("alice > #0", "alice < #2")                      `#k` is the text `#k`, numbered k in its connection
     tape("alice connects /chat?x=1 credential=valid subprotocol=v1", "alice > hi")
-    tape("alice refused 401 expired token")               a handshake that got another answer; its body
+    tape("alice refused 401 credential=expired too late")       a handshake that got another answer; its body
     tape("alice < (close 1000 bye)", "alice > (close 1000)", "alice ends")       clean, closed by the server
     tape("alice ends eof by client")                      eof, reset, lost; by client, server, recorder
-    tape("alice becomes bob")                             from here on the connection belongs to bob
+    tape("alice becomes bob credential=expired")          from here on the connection belongs to bob
     tape("2.5s", "10ms")                                  time passes; each event is 1 ms after the one before
     tape("mark fault_begin {\"kind\": \"cut\"}", "tick {\"lag\": 0.2}")
     tape("get /login 200")                                plain HTTP that passed through
@@ -120,7 +120,8 @@ class Writer:
                 name, _, value = word.partition("=")
                 columns[name] = int(value) if value.isdigit() else value
         user = who.partition("/")[0]
-        self.writer.user(user, str(columns.pop("rule", "query:user")))
+        rule = str(columns.pop("rule", "query:user"))
+        self.writer.user(user, rule)
         number = self.writer.next_connection
         self.writer.add_connection(
             Connection(
@@ -140,7 +141,7 @@ class Writer:
         self.writer.add_identity(
             number,
             Identity(
-                seq=self.draw(), user=user, rule="query:user", credential=str(columns.get("credential", "none")),
+                seq=self.draw(), user=user, rule=rule, credential=str(columns.get("credential", "none")),
                 expires=columns.get("credential_expires"),
             ),
         )  # fmt: skip
@@ -151,8 +152,11 @@ class Writer:
         return self._connects(who, "") if found is None or found.ended else found
 
     def _refused(self, who: str, rest: str) -> None:
-        status, _, body = rest.partition(" ")
-        c = self._connects(who, "", int(status), body.encode() or None)
+        status, _, rest = rest.partition(" ")
+        words = rest.split(" ")
+        columns = [word for word in words if re.match(r"\w+=", word)]
+        body = " ".join(word for word in words if word not in columns)
+        c = self._connects(who, " ".join(columns), int(status), body.encode() or None)
         self._end(c, ending=Ending.REFUSED, closed_by="server")
 
     def _ends(self, who: str, rest: str) -> None:
@@ -170,12 +174,17 @@ class Writer:
             **{name: str(value) for name, value in columns.items()},
         )  # fmt: skip
 
-    def _becomes(self, who: str, name: str) -> None:
+    def _becomes(self, who: str, rest: str) -> None:
+        name, *words = rest.split()
+        said = dict(word.split("=", 1) for word in words)
         c = self._of(who)
         self.flush()
         number = self.writer.user(name, "message:user")
         c.user = name
-        identity = Identity(seq=self.draw(), user=name, rule="message:user", credential="valid", expires=None)
+        identity = Identity(
+            seq=self.draw(), user=name, rule=said.get("rule", "message:user"),
+            credential=said.get("credential", "valid"), expires=int(said["expires"]) if "expires" in said else None,
+        )  # fmt: skip
         self.writer.add_identity(c.number, identity)
         self.writer.update_connection(c.number, user=number)
 

@@ -12,6 +12,7 @@ from verifier.contract import read_contract
 from verifier.lint import demand, notes
 from verifier.load import ContractError, load
 from verifier.params import demand_known, parse_settings
+from verifier.shape import KINDS_LATER
 
 
 def refusal(text: str | bytes, settings: dict[str, str] | None = None) -> str:
@@ -160,7 +161,7 @@ NOT_MEANT = [
 
 LATER = [
     *((f"the kind {kind}", contract(f"{{kind: {kind}}}"), "9:18", f"`{kind}` is not in this release")
-      for kind in ("taint", "noninterference", "admission", "resume", "ratio", "coverage", "python")),
+      for kind in KINDS_LATER),
     *((f"the section {section}", contract(keys=f"{section}: {{}}"), "5:1", f"`{section}` is not in this release")
       for section in ("include", "asyncapi", "principal", "tiers", "compare", "waivers", "plugins", "clock")),
     ("cloudevents", contract(wire="wire: {format: cloudevents}"), "3:8", "`cloudevents` is not in this release"),

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from goldentape.codec import DECODERS, Problem
-from goldentape.event import Connection, Mark
+from goldentape.event import Connection, Epoch, Mark
 from goldentape.tape import Row, Tape
 from verifier.contract import Wire
+from verifier.credentials import Declarations, credentials_of
 from verifier.gaps import Gaps
 from verifier.record import (
     ACCEPT,
@@ -49,6 +50,8 @@ class Source:
     """Users that no identity rule named, beside those that are called so."""
     until: int = 0
     """Until when the recorder watched, if that is later than what happened here: of a part, when the whole ends."""
+    epochs: Mapping[int, Epoch] = field(default_factory=dict)
+    """The recorder's runs: what they could check, and what their clock said."""
 
     @classmethod
     def of(cls, tape: Tape, user: str | None = None) -> Source:
@@ -67,6 +70,7 @@ class Source:
             lambda: tape.merged(numbers),
             {person.number: person.name for person in people},
             frozenset(person.name for person in people if person.rule == "connection"),
+            epochs={epoch.number: epoch for epoch in tape.epochs},
         )
 
 
@@ -90,10 +94,14 @@ class History:
         """Messages that are set aside: nobody knows whether they were delivered."""
         self.now = 0
         agenda = []
+        declared = Declarations.of(source.marks)
         for number, connection in source.connections():
             first = connection.identities[0].user if connection.identities else connection.user
             session = Session.of(connection, number, self.named(first))
             session.user = first
+            session.credentials = credentials_of(
+                connection, source.epochs.get(connection.epoch), declared.take(connection)
+            )
             if wire.subprotocol is not None and connection.subprotocol != wire.subprotocol:
                 session.ghost = connection.status == 101
             self.sessions[number] = session

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from goldentape.event import Connection, Flag
+from verifier.credentials import ABSENT, Credential
 
 if TYPE_CHECKING:
     from goldentape.codec import Problem
@@ -30,7 +31,7 @@ class Session:
 
     __slots__ = (
         "accepted", "body", "client", "close_code", "close_reason", "close_seen", "closed", "closed_by",
-        "doubts", "ended", "ending", "ghost", "headless", "id", "inferred", "instances",
+        "credentials", "doubts", "ended", "ending", "ghost", "headless", "id", "inferred", "instances",
         "known", "number", "open", "opened", "shown", "slices", "status",
         "subprotocol", "target", "touched", "user",
     )  # fmt: skip
@@ -42,6 +43,8 @@ class Session:
         self.known = known
         """An identity rule named the user; else the user is this connection only."""
         self.client = ""
+        self.credentials: tuple[Credential, ...] = ()
+        """What it has shown of itself, in order."""
         self.target = ""
         self.subprotocol: str | None = None
         self.status: int | None = None
@@ -68,6 +71,15 @@ class Session:
         self.doubts: set[int] = set()
         self.shown: dict[str, Any] = {}
         self.inferred: dict[str, Any] = {}
+
+    def credential(self, seq: int | None) -> Credential:
+        """Return what it had shown of itself at a place of the tape; None: in the handshake."""
+        found = self.credentials[0] if self.credentials else ABSENT
+        for credential in self.credentials[1:]:
+            if seq is None or credential.seq > seq:
+                break
+            found = credential
+        return found
 
     @classmethod
     def of(cls, connection: Connection, number: int, known: bool) -> Session:

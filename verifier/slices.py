@@ -94,6 +94,10 @@ class Slice:
         """What was owed is not, for the client left or the contract names this ending."""
         self.tally.waived += 1
 
+    def inapplicable(self) -> None:
+        """The contract asks nothing of it."""
+        self.tally.not_applicable += 1
+
     def raced(self) -> None:
         """Two messages crossed on the way: no order to judge."""
         self.tally.raced += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from verifier.invariants.admission import Admission
 from verifier.invariants.count import Count
 from verifier.invariants.exits import Exits
 from verifier.invariants.latency import Latency
@@ -29,5 +30,6 @@ KINDS: Mapping[str, Callable[[Spec, Contract], Rule]] = {
     "owner": owner,
     "schema": Schema,
     "latency": Latency,
+    "admission": Admission,
 }
 """Kind to what compiles it."""
