@@ -115,14 +115,16 @@ def _judge(path: Path, head: bytes, size: int) -> Header:
     return Header(wal=head[18] > 1 or head[19] > 1, bytes=said, size=size)
 
 
-def connect(path: Path, *, live: bool, quick_check: bool = True) -> sqlite3.Connection:
+def connect(path: Path, *, live: bool, quick_check: bool = True, without_log: bool = False) -> sqlite3.Connection:
     """Open a tape read-only and return the connection; text comes as bytes.
 
     `live`: whether a recorder writes it at this moment.  `quick_check=False` leaves the pages unchecked.
+    `without_log`: also where its write-ahead log is missing: what is known of it may be old then.
     """
     header = read_header(path)
     wal, index = Path(f"{path}-wal"), Path(f"{path}-shm")
-    if header.wal and not wal.exists() and not live:
+    bare = header.wal and not wal.exists() and not live
+    if bare and not without_log:
         raise TapeError(
             "its write-ahead log is missing, and with it its newest part",
             where=path,
@@ -132,8 +134,11 @@ def connect(path: Path, *, live: bool, quick_check: bool = True) -> sqlite3.Conn
     if not header.wal and header.size < header.bytes:
         raise TapeError("truncated", where=path, found=f"{header.size} bytes", wanted=f"{header.bytes} bytes")
     # Nobody writes, and nobody has mapped the log: read it without leaving an index file behind.
-    alone = header.wal and not live and not index.exists()
+    alone = header.wal and not live and not bare and not index.exists()
     uri = f"file:{quote(os.fsencode(path.absolute()))}?mode=ro" + ("&vfs=unix-none" if alone else "")
+    if bare:
+        # SQLite would put an empty log beside it, and the next reader take the tape for whole.
+        uri += "&immutable=1"
     try:
         db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=PATIENCE)
     except sqlite3.Error as error:

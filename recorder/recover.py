@@ -47,7 +47,7 @@ def spool_of(tape: Path) -> Path | None:
         return beside
     # A tape may come from anybody: not a row is read before its schema was compared (a view could run for ever), ...
     try:
-        with closing(connect(tape, live=True, quick_check=False)) as db:
+        with closing(connect(tape, live=False, quick_check=False, without_log=True)) as db:
             found = db.execute("SELECT value FROM meta WHERE key = 'spool' AND typeof(value) = 'text'").fetchone()
     except (GoldentapeError, *UnreadableError):
         return None

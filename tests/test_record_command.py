@@ -208,6 +208,27 @@ def test_files_are_private_whatever_the_umask(tmp_path):
     assert set(modes.values()) == {0o600}, modes
 
 
+def test_a_copy_without_the_write_ahead_log_is_refused_and_left_as_it_was(tmp_path):
+    tape, copy = tmp_path / "a.tape", tmp_path / "copy" / "b.tape"
+    copy.parent.mkdir()
+    with Recording(tape) as recording, connect(recording.url) as ws:
+        ws.send("hello")
+        ws.recv()
+        while not Path(f"{tape}-wal").exists():
+            assert recording.process.poll() is None
+        copy.write_bytes(tape.read_bytes())
+        contract = tmp_path / "c.yaml"
+        contract.write_text(
+            "goldentape: 1\ncontract: {id: x, version: '1.0.0'}\nwire: {type: type}\nevents: {a: {}}\n"
+            "invariants: {x: {kind: never, event: a}}\n"
+        )
+        for words in (["tape", "check"], ["tape", "ls"], ["tape", "show"], ["verify", "--contract", contract]):
+            done = subprocess.run([*GOLDENTAPE, *words, copy], capture_output=True, text=True, timeout=60)
+            refused(done, 2, "its write-ahead log is missing", "b.tape-wal")
+
+    assert [p.name for p in copy.parent.iterdir()] == ["b.tape"]
+
+
 def listed(tape) -> str:
     return subprocess.run([*GOLDENTAPE, "tape", "ls", str(tape)], capture_output=True, text=True, timeout=60).stdout
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from goldentape.display import show
+from goldentape.errors import NothingVerified
 from goldentape.tape import Tape, open_tape
 from recorder.recover import recover
 
@@ -23,6 +24,24 @@ def bring_in(path: Path) -> None:
             f"{found.lost} connections were open",
             file=sys.stderr,
         )
+
+
+def unsealed(tape: Tape) -> NothingVerified:
+    """Return what to say of a tape that has no seal to a user who did not allow that."""
+    what, fix = {
+        "live": ("is still being recorded", "stop the recorder, which seals it"),
+        "crashed": (
+            "has no seal, for its recorder died: its end may be missing",
+            f"`goldentape tape seal --after-crash {show(str(tape.path), 500)}` seals what there is",
+        ),
+    }.get(
+        tape.state,
+        (
+            "has no seal, which its recorder writes last: its end may be missing",
+            f"`goldentape tape seal --after-crash {show(str(tape.path), 500)}` seals what there is",
+        ),
+    )
+    return NothingVerified(what, where=tape.path, fix=f"{fix}; or add --allow-unsealed")
 
 
 @contextmanager

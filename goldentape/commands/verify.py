@@ -13,7 +13,7 @@ from goldentape.check import check as check_tape
 from goldentape.check import expect_head as demand_head
 from goldentape.cli import fail
 from goldentape.commands.finding import read_contracts
-from goldentape.commands.opening import bring_in
+from goldentape.commands.opening import bring_in, unsealed
 from goldentape.display import show
 from goldentape.errors import Exit, GoldentapeError, InputError, NothingVerified
 from goldentape.tape import Tape, open_tape
@@ -43,9 +43,7 @@ def _demand_state(tape: Tape, allow_unsealed: bool, strict: bool) -> None:
     if strict and any(epoch.insecure for epoch in tape.epochs):
         raise InputError("was recorded with --insecure, which --strict refuses", where=tape.path)
     if not tape.sealed and not allow_unsealed:
-        raise NothingVerified(
-            f"the tape is {tape.state}, not sealed", where=tape.path, fix="seal it, or add --allow-unsealed"
-        )
+        raise unsealed(tape)
 
 
 @click.command()

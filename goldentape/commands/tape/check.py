@@ -8,7 +8,7 @@ import click
 
 from goldentape.check import check as check_tape
 from goldentape.check import expect_head as demand_head
-from goldentape.commands.opening import opened
+from goldentape.commands.opening import opened, unsealed
 from goldentape.display import show
 from goldentape.errors import NothingVerified
 
@@ -31,9 +31,6 @@ def check(tape: Path, expect_head: str | None, allow_unsealed: bool) -> None:
         counts = f"{checked.events:,} events of {checked.users} users as recorded"
         click.echo(f"{show(str(tape), 500)}: {checked.state}, {counts}{head}")
         if not found.sealed and not allow_unsealed:
-            raise NothingVerified(
-                f"the tape is {found.state}, not sealed: its end may be missing", where=tape,
-                fix="seal it by tape seal --after-crash, or add --allow-unsealed",
-            )  # fmt: skip
+            raise unsealed(found)
         if next(found.connections(), None) is None:
             raise NothingVerified("has no connections: nothing was checked", where=tape)
