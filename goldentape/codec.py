@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -225,6 +225,4 @@ def decode_text(payload: Payload) -> tuple[Any, Problem | None]:
 
 
 Decoder = Callable[[Payload], tuple[Any, Problem | None]]
-
-DECODERS: Mapping[str, Decoder] = {"json": decode_json, "msgpack": decode_msgpack, "text": decode_text}
-"""The wire formats that a contract can name."""
+"""A payload in, a value or a problem out."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from goldentape.codec import DECODERS, Problem
+from goldentape.codec import Problem
 from goldentape.event import Connection, Epoch, Mark
+from goldentape.formats import BINARY_DECODERS, DECODERS
 from goldentape.tape import Row, Tape
 from verifier.contract import Wire
 from verifier.credentials import Declarations, credentials_of
@@ -86,7 +87,7 @@ class History:
     def __init__(self, source: Source, wire: Wire) -> None:
         self._source = source
         self._wire = wire
-        self._decode = DECODERS[wire.format]
+        self._decode, self._decode_binary = DECODERS[wire.format], BINARY_DECODERS[wire.format]
         self.marks = source.marks
         self.sessions: dict[int, Session] = {}
         self.messages = 0
@@ -124,7 +125,7 @@ class History:
     def records(self) -> Iterator[Record]:
         """Yield everything that happened, in order."""
         users = self._source.users
-        sessions, agenda, decode = self.sessions, self._agenda, self._decode
+        sessions, agenda, decode, decode_binary = self.sessions, self._agenda, self._decode, self._decode_binary
         marks = iter(self.marks)
         mark = next(marks, None)
         at, size = 0, len(agenda)
@@ -172,7 +173,7 @@ class History:
                 record.problem = Problem("unreadable", "its payload is not in the tape as a whole")
                 yield record
                 continue
-            record.value, record.problem = decode(payload)
+            record.value, record.problem = decode_binary(payload) if opcode == 2 else decode(payload)
             if wants_list and type(record.value) is list and record.value and record.problem is None:
                 for part, value in enumerate(record.value):
                     element = Record(MESSAGE, seq, t, session, user, direction)
