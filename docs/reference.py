@@ -79,7 +79,7 @@ def page() -> str:
     return HEAD + "\n" + "\n".join(section(path, command) for path, command in walk(goldentape, ("goldentape",)))
 
 
-REFUSED = frozenset({("owner", "shared_by"), ("latency", "event"), ("latency", "clock"), "@stamp", "@seen"})
+REFUSED = frozenset({("latency", "event"), ("latency", "clock"), "@stamp", "@seen"})
 """Of the schema, what this release says no to: (kind, option), or a value."""
 
 

@@ -168,7 +168,6 @@ LATER = [
     ("a scope", contract("{kind: count, event: done, max: 1, scope: {after: done}}"), "9:52", "`after` is not in this"),
     ("a condition", contract("{kind: never, event: done, when: {tag: {a: b}}}"), "9:51", "`when: tag` is not in"),
     ("per client", contract("{kind: count, event: done, max: 1, per: client}"), "9:52", "`per: client` is not in"),
-    ("shared_by", contract("{kind: owner, mode: key, keys: [run], shared_by: a}"), "9:55", "`shared_by` is not in"),
     ("@stamp", contract('{kind: latency, from: "@stamp", to: done, max: 1s}'), "9:", "not in this release"),
     ("@tag", contract(events='events: {ask: {where: {"@tag.x": 3}}}'), "7:24", "@tag.x is not in this release"),
     ("where a key is read", contract(keys="keys: {run: {path: a, in: ask}}"), "5:23", "`in` is not in this release"),

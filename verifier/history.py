@@ -89,6 +89,8 @@ class History:
         self._wire = wire
         self._decode, self._decode_binary = DECODERS[wire.format], BINARY_DECODERS[wire.format]
         self.marks = source.marks
+        self.people = frozenset(source.users.values())
+        """Everybody in the recording."""
         self.sessions: dict[int, Session] = {}
         self.messages = 0
         self.doubtful = 0
