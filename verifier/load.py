@@ -40,6 +40,12 @@ class Document:
     places: dict[Path, tuple[int, int]] = field(default_factory=dict)
     """Path to (line, column) of the key, or of the item of a list; counted from 1."""
 
+    @property
+    def schemas(self) -> dict[str, Any]:
+        """The JSON Schemas to refer to, as far as there are some."""
+        found = self.value.get("schemas") if isinstance(self.value, dict) else None
+        return found if isinstance(found, dict) else {}
+
     def place(self, path: Iterable[str | int]) -> tuple[int, int]:
         """Return the line and column of the node at `path`, or of its nearest parent."""
         at = tuple(path)
@@ -51,9 +57,9 @@ class Document:
         """Return the line of the node at `path`."""
         return self.place(path)[0]
 
-    def error(self, path: Iterable[str | int], what: str, **facts: Any) -> ContractError:
-        """Return an error that points at the node at `path`."""
-        line, column = self.place(path)
+    def error(self, at: Iterable[str | int], what: str, **facts: Any) -> ContractError:
+        """Return an error that points at the node at a path."""
+        line, column = self.place(at)
         return ContractError(what, where=f"{self.name}:{line}:{column}", **facts)
 
 
