@@ -29,6 +29,9 @@ Path = tuple[str | int, ...]
 class ContractError(InputError):
     """A contract that cannot be used; names the file, the line and what was found."""
 
+    path: Path | None = None
+    """Where in the contract, if it could be read so far."""
+
 
 @dataclass(slots=True)
 class Document:
@@ -59,8 +62,11 @@ class Document:
 
     def error(self, at: Iterable[str | int], what: str, **facts: Any) -> ContractError:
         """Return an error that points at the node at a path."""
-        line, column = self.place(at)
-        return ContractError(what, where=f"{self.name}:{line}:{column}", **facts)
+        path = tuple(at)
+        line, column = self.place(path)
+        error = ContractError(what, where=f"{self.name}:{line}:{column}", **facts)
+        error.path = path
+        return error
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -167,7 +173,9 @@ class _Builder:
                 raise self.fail(at, "merge keys are not read", fix="write the values out")
             if key in found:
                 line = self.document.places[(*path, key)][0]
-                raise self.fail(at, "a key comes twice", found=key, fix=f"the first is in line {line}")
+                twice = self.fail(at, "a key comes twice", found=key, fix=f"the first is in line {line}")
+                twice.path = (*path, key)
+                raise twice
             self.document.places[(*path, key)] = (at.line + 1, at.column + 1)
             found[key] = self.node(next(self.events), (*path, key), depth + 1)
         return found

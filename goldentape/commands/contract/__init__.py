@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from goldentape.commands.contract.lint import lint
 from goldentape.commands.contract.schema import schema
 from goldentape.commands.contract.show import show
 
@@ -13,5 +14,5 @@ def contract() -> None:
     """Check a contract, show it resolved, compare two."""
 
 
-for command in (show, schema):
+for command in (lint, show, schema):
     contract.add_command(command)
