@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from verifier.invariants.admission import Admission
-from verifier.invariants.content import Content
 from verifier.invariants.count import Count
 from verifier.invariants.exits import Exits
 from verifier.invariants.latency import Latency
@@ -32,6 +31,5 @@ KINDS: Mapping[str, Callable[[Spec, Contract], Rule]] = {
     "schema": Schema,
     "latency": Latency,
     "admission": Admission,
-    "content": Content,
 }
 """Kind to what compiles it."""

@@ -46,11 +46,9 @@ class Exits(Stateless):
                 raise contract.error((*spec.at, "allow"), f"the span {span.name} has no such exit", found=exit)
         self._allow = frozenset(allow)
         self._allowed = listed(allow)
-        self._quiet = (
-            contract.time(spec.options["quiet_after"], (*spec.at, "quiet_after"))
-            if "quiet_after" in spec.options
-            else 0
-        )
+        # Two messages of one packet have the same time: without a `quiet_after` only their order counts.
+        quiet = spec.options.get("quiet_after")
+        self._quiet = contract.time(quiet, (*spec.at, "quiet_after")) if quiet is not None else -1
         self._may_follow = frozenset(contract.names(spec.options.get("may_follow"), (*spec.at, "may_follow")))
         self._open = listed(sorted(span.open))
         self.wants: frozenset[str] = frozenset()

@@ -106,11 +106,11 @@ class Pair(Stateless):
                 raise contract.error(
                     (*at, "closed_by"), f"the span {spec.scope} has no such exit", found=sorted(unknown)[0]
                 )
-        late = options.get("late_ok", {})
+        late = options.get("late_ok")
+        self._in_flight = late is not None
+        late = late or {}
         self._late_after = frozenset(contract.names(late.get("after"), (*at, "late_ok", "after"))) or self._close
-        self._late_for = (
-            contract.time(late["for"], (*at, "late_ok", "for")) if "for" in late else (0 if not late else None)
-        )
+        self._late_for = contract.time(late["for"], (*at, "late_ok", "for")) if "for" in late else None
         asked = options.get("if_open")
         self._answers = frozenset(contract.names((asked or {}).get("answer"), (*at, "if_open", "answer")))
         self._answer_within = (
@@ -330,7 +330,8 @@ class Pair(Stateless):
         closed = state.closed.get(key)
         if closed is not None:
             opened, by, name = closed
-            if name in self._late_after and (self._late_for is None or record.t - by.t <= self._late_for):
+            soon = self._late_for is None or record.t - by.t <= self._late_for
+            if self._in_flight and name in self._late_after and soon:
                 return
             slice.judged()
             slice.violated(

@@ -1,0 +1,35 @@
+"""
+lose_field: a field is not there.
+
+Applied to every field of every event of the server but its type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from verifier.faults.draft import Mutant, Place
+from verifier.faults.reading import Reading, drop, leaves, spelled
+
+KINDS = ("schema", "owner.path", "always", "pair.agree", "same")
+
+
+def places(reading: Reading) -> Iterator[Place]:
+    """Each field but the type."""
+    for at in reading.told:
+        for steps, _ in leaves(reading.seen[at].value):
+            if steps and steps != reading.type_place(at):
+                yield Place(at=(at,), event=reading.event(at), how=spelled(steps))
+
+
+def apply(reading: Reading, place: Place) -> Mutant:
+    """Leave it out."""
+    [at] = place.at
+    steps = next(s for s, _ in leaves(reading.seen[at].value) if spelled(s) == place.how)
+    return Mutant(
+        draft=reading.draft.changed(
+            {n: reading.rewritten(n, drop(reading.seen[n].value, steps)) for n in reading.same(at)}
+        ),
+        story=f"{reading.label(at)} had no {place.how}",
+        users=frozenset({reading.lines[at].user}),
+    )
