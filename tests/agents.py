@@ -153,10 +153,15 @@ def contract(*invariants: str, base: str = EVENTS) -> Contract:
 
 
 @cache
+def shipped(name: str, **settings: str) -> Contract:
+    """Return a shipped contract."""
+    data = files("goldentape.schemas").joinpath(f"contracts/{name}.yaml").read_bytes()
+    return read_contract(data, f"{name}.yaml", settings)
+
+
 def golden_path(**settings: str) -> Contract:
     """Return the shipped contract."""
-    data = files("goldentape.schemas").joinpath("contracts/golden-path.yaml").read_bytes()
-    return read_contract(data, "golden-path.yaml", settings)
+    return shipped("golden-path", **settings)
 
 
 def judge(contract: Contract, tape: Tape, user: str | None = None) -> Verdict:

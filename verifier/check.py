@@ -200,11 +200,11 @@ class Engine:
             plan = self._plan(names)
         for feed, wanted, wakes, scope in plan:
             feed(record, wanted, wakes, instances.get(scope) if instances and scope is not None else None)
-        if instances and not record.copy:
+        if instances:
             for name in names:
                 for run, exit in self._exits.get(name, ()):
                     instance = instances.get(run.span.name)
-                    if instance is not None and not instance.ended:
+                    if instance is not None and not instance.ended and not (record.copy and run.span.keys):
                         self._end_instance(run, instance, Ending("exit", record.t, exit, False, record))
 
     def _plan(self, names: tuple[str, ...]) -> list[tuple[Feed, tuple[str, ...], bool, str | None]]:

@@ -98,7 +98,7 @@ class Check:
         self._feed_among(session.slices, record, names, wakes, session, None)
 
     def _feed_span(self, record: Record, names: tuple[str, ...], wakes: bool, instance: Instance | None) -> None:
-        if instance is None or record.copy:
+        if instance is None or (record.copy and instance.span.keys):
             return
         self._feed_among(instance.slices, record, names, wakes, None, instance)
 

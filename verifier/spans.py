@@ -114,7 +114,8 @@ class SpanRun:
             here = self.on(session)
             if here:
                 return here[0]
-            return self._start(record, MISSING) if opener and not record.copy else None
+            # Of the connection alone: what another one shows as well is no copy here.
+            return self._start(record, MISSING) if opener else None
         value = self.key.read(record)
         if value is not MISSING:
             instance = self._open.get((record.user, value))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from verifier.invariants.admission import Admission
+from verifier.invariants.attributed import Attributed
 from verifier.invariants.count import Count
 from verifier.invariants.exits import Exits
 from verifier.invariants.latency import Latency
@@ -31,5 +32,6 @@ KINDS: Mapping[str, Callable[[Spec, Contract], Rule]] = {
     "schema": Schema,
     "latency": Latency,
     "admission": Admission,
+    "attributed": Attributed,
 }
 """Kind to what compiles it."""

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 NONE: Final = ("none", "")
 """The key of what says nothing about it."""
+ABSENT: Final = ("absent", "")
+"""The same, where the contract says that absence is a value of its own."""
 
 
 class _Ambiguous:
@@ -185,7 +187,7 @@ class Pair(Stateless):
                     )
                 if key.missing in ("violation", "ignore"):
                     return None
-                value = NONE
+                value = ABSENT if key.missing == "value" else NONE
             found.append(value)
         return tuple(found)
 
@@ -433,7 +435,7 @@ def _since(state: Pairs, opened: Opened) -> int:
 
 
 def _none(value: Any) -> bool:
-    return isinstance(value, tuple) and value[0] == "none"
+    return isinstance(value, tuple) and value[0] in ("none", "absent")
 
 
 def _stand_in(value: Any) -> bool:
