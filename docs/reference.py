@@ -80,7 +80,7 @@ def page() -> str:
     return HEAD + "\n" + "\n".join(section(path, command) for path, command in walk(goldentape, ("goldentape",)))
 
 
-REFUSED = frozenset({("owner", "shared_by"), ("latency", "event"), ("latency", "clock"), "@stamp", "@seen"})
+REFUSED = frozenset({("latency", "event"), ("latency", "clock"), "@stamp", "@seen"})
 """Of the schema, what this release says no to: (kind, option), or a value."""
 
 
@@ -148,8 +148,8 @@ def later() -> str:
     rows += [f"- The section `{section}`: {instead}." for section, instead in SECTIONS_LATER.items()]
     rows += [
         "- `scope` other than a span (`before`, `after`, `until`, `between`), `per: client`, `when` other than `exit`.",
-        "- `shared_by` (owner), `in` (keys), `one_at_a_time` (spans), `deprecated` (events), `schema` inside a test.",
-        "- The paths `@t @token @user.NAME @tag @stamp @seen`, globs in paths, `wire.format: cloudevents`.",
+        "- `shared_by` (owner), `one_at_a_time` (spans).",
+        "- The times `@stamp @seen`, `wire.format: cloudevents`.",
     ]
     return "\n".join(rows) + "\n"
 

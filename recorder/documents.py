@@ -14,9 +14,9 @@ from typing import Any
 
 import msgpack
 
+from goldentape.path import Path, Place
 from recorder import sensitive
 from recorder.json_spans import CONTAINER, KEY, NUMBER, STRING, WORD, NotJson, Span, TooMuch, quote, spans, unquote
-from recorder.path import Path, Place
 from recorder.pseudonym import Pseudonyms
 from recorder.scrub import MOST_CUTS, Scrubbed, Scrubber
 from recorder.sensitive import Name

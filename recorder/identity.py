@@ -19,8 +19,8 @@ from urllib.parse import parse_qsl, unquote
 import msgpack
 import orjson
 
+from goldentape import path
 from goldentape.errors import InputError
-from recorder import path
 from recorder.credential import ABSENT, MALFORMED, NONE, Credential, judge
 from recorder.sensitive import JWT, KUBERNETES_BEARER, SCHEME
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from recorder.path import Place
+from goldentape.path import Place
 
 MAX_DEPTH = 512
 MAX_TOKENS = 4_000_000

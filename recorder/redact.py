@@ -15,9 +15,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from goldentape import path
 from goldentape.errors import InputError
 from goldentape.event import Flag
-from recorder import path
 from recorder.documents import Documents
 from recorder.heads import Header, Heads
 from recorder.known_secrets import KnownSecrets

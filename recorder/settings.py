@@ -19,6 +19,8 @@ class Settings:
     listen_port: int = 0
     identify: tuple[str, ...] = ()
     """Rules in their own spelling; empty means the default rules."""
+    tag: tuple[str, ...] = ()
+    """`name=value`: what contracts know the recording by."""
     jwt_key_file: str | None = None
     """Key that JWT signatures are checked with; without one, `valid` means well-formed and not expired."""
     redact: tuple[str, ...] = ()
@@ -48,6 +50,11 @@ class Settings:
     append: bool = False
     spool_dir: str | None = None
     """Where the spool goes; beside the tape when None."""
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags by name."""
+        return dict(word.split("=", 1) for word in self.tag)
 
     @property
     def spool(self) -> Path:

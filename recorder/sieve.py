@@ -13,10 +13,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 
+from goldentape.path import Path
 from recorder import sensitive
 from recorder.known_secrets import KnownSecrets
 from recorder.needles import Needles, fold
-from recorder.path import Path
 
 SEPARATOR = b"\x00"
 # What may follow a name whose value counts: JSON with or without space, JSON in a string, Python, forms, headers.

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
+QUESTIONS = ("What drives our costs?", "Which nodes are idle?", "Go on")
+ANSWER = "Most of the cost comes from nodes that idle at night.  I recommend to reduce the pool to eight of them."
+
 SECOND = 1000
 """Times are in milliseconds here."""
 
@@ -135,7 +138,10 @@ class Person:
         self.runs += 1
         number = self.runs
         thread = f"thread-{self.name}-{0 if style.one_thread else number}"
-        ask: dict[str, Any] = {"type": random.choice(["user_message", "agent_request", "chat"]), "content": "hello"}
+        ask: dict[str, Any] = {
+            "type": random.choice(["user_message", "agent_request", "chat"]),
+            "content": QUESTIONS[number % 3],
+        }
         if style.ask_names_thread:
             ask["thread_id"] = thread
         self.say(t, ask)
@@ -158,7 +164,11 @@ class Person:
         end = steps[-1][0] if steps else t
         end += random.randint(1, 500)
         last = {"completed": "agent_completed", "error": "agent_error", "timeout": "agent_timeout"}[exit]
-        self.emit(end, last, about | ({"result": "done"} if exit == "completed" else {}), number)
+        result = ({"result": ANSWER}, {"data": {"response": ANSWER}}, {})[number % 3] if exit == "completed" else {}
+        for path, value in result.items():
+            message = about.setdefault(path, {}) if path == "data" else about
+            message.update(value if path == "data" else {path: value})
+        self.emit(end, last, about, number)
         return end + 1
 
     def work(self, t: int, exit: str) -> list[tuple[int, str, dict[str, Any]]]:

@@ -129,7 +129,10 @@ def test_what_is_begun_is_ended_as_the_client_has_it(client, family):
 OWNED = {
     "text": (["TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END", "TOOL_CALL_RESULT"], "messageId"),
     "tool": (["TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_END"], "toolCallId"),
-    "reasoning": (["REASONING_START", "REASONING_MESSAGE_START", "REASONING_MESSAGE_END", "REASONING_END"], "messageId"),
+    "reasoning": (
+        ["REASONING_START", "REASONING_MESSAGE_START", "REASONING_MESSAGE_END", "REASONING_END"],
+        "messageId",
+    ),
     "activity": (["ACTIVITY_SNAPSHOT", "ACTIVITY_DELTA"], "messageId"),
 }
 

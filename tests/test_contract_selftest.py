@@ -20,9 +20,8 @@ def run(*args: object) -> subprocess.CompletedProcess[str]:
 
 
 def tape_of(path: Path, fixture: Path) -> Path:
-    return write(
-        path, *(spelled(line) for line in fixture.read_text("utf-8").splitlines() if line[:1] not in ("", "#"))
-    )
+    said = [line for line in fixture.read_text("utf-8").splitlines() if line[:1] not in ("", "#")]
+    return write(path, *(spelled(line.removeprefix("* ")) for line in said))
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """`owner`: what breaks it, and what only looks like it."""
 
 import pytest
-from agents import expect
+from agents import EVENTS, expect
 
 MINE = "{kind: owner, mode: envelope, event: $s2c, path: [user_id, data.user_id], missing: ignore, gate: always}"
 MUST = "{kind: owner, mode: envelope, event: agent_started, path: user_id}"
@@ -68,3 +68,44 @@ def test_a_user_whom_nobody_named_owns_nothing():
 
 def test_a_redacted_owner_cannot_be_compared():
     expect(MINE, "inconclusive", "bob < agent_thinking", "bob < !redacted agent_thinking user_id=[r:0123456789ab]")
+
+
+SHARED = """\
+  share: {dir: c2s}
+  shared: {}
+"""
+TEAM = "{kind: owner, mode: key, keys: [run, thread], shared_by: [share, shared], gate: always}"
+
+
+def team(verdict, *sentences):
+    expect(TEAM, verdict, *sentences, base=EVENTS.replace("spans:", f"{SHARED}spans:"))
+
+
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        ["bob < agent_thinking t1", "bob < shared t1 to=eve", "eve < agent_thinking t1"],
+        ["bob < agent_thinking t1", "bob > share t1 to:=[\"eve\"]", "eve < agent_thinking t1"],
+        ["bob < agent_thinking t1", "eve < shared t1", "eve < agent_thinking t1"],  # the server's word to Eve
+        ["bob < agent_thinking t1", "bob > share t1 team=blue", "eve < agent_thinking t1"],  # who is in it nobody knows
+        ["bob < agent_thinking t1", "bob < shared t1 team=blue", "eve < agent_thinking t1"],
+        ["bob < agent_thinking t1", "bob > share t1 to=eve", "eve > share t1 to=ann", "eve < agent_thinking t1",
+         "ann < agent_thinking t1"],
+    ],
+)  # fmt: skip
+def test_what_is_shared_may_be_shown(sentences):
+    team("pass", *sentences)
+
+
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        ["* bob < agent_thinking t1", "* eve < agent_thinking t1", "bob > share t1 to=eve"],  # too early
+        ["* bob < agent_thinking t1", "eve > share t1 to=eve", "* eve < agent_thinking t1"],  # not Eve's to share
+        ["* bob < agent_thinking t1", "bob > share t1 to=ann", "ann > ask", "* eve < agent_thinking t1"],
+        ["* bob < agent_thinking t1", "bob > share t2 to=eve", "* eve < agent_thinking t1"],
+        ["* bob < agent_thinking r1", "bob > share t1 to=eve", "* eve < agent_thinking r1"],
+    ],
+)
+def test_sharing_opens_no_more_than_it_says(sentences):
+    team("fail", *sentences)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from goldentape.errors import InputError
-from recorder.path import parse
+from goldentape.path import parse
 
 DOCUMENT = {"a": {"b": [1, {"card_no": 2}], "x.y": 3}, "user_id": 4, "0": 5, "~/": 6}
 

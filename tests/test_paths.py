@@ -51,7 +51,9 @@ def test_what_is_no_path_is_refused(path):
         compile_value_path(path)
 
 
-@pytest.mark.parametrize("path", ["@clos", "@close.cod", "@t", "@token.exp", "@user.claims.role", "@tag.x", "@"])
+@pytest.mark.parametrize(
+    "path", ["@clos", "@close.cod", "@tick", "@token.expp", "@user.claims", "@tag", "@tag.", "@stamp", "@"]
+)
 def test_a_field_that_no_record_has_is_refused(path):
     with pytest.raises(PathError):
         compile_path(path)

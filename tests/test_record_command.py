@@ -17,6 +17,9 @@ import pytest
 from websockets.sync.client import connect
 from websockets.sync.server import serve
 
+from goldentape.tape import open_tape
+from verifier.history import tags_of
+
 GOLDENTAPE = [sys.executable, "-m", "goldentape"]
 UP = ["--upstream", "ws://127.0.0.1:9"]
 
@@ -60,6 +63,10 @@ def refused(result: subprocess.CompletedProcess[str], code: int, *words: str) ->
         ([*UP, "--max-size", "10XB"], ["10XB"]),
         ([*UP, "--drain", "abc"], ["abc"]),
         ([*UP, "--identify", "header:X Y"], ["X Y"]),
+        ([*UP, "--tag", "hard"], ["--tag", "hard", "NAME=VALUE"]),
+        ([*UP, "--tag", "tier="], ["--tag", "tier="]),
+        ([*UP, "--tag", "a b=c"], ["--tag", "a b=c"]),
+        ([*UP, "--tag", "tier=easy", "--tag", "tier=hard"], ["--tag names a tag twice", "tier"]),
         ([*UP, "--redact", "a[["], ["a[["]),
         ([*UP, "--redact-pattern", "("], ["--redact-pattern", "("]),
         ([*UP, "--redact-pattern", "(a+)+"], ["--redact-pattern", "(a+)+", "for ever"]),
@@ -174,6 +181,15 @@ def test_a_signal_ends_in_a_sealed_tape_and_no_spool(tmp_path, number, code):
     ]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tape", "a.tape.key"]
     assert rows(tape, "SELECT value FROM meta WHERE key = 'sealed'") == [(1,)]
+
+
+def test_tags_are_in_the_tape_for_contracts(tmp_path):
+    tape = tmp_path / "a.tape"
+    with Recording(tape, "--tag", "tier=hard", "--tag", "release=2.3.1=rc") as recording:
+        recording.stop()
+
+    with open_tape(tape) as recorded:
+        assert [tags_of(epoch) for epoch in recorded.epochs] == [{"tier": "hard", "release": "2.3.1=rc"}]
 
 
 def test_open_connections_are_ended_when_the_drain_is_over(tmp_path):

@@ -8,16 +8,18 @@ import pytest
 from contracts import contract
 
 from verifier.contract import read_contract
-from verifier.schemas import FORMATS, EventSchema, TooDeep
+from verifier.schemas import FORMATS, CompiledSchema, TooDeep
 
 
-def schema(text: str, *, schemas: str = "{}", formats: bool = True, closed: bool = False) -> EventSchema:
+def schema(text: str, *, schemas: str = "{}", formats: bool = True, closed: bool = False) -> CompiledSchema:
     text = contract(events=f"events: {{done: {{schema: {text}}}, ask: {{}}}}", schemas=f"schemas: {schemas}")
     read = read_contract(text.encode(), "c.yaml")
-    return EventSchema(read, "done", read.events["done"].schema, formats=formats, closed=closed)
+    return CompiledSchema(
+        read, read.events["done"].schema, ("events", "done", "schema"), formats=formats, closed=closed
+    )
 
 
-def said(judged: EventSchema, value: object) -> list[str]:
+def said(judged: CompiledSchema, value: object) -> list[str]:
     return [str(error.validator) for error in judged.errors(value)]
 
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from goldentape.path import parse
 from recorder.documents import Documents
 from recorder.known_secrets import KnownSecrets
 from recorder.needles import WINDOW, Needles, fold
-from recorder.path import parse
 from recorder.pseudonym import Pseudonyms
 from recorder.scrub import Scrubber
 from recorder.sensitive import CLOUD_STARTS, QUERY_NAMES, SECRET_ANYWHERE, SECRET_ENDINGS, SECRET_NAMES, SOFT_ENDINGS

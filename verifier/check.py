@@ -549,6 +549,10 @@ class Engine:
         never = [e.name for e in self.contract.events.values() if e.on == MESSAGE and not found.seen[e.name]]
         if never and found.messages:
             yield f"events of the contract that never occurred: {', '.join(never)}"
+        for event in self.contract.events.values():
+            if event.deprecated is not None and found.seen[event.name]:
+                times = plural(found.seen[event.name], "time")
+                yield f"{event.name} came {times}, and the contract calls it deprecated: {event.deprecated}"
         yield from notes(self.contract)
         if found.unreadable:
             torn = plural(found.unreadable, "message is", "messages are")

@@ -235,8 +235,6 @@ def _events(contract: Contract, value: Mapping[str, Any]) -> None:
             raise contract.error(
                 at, "an event is a union, the rest of one, or has a type and tests of its own; not several"
             )
-        if "deprecated" in spec:
-            raise contract.error((*at, "deprecated"), "`deprecated` is not in this release", fix="remove it")
         on = spec.get("on", "message")
         types = as_list(spec["type"]) if "type" in spec else None
         if on != "message" and types is not None:
@@ -257,6 +255,7 @@ def _events(contract: Contract, value: Mapping[str, Any]) -> None:
             tuple(rest) if rest is not None else None,
             spec.get("schema"),
             contract.document.line(*at),
+            spec.get("deprecated"),
         )
     for name, event in contract.events.items():
         for field_name, members in (("any_of", event.any_of), ("except", event.unless)):
@@ -283,6 +282,7 @@ def _no_circle(contract: Contract, name: str, trail: tuple[str, ...], done: set[
 
 def _keys(contract: Contract, value: Mapping[str, Any]) -> None:
     by_event: dict[str, dict[str, Getter]] = {}
+    without = {event for event, spec in contract.document.value["events"].items() if spec.get("keys") == {}}
     for event, spec in contract.document.value["events"].items():
         for key, path in spec.get("keys", {}).items():
             at: Path = ("events", event, "keys", key)
@@ -294,8 +294,11 @@ def _keys(contract: Contract, value: Mapping[str, Any]) -> None:
         if name in (*SESSION_WORDS, "user", "client", "recording"):
             raise contract.error(at, f"`{name}` is a word of the language, not a name for a key")
         spec = {"path": given} if isinstance(given, str) else given
-        if "in" in spec:
-            raise contract.error((*at, "in"), "`in` is not in this release")
+        inside = frozenset(contract.names(spec["in"], (*at, "in"))) if "in" in spec else None
+        if inside is not None and (extra := sorted(by_event.get(name, {}).keys() - inside)):
+            raise contract.error(
+                ("events", extra[0], "keys", name), f"the key {name} is read `in` other events only", found=extra[0]
+            )
         fallback = contract.getters(spec["fallback"], (*at, "fallback")) if "fallback" in spec else None
         contract.keys[name] = Key(
             name,
@@ -305,6 +308,8 @@ def _keys(contract: Contract, value: Mapping[str, Any]) -> None:
             fallback,
             by_event.get(name, {}),
             as_list(spec["path"]),
+            inside,
+            frozenset(without),
         )
 
 

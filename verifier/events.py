@@ -39,6 +39,8 @@ class EventDef:
     """`except`: every message of the direction that is none of these."""
     schema: Any
     line: int
+    deprecated: str | None = None
+    """What to say where it still occurs."""
 
 
 class Matcher:

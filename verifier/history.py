@@ -24,13 +24,13 @@ from verifier.record import (
     CONNECT,
     CUT,
     LOSS,
-    MARK,
     MESSAGE,
     NOT_EVIDENCE,
     REJECT,
     S2C,
     SIDES,
     UNREADABLE,
+    MarkRecord,
     Record,
     Session,
 )
@@ -52,7 +52,7 @@ class Source:
     until: int = 0
     """Until when the recorder watched, if that is later than what happened here: of a part, when the whole ends."""
     epochs: Mapping[int, Epoch] = field(default_factory=dict)
-    """The recorder's runs: what they could check, and what their clock said."""
+    """The recorder's runs: what they were told and could check, and what their clocks said."""
 
     @classmethod
     def of(cls, tape: Tape, user: str | None = None) -> Source:
@@ -75,6 +75,14 @@ class Source:
         )
 
 
+def tags_of(epoch: Epoch) -> Mapping[str, str]:
+    """Return what a run of the recorder was tagged with (`record --tag`)."""
+    tags = epoch.options.get("tags")
+    if not isinstance(tags, dict):
+        return {}
+    return {name: value for name, value in tags.items() if isinstance(value, str)}
+
+
 END = "end"
 """A connection is over whose close or refusal was a record of its own; nothing a contract can name."""
 
@@ -89,6 +97,8 @@ class History:
         self._wire = wire
         self._decode, self._decode_binary = DECODERS[wire.format], BINARY_DECODERS[wire.format]
         self.marks = source.marks
+        self.people = frozenset(source.users.values())
+        """Everybody in the recording."""
         self.sessions: dict[int, Session] = {}
         self.messages = 0
         self.doubtful = 0
@@ -96,6 +106,8 @@ class History:
         self.now = 0
         agenda = []
         declared = Declarations.of(source.marks)
+        tagged = {number: tags_of(epoch) for number, epoch in source.epochs.items()}
+        self._tags = [(source.epochs[number].first_seq, tags) for number, tags in sorted(tagged.items())]
         for number, connection in source.connections():
             first = connection.identities[0].user if connection.identities else connection.user
             session = Session.of(connection, number, self.named(first))
@@ -103,6 +115,7 @@ class History:
             session.credentials = credentials_of(
                 connection, source.epochs.get(connection.epoch), declared.take(connection)
             )
+            session.tags = tagged.get(connection.epoch, {})
             if wire.subprotocol is not None and connection.subprotocol != wire.subprotocol:
                 session.ghost = connection.status == 101
             self.sessions[number] = session
@@ -192,9 +205,8 @@ class History:
 
     def _mark(self, mark: Mark) -> Record:
         self.now = max(self.now, mark.t)
-        record = Record(MARK, mark.seq, self.now, None, "", None)
-        record.mark, record.value = mark.kind, mark.data
-        return record
+        tags = next((tags for first, tags in reversed(self._tags) if first <= mark.seq), {})
+        return MarkRecord(mark.seq, self.now, mark.kind, mark.data, tags)
 
     def _step(self, t: int, order: int, number: int) -> Iterator[Record]:
         """Yield a step of a connection's life."""

@@ -25,12 +25,24 @@ class Key:
     by_event: Mapping[str, Getter]
     """Events that carry the key elsewhere."""
     paths: tuple[str, ...]
+    inside: frozenset[str] | None = None
+    """The only events that carry it; None: all do."""
+    without: frozenset[str] = frozenset()
+    """Events that say `keys: {}`: they carry none."""
+
+    def carried(self, record: Record) -> bool:
+        """Return whether the contract says that such a record has it: else none is missing."""
+        names = record.names
+        return (self.inside is None or not self.inside.isdisjoint(names)) and self.without.isdisjoint(names)
 
     def read(self, record: Record) -> Any:
         """Return the key's value in a record as a hashable stand-in, or MISSING.  null is no id."""
         found = record.keys.get(self.name)
         if found is not None:
             return found
+        if (self.inside is not None or self.without) and not self.carried(record):
+            record.keys[self.name] = MISSING
+            return MISSING
         get = self.get
         if self.by_event:
             for name in record.names:
@@ -52,7 +64,7 @@ class Key:
 
     def read_fallback(self, record: Record) -> Any:
         """Return the stand-in for a fallback value, or MISSING; never equal to a value of the key itself."""
-        if self.fallback is None:
+        if self.fallback is None or not self.carried(record):
             return MISSING
         value = self.fallback(record)
         return MISSING if value is MISSING or value is None else ("fallback", atom(value))

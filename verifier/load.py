@@ -29,6 +29,9 @@ Path = tuple[str | int, ...]
 class ContractError(InputError):
     """A contract that cannot be used; names the file, the line and what was found."""
 
+    path: Path | None = None
+    """Where in the contract, if it could be read so far."""
+
 
 @dataclass(slots=True)
 class Document:
@@ -39,6 +42,12 @@ class Document:
     value: Any
     places: dict[Path, tuple[int, int]] = field(default_factory=dict)
     """Path to (line, column) of the key, or of the item of a list; counted from 1."""
+
+    @property
+    def schemas(self) -> dict[str, Any]:
+        """The JSON Schemas to refer to, as far as there are some."""
+        found = self.value.get("schemas") if isinstance(self.value, dict) else None
+        return found if isinstance(found, dict) else {}
 
     def place(self, path: Iterable[str | int]) -> tuple[int, int]:
         """Return the line and column of the node at `path`, or of its nearest parent."""
@@ -51,10 +60,13 @@ class Document:
         """Return the line of the node at `path`."""
         return self.place(path)[0]
 
-    def error(self, path: Iterable[str | int], what: str, **facts: Any) -> ContractError:
-        """Return an error that points at the node at `path`."""
+    def error(self, at: Iterable[str | int], what: str, **facts: Any) -> ContractError:
+        """Return an error that points at the node at a path."""
+        path = tuple(at)
         line, column = self.place(path)
-        return ContractError(what, where=f"{self.name}:{line}:{column}", **facts)
+        error = ContractError(what, where=f"{self.name}:{line}:{column}", **facts)
+        error.path = path
+        return error
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -161,7 +173,9 @@ class _Builder:
                 raise self.fail(at, "merge keys are not read", fix="write the values out")
             if key in found:
                 line = self.document.places[(*path, key)][0]
-                raise self.fail(at, "a key comes twice", found=key, fix=f"the first is in line {line}")
+                twice = self.fail(at, "a key comes twice", found=key, fix=f"the first is in line {line}")
+                twice.path = (*path, key)
+                raise twice
             self.document.places[(*path, key)] = (at.line + 1, at.column + 1)
             found[key] = self.node(next(self.events), (*path, key), depth + 1)
         return found

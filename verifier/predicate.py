@@ -1,6 +1,6 @@
 """Predicates: path -> test, all of which must hold; `any`, `all` and `not` nest.  Compiled to closures.  Pure.
 
-A test is a literal to equal, or operators: eq ne in gt ge lt le exists type pattern has len not.
+A test is a literal to equal, or operators: eq ne in gt ge lt le exists type pattern has len not schema.
 A path that is absent fails every test but `exists: false` and `not`.
 """
 
@@ -14,6 +14,7 @@ from verifier.load import Document, Path, nearest
 from verifier.paths import MISSING, PathError, as_list, compile_path
 from verifier.patterns import PatternError, compile_pattern
 from verifier.record import Record
+from verifier.schemas import CompiledSchema
 
 Test = Callable[[Any], bool]
 Predicate = Callable[[Record], bool]
@@ -134,7 +135,8 @@ def _not_test(spec: Any, document: Document, at: Path) -> Test:
 
 
 def _schema(spec: Any, document: Document, at: Path) -> Test:
-    raise document.error(at, "`schema` inside a test is not in this release", fix="give the event a schema")
+    compiled = CompiledSchema(document, spec, at)
+    return lambda value: value is not MISSING and compiled.valid(value)
 
 
 OPERATORS: Mapping[str, Callable[[Any, Document, Path], Test]] = {

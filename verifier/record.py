@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from goldentape.event import Connection, Flag
+from goldentape.event import Connection, Flag, Identity
 from verifier.credentials import ABSENT, Credential
 
 if TYPE_CHECKING:
@@ -30,10 +31,10 @@ class Session:
     """One WebSocket from handshake to close, while the history runs past it."""
 
     __slots__ = (
-        "accepted", "body", "client", "close_code", "close_reason", "close_seen", "closed", "closed_by",
-        "credentials", "doubts", "ended", "ending", "ghost", "headless", "id", "inferred", "instances",
-        "known", "number", "open", "opened", "shown", "slices", "status",
-        "subprotocol", "target", "touched", "user",
+        "accepted", "body", "claims", "client", "close_code", "close_reason", "close_seen", "closed", "closed_by",
+        "credentials", "doubts", "ended", "ending", "ghost", "headless", "id", "identities", "inferred",
+        "instances", "known", "number", "open", "opened", "shown", "slices", "status",
+        "subprotocol", "tags", "target", "touched", "user",
     )  # fmt: skip
 
     def __init__(self, id: str, number: int, user: str, known: bool) -> None:
@@ -42,6 +43,12 @@ class Session:
         self.user = user
         self.known = known
         """An identity rule named the user; else the user is this connection only."""
+        self.identities: tuple[Identity, ...] = ()
+        """Whose it was from when on, and with what credential."""
+        self.claims: Mapping[str, Any] = {}
+        """Of the user's token, as far as the recorder was told to keep them."""
+        self.tags: Mapping[str, str] = {}
+        """Of the recorder's run that it belongs to."""
         self.client = ""
         self.credentials: tuple[Credential, ...] = ()
         """What it has shown of itself, in order."""
@@ -85,6 +92,7 @@ class Session:
     def of(cls, connection: Connection, number: int, known: bool) -> Session:
         """Return the session of a recorded connection."""
         session = cls(connection.id, number, connection.user, known)
+        session.identities = connection.identities
         session.client = connection.client
         session.target = connection.target
         session.subprotocol = connection.subprotocol
@@ -148,6 +156,23 @@ class Record:
         return copy
 
     @property
+    def identity(self) -> Identity | None:
+        """Whose its connection was then, and with what credential; None where nothing is known of it."""
+        found = None
+        for identity in () if self.session is None else self.session.identities:
+            # A loss has no place, and comes last.
+            before = self.kind in (CONNECT, ACCEPT, REJECT) if self.seq is None else identity.seq > self.seq
+            if found is not None and before:
+                break
+            found = identity
+        return found
+
+    @property
+    def tags(self) -> Mapping[str, str] | None:
+        """What the recording was tagged with."""
+        return None if self.session is None else self.session.tags
+
+    @property
     def place(self) -> tuple[int, int]:
         """What tells it from every other record; what has no seq is only itself."""
         return (-id(self), 0) if self.seq is None else (self.seq, self.part or 0)
@@ -174,6 +199,21 @@ class Record:
         if self.kind == REJECT and self.session is not None:
             return (self.session.body or b"").decode("utf-8", "replace")
         return None
+
+
+class MarkRecord(Record):
+    """A mark: it is on no session, and still in a recording that has tags."""
+
+    __slots__ = ("_tags",)
+
+    def __init__(self, seq: int, t: int, mark: str, value: Any, tags: Mapping[str, str]) -> None:
+        super().__init__(MARK, seq, t, None, "", None)
+        self.mark, self.value, self._tags = mark, value, tags
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """What the recording was tagged with."""
+        return self._tags
 
 
 UNREADABLE: Final = int(Flag.TRUNCATED | Flag.ERASED)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from jsonschema import Draft7Validator, Draft202012Validator, FormatChecker
 from jsonschema.exceptions import SchemaError, ValidationError
@@ -20,9 +20,8 @@ from referencing.exceptions import NoSuchResource
 from referencing.jsonschema import DRAFT7, DRAFT202012
 
 from goldentape.display import show
-from verifier.contract import Contract
 from verifier.fast_schema import Accepts, compile_fast
-from verifier.load import Path, nearest
+from verifier.load import ContractError, Path, nearest
 from verifier.patterns import PatternError, check_pattern, compile_pattern
 
 ROOT = "urn:goldentape:contract"
@@ -61,18 +60,27 @@ class TooDeep(Exception):
     """The message and the schema nest too deeply together."""
 
 
-class EventSchema:
-    """The schema of one event: fast to accept, exact to reject."""
+class Home(Protocol):
+    """Where a schema stands: a contract, or the document of one that is being read."""
 
-    def __init__(self, contract: Contract, name: str, schema: Any, *, formats: bool, closed: bool) -> None:
-        self._contract = contract
-        at: Path = ("events", name, "schema")
+    @property
+    def schemas(self) -> Mapping[str, Any]:
+        """What references may name."""
+
+    def error(self, at: Path, what: str, **facts: Any) -> ContractError:
+        """Return an error that points into it."""
+
+
+class CompiledSchema:
+    """One schema: fast to accept, exact to reject."""
+
+    def __init__(self, contract: Home, schema: Any, at: Path, *, formats: bool = True, closed: bool = False) -> None:
         cls, specification = draft(contract, schema, at)
         check_schema(contract, schema, at, cls)
-        document = {"schemas": contract.schemas, "events": {name: {"schema": schema}}}
+        document = {"schemas": contract.schemas, "here": schema}
         resource = Resource(contents=document, specification=specification)  # type: ignore[call-arg]  # attrs
         registry: Registry[Any] = Registry(retrieve=_refuse).with_resource(ROOT, resource)  # type: ignore[call-arg]  # attrs
-        target: dict[str, Any] = {"$ref": f"{ROOT}#/events/{name}/schema"}
+        target: dict[str, Any] = {"$ref": f"{ROOT}#/here"}
         if closed:
             if cls is not Draft202012Validator:
                 raise contract.error(at, "`closed` wants a schema of 2020-12")
@@ -80,6 +88,15 @@ class EventSchema:
         checker = FormatChecker(FORMATS) if formats else None
         self.validator = _bounded(cls)(target, registry=registry, format_checker=checker)
         self.accepts: Accepts | None = None if closed else compile_fast(schema, lambda ref: resolve(contract, ref, at))
+
+    def valid(self, value: Any) -> bool:
+        """Return whether a value is valid; one that nests too deeply together with the schema is not."""
+        if self.accepts is not None and self.accepts(value):
+            return True
+        try:
+            return not self.errors(value)
+        except TooDeep:
+            return False
 
     def errors(self, value: Any) -> list[ValidationError]:
         """Return what is wrong with a value, by the reference implementation.  Raises TooDeep."""
@@ -124,7 +141,7 @@ def _refuse(uri: str) -> Any:
     raise NoSuchResource(ref=uri)  # type: ignore[call-arg]  # attrs
 
 
-def draft(contract: Contract, schema: Any, at: Path) -> tuple[type[Validator], Any]:
+def draft(contract: Home, schema: Any, at: Path) -> tuple[type[Validator], Any]:
     """Return the validator and the specification that a schema asks for by `$schema`."""
     uri = schema.get("$schema", NEWEST) if isinstance(schema, dict) else NEWEST
     found = DRAFTS.get(str(uri).rstrip("#"))
@@ -133,7 +150,7 @@ def draft(contract: Contract, schema: Any, at: Path) -> tuple[type[Validator], A
     return found
 
 
-def resolve(contract: Contract, ref: str, at: Path) -> Any:
+def resolve(contract: Home, ref: str, at: Path) -> Any:
     """Return the schema a local reference names.  Raises ContractError where there is none."""
     if not ref.startswith("#"):
         raise contract.error(at, "remote references are disabled", found=ref, fix="copy the schema under `schemas`")
@@ -152,7 +169,7 @@ def resolve(contract: Contract, ref: str, at: Path) -> Any:
     return value
 
 
-def check_schema(contract: Contract, schema: Any, at: Path, cls: type[Validator] = Draft202012Validator) -> None:
+def check_schema(contract: Home, schema: Any, at: Path, cls: type[Validator] = Draft202012Validator) -> None:
     """Raise ContractError where a schema is none, misspells a keyword, or refers outside."""
     try:
         cls.check_schema(schema)
@@ -165,7 +182,7 @@ def check_schema(contract: Contract, schema: Any, at: Path, cls: type[Validator]
     _no_cycle(contract, schema, at, (), set())
 
 
-def _walk(contract: Contract, schema: Any, at: Path) -> None:
+def _walk(contract: Home, schema: Any, at: Path) -> None:
     if not isinstance(schema, dict):
         return
     for word, value in schema.items():
@@ -200,14 +217,14 @@ def _walk(contract: Contract, schema: Any, at: Path) -> None:
                 _walk(contract, item, (*place, name))
 
 
-def _pattern(contract: Contract, text: str, at: Path) -> None:
+def _pattern(contract: Home, text: str, at: Path) -> None:
     try:
         check_pattern(text)
     except PatternError as error:
         raise contract.error(at, str(error), found=text) from None
 
 
-def _no_cycle(contract: Contract, schema: Any, at: Path, trail: tuple[str, ...], done: set[str]) -> None:
+def _no_cycle(contract: Home, schema: Any, at: Path, trail: tuple[str, ...], done: set[str]) -> None:
     """A reference that comes back to itself without looking deeper into the value would never end."""
     if not isinstance(schema, dict):
         return

@@ -23,6 +23,7 @@ from recorder.run import Recorder
 from recorder.settings import Settings
 
 _LISTEN = re.compile(r"(?:(?P<host>\[[0-9a-fA-F:.]+\]|[^:\[\]]*):)?(?P<port>\d+)")
+_TAG = re.compile(r"[A-Za-z_][\w.-]{0,63}", re.ASCII)
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -51,6 +52,13 @@ def parse_listen(text: str) -> tuple[str, int]:
     metavar="RULE",
     help="How a user is told, tried in order: jwt:header:Authorization:sub, jwt:query:token:sub, "
     "jwt:cookie:NAME:sub, header:X-User, query:user, cookie:NAME, message:PATH, path:REGEX.",
+)
+@click.option(
+    "--tag",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="What contracts know this recording by (`when: {tag: ...}`): release=2.3.1, tier=hard; may be given several "
+    "times.",
 )
 @click.option(
     "--jwt-key-file", type=click.Path(exists=True, dir_okay=False), help="Key that JWT signatures are checked with."
@@ -144,6 +152,14 @@ def record(
 
 
 def _check_rules(settings: Settings) -> None:
+    named = set()
+    for word in settings.tag:
+        name, equals, value = word.partition("=")
+        if not equals or not _TAG.fullmatch(name) or not 0 < len(value) <= 256 or not value.isprintable():
+            raise InputError("--tag is not a tag", found=word, wanted="NAME=VALUE, such as release=2.3.1")
+        if name in named:
+            raise InputError("--tag names a tag twice", found=name)
+        named.add(name)
     Identifier(settings.identify, None, lambda: 0.0)
     # The fold does the redaction, and would find a bad rule only when messages wait for it already.
     Redactor(bytes(32), settings.redact, settings.redact_pattern, settings.known_subprotocols)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from verifier.invariants.admission import Admission
 from verifier.invariants.attributed import Attributed
+from verifier.invariants.content import Content
 from verifier.invariants.count import Count
 from verifier.invariants.exits import Exits
 from verifier.invariants.latency import Latency
@@ -33,5 +34,6 @@ KINDS: Mapping[str, Callable[[Spec, Contract], Rule]] = {
     "latency": Latency,
     "admission": Admission,
     "attributed": Attributed,
+    "content": Content,
 }
 """Kind to what compiles it."""

@@ -90,9 +90,7 @@ class Attributed(Stateless):
         else:
             self._encrypted(slice, owners, record, names)
 
-    def _call(
-        self, slice: Slice, owners: dict[tuple[str, Any], Owner], record: Record, names: tuple[str, ...]
-    ) -> None:
+    def _call(self, slice: Slice, owners: dict[tuple[str, Any], Owner], record: Record, names: tuple[str, ...]) -> None:
         """A tool call lives in the message that its `parentMessageId` names, and has no other owner than that."""
         value = record.value
         thing = (CALL, _id(value, "toolCallId"))

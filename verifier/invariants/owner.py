@@ -10,6 +10,10 @@ Why: one user's event on another user's socket is a breach of privacy, and no fu
 `mode: key`: an id (of `keys`) that the server has shown to one user is shown to no other; only for ids that are
 unique everywhere.  A client's mention of an id claims nothing.  `except`: events that may quote.  `missing`: whether
 the envelope must be there.  On a connection whose user no identity rule named, nothing can be judged.
+
+`shared_by` (mode `key`): events that share the ids they carry.  From such an event on, an id may also be shown to the
+user whose connection the server says it on, and to every recorded user whom it names in one of its values; where it
+names none (a team, a link), to everybody.  What a client says shares only what is that user's own, or shared with them.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from verifier.keys import Key, plain
 from verifier.paths import MISSING, as_list
 from verifier.record import MESSAGE, S2C, Record
 from verifier.rule import Rule, Stateless
+from verifier.sharing import Shares
 from verifier.slices import Proof, Slice, masked, proof
 from verifier.verdict import listed
 
@@ -41,8 +46,6 @@ def owner(spec: Spec, contract: Contract) -> Rule:
 
 def _common(spec: Spec, contract: Contract) -> tuple[frozenset[str], frozenset[str]]:
     options, at = spec.options, spec.at
-    if "shared_by" in options:
-        raise contract.error((*at, "shared_by"), "`shared_by` is not in this release")
     if spec.scope is not None or spec.per:
         raise contract.error(at, "`owner` looks at the whole recording: it has neither `scope` nor `per`")
     wants = frozenset(contract.names(options.get("event", "$s2c"), (*at, "event")))
@@ -57,8 +60,9 @@ class Envelope(Stateless):
     def __init__(self, spec: Spec, contract: Contract) -> None:
         if "path" not in spec.options:
             raise contract.error(spec.at, "`owner` in the mode `envelope` wants a `path`")
-        if "keys" in spec.options:
-            raise contract.error((*spec.at, "keys"), "`keys` goes with the mode `key`")
+        for word in ("keys", "shared_by"):
+            if word in spec.options:
+                raise contract.error((*spec.at, word), f"`{word}` goes with the mode `key`")
         self.wants, self._except = _common(spec, contract)
         self._paths = as_list(spec.options["path"])
         self._getters = [(path, contract.getters(path, (*spec.at, "path"))) for path in self._paths]
@@ -123,7 +127,9 @@ class OwnedKeys(Stateless):
             raise contract.error(
                 (*spec.at, "path"), "`path` goes with the mode `envelope`", fix="declare it under `keys`"
             )
-        self.wants, self._except = _common(spec, contract)
+        self._judged, self._except = _common(spec, contract)
+        self._shared_by = frozenset(contract.names(spec.options.get("shared_by"), (*spec.at, "shared_by")))
+        self.wants = self._judged | self._shared_by
         self.keys: list[Key] = [contract.keys[n] for n in contract.key_names(spec.options["keys"], (*spec.at, "keys"))]
         self._where = spec.where
         self._owners: dict[bytes, int] = {}
@@ -131,6 +137,7 @@ class OwnedKeys(Stateless):
         self._names: list[str] = []
         self._events: dict[str, int] = {}
         self._event_names: list[str] = []
+        self._shares = Shares()
 
     def owner_of(self, key: str, value: Any) -> str | None:
         """Return to whom an id was shown first, or None."""
@@ -139,7 +146,14 @@ class OwnedKeys(Stateless):
 
     def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
         """Remember new ids, compare known ones."""
-        if record.dir != S2C or record.kind != MESSAGE or not self._except.isdisjoint(record.names):
+        if not self._shared_by.isdisjoint(names):
+            self._share(slice, record)
+        if (
+            self._judged.isdisjoint(names)
+            or record.dir != S2C
+            or record.kind != MESSAGE
+            or not self._except.isdisjoint(record.names)
+        ):
             return
         if self._where is not None and not self._where(record):
             return
@@ -159,13 +173,26 @@ class OwnedKeys(Stateless):
                     slice.unknown("no identity rule named the user of the connection")
                 continue
             owner = self._names[packed & 0xFFFFFF]
-            if owner == record.user:
+            if owner == record.user or (self._shared_by and self._shares.include(digest, record.user)):
                 slice.judged()
             elif not session.known:
                 slice.unknown("no identity rule named the user of the connection")
             else:
                 slice.judged()
                 self._report(slice, record, key, value, packed, owner)
+
+    def _share(self, slice: Slice, record: Record) -> None:
+        if record.kind != MESSAGE or record.session is None or not record.session.known:
+            return
+        for key in self.keys:
+            value = key.read(record)
+            if value is MISSING:
+                continue
+            digest = _digest(key.name, value)
+            packed = self._owners.get(digest)
+            owner = None if packed is None else self._names[packed & 0xFFFFFF]
+            if record.dir == S2C or owner == record.user or self._shares.include(digest, record.user):
+                self._shares.add(digest, record, owner, slice.check.engine.history.people)
 
     def _pack(self, record: Record) -> int:
         """One integer for each id: what memory grows by over a whole recording."""

@@ -19,7 +19,7 @@ from goldentape.event import Flag
 from verifier.equality import write
 from verifier.record import MESSAGE, Record
 from verifier.rule import Stateless
-from verifier.schemas import EventSchema, TooDeep, check_schema
+from verifier.schemas import CompiledSchema, TooDeep, check_schema
 from verifier.slices import EXCERPT, Proof, Slice
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ class Schema(Stateless):
             check_schema(contract, schema, ("schemas", name))
         formats, closed = options.get("formats", True), options.get("closed", False)
         self._schemas = {
-            name: EventSchema(contract, name, contract.events[name].schema, formats=formats, closed=closed)
+            name: CompiledSchema(
+                contract, contract.events[name].schema, ("events", name, "schema"), formats=formats, closed=closed
+            )
             for name in names
         }
         self.wants = frozenset(names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from goldentape.commands.contract.lint import lint
 from goldentape.commands.contract.schema import schema
 from goldentape.commands.contract.selftest import selftest
 from goldentape.commands.contract.show import show
@@ -14,5 +15,5 @@ def contract() -> None:
     """Check a contract, show it resolved, compare two, put it to the test."""
 
 
-for command in (show, schema, selftest):
+for command in (lint, show, schema, selftest):
     contract.add_command(command)
