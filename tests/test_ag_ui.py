@@ -115,7 +115,8 @@ FAMILIES = {
     "subagent": [event("SUBAGENT_STARTED", subagentRunId="a", name="A"),
                  event("SUBAGENT_STARTED", subagentRunId="b", name="B", parentSubagentRunId="a"),
                  event("SUBAGENT_STARTED", subagentRunId="a", name="A", parentSubagentRunId="a"),
-                 event("SUBAGENT_FINISHED", subagentRunId="a"), event("SUBAGENT_ERROR", subagentRunId="b", message="no")],
+                 event("SUBAGENT_FINISHED", subagentRunId="a"),
+                 event("SUBAGENT_ERROR", subagentRunId="b", message="no")],
 }  # fmt: skip
 
 
@@ -172,7 +173,8 @@ def some(type_: str, **fields: Any) -> st.SearchStrategy[Event]:
 
 
 OUTCOMES = st.sampled_from([..., {"type": "success"}, {"type": "suspended", "interruptIds": ["i"]}, {"type": "other"},
-                            {"type": "suspended", "interruptIds": [1]}, {"type": "success", "interruptIds": None}, None, 0])  # fmt: skip
+                            {"type": "suspended", "interruptIds": [1]},
+                            {"type": "success", "interruptIds": None}, None, 0])  # fmt: skip
 ENDINGS = st.sampled_from([..., {"type": "success"}, None, {"type": "interrupt", "interrupts": [{"id": "i"}]},
                            {"type": "interrupt", "interrupts": [{"id": "i", "subagentRunId": None}]}])  # fmt: skip
 NULLABLE = st.sampled_from([..., ..., "x", None])
