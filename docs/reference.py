@@ -118,7 +118,9 @@ def _example(match: re.Match[str]) -> str:
 def values(shape: dict[str, Any]) -> str:
     """Return in words what a part of the contract schema allows."""
     if "$ref" in shape:
-        return {"scope": "a span", "test": "a test"}[str(shape["$ref"]).rpartition("/")[2]]
+        return {"scope": "a span", "test": "a test", "predicate": "tests by path"}[
+            str(shape["$ref"]).rpartition("/")[2]
+        ]
     if "enum" in shape or "const" in shape:
         return " ".join(f"`{json.dumps(value).strip(chr(34))}`" for value in shape.get("enum", [shape.get("const")]))
     if "oneOf" in shape or "anyOf" in shape:

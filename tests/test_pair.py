@@ -116,6 +116,7 @@ def test_look_alikes_pass(invariant, sentences):
     [
         (TOOLS, "inconclusive", [START, "bob < tool_executing r1 c1"]),
         (TOOLS, "inconclusive", [START, "mark gap", "bob < tool_completed r1 c1"]),
+        (PLAIN, "inconclusive", ["bob > ask", "mark gap", "bob < tool_completed c1"]),
         (TOOLS, "inconclusive", [START, "bob < tool_executing r1 c1", "bob < !truncated x", DONE]),
         # between the two opens a close may have been lost
         (PLAIN, "inconclusive", ["bob < tool_executing c1", "mark gap", "bob < tool_executing c1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -26,6 +27,20 @@ def atom(value: Any) -> Any:
     if isinstance(value, (int, float)):
         return ("number", int(value) if isinstance(value, float) and value.is_integer() else value)
     return ("json", json.dumps(_numbers(value), sort_keys=True))
+
+
+def digest(value: Any) -> int:
+    """Return 64 bits that stand for a value in this process: equal values have the same, others by all odds not.
+
+    Texts go through Python's keyed hash, so that no peer can make two of them collide.
+    """
+    if type(value) is str:
+        return hash(value) & _BITS
+    text = repr(value if type(value) is tuple else atom(value)).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
+
+
+_BITS = (1 << 64) - 1
 
 
 def _numbers(value: Any) -> Any:

@@ -41,6 +41,20 @@ def compile_predicate(spec: Any, document: Document, at: Path) -> Predicate:
     return parts[0] if len(parts) == 1 else _all(parts)
 
 
+def paths_of(spec: Any) -> tuple[str, ...]:
+    """Return the paths that a predicate looks at, each once, in the order of the contract."""
+    found: dict[str, None] = {}
+    if isinstance(spec, dict):
+        for name, value in spec.items():
+            if name in ("any", "all") and isinstance(value, list):
+                found.update(dict.fromkeys(path for item in value for path in paths_of(item)))
+            elif name == "not" and isinstance(value, dict):
+                found.update(dict.fromkeys(paths_of(value)))
+            else:
+                found[name] = None
+    return tuple(found)
+
+
 def _any(parts: list[Predicate]) -> Predicate:
     return lambda record: any(part(record) for part in parts)
 

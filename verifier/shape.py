@@ -21,7 +21,7 @@ from verifier.paths import as_list
 from verifier.verdict import listed
 
 KINDS_LATER = (
-    "always", "precedes", "together", "exclusive", "monotone", "unique", "fold", "same", "taint",
+    "together", "exclusive", "monotone", "fold", "taint",
     "noninterference", "gap", "fanout", "rate", "expiry", "resume", "ratio", "coverage", "python",
 )  # fmt: skip
 """Kinds of the language that this release does not judge; a contract that has one is refused, never judged without."""

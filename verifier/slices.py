@@ -144,7 +144,8 @@ class Slice:
             if any(session.headless for session in involved):
                 self.unknown("the begin of the connection is not in the recording")
                 return
-            since = self.instance.opened.t if self.instance else self.began
+            # A slice may begin with the event that needs an earlier one.
+            since = self.instance.opened.t if self.instance else self.session.opened if self.session else 0
         if since is not None and self._hole(since, last.t, involved):
             self.unknown("the recording has a gap before it")
             return
@@ -213,7 +214,14 @@ class Slice:
 
     def guessed(self, record: Record) -> bool:
         """Return whether it is only inferred that a record belongs here."""
-        return any(key.read(record) is MISSING for key in self.check.keys)
+        return any(key.read(record) is MISSING for key in self.check.keys) or self.supposed(record)
+
+    def supposed(self, record: Record) -> bool:
+        """Return whether it is only inferred that a record is of the slice's span: it does not carry its key."""
+        if self.instance is None:
+            return False
+        key = self.check.engine.spans[self.instance.span.name].key
+        return key is not None and key.read(record) is MISSING
 
     @property
     def doubtful(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from verifier.invariants.admission import Admission
+from verifier.invariants.always import Always
 from verifier.invariants.attributed import Attributed
 from verifier.invariants.content import Content
 from verifier.invariants.count import Count
@@ -14,9 +15,12 @@ from verifier.invariants.latency import Latency
 from verifier.invariants.never import Never
 from verifier.invariants.owner import owner
 from verifier.invariants.pair import Pair
+from verifier.invariants.precedes import Precedes
 from verifier.invariants.protocol import Protocol
 from verifier.invariants.responds import Responds
+from verifier.invariants.same import Same
 from verifier.invariants.schema import Schema
+from verifier.invariants.unique import Unique
 from verifier.rule import Rule
 
 if TYPE_CHECKING:
@@ -24,10 +28,14 @@ if TYPE_CHECKING:
 
 KINDS: Mapping[str, Callable[[Spec, Contract], Rule]] = {
     "never": Never,
+    "always": Always,
     "count": Count,
+    "precedes": Precedes,
     "protocol": Protocol,
     "pair": Pair,
     "responds": Responds,
+    "unique": Unique,
+    "same": Same,
     "exits": Exits,
     "owner": owner,
     "schema": Schema,

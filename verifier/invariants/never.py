@@ -15,13 +15,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from verifier.endings import Ending
+from verifier.predicate import paths_of
 from verifier.record import CLOSE, LOSS, MESSAGE, REJECT, Record
 from verifier.rule import Stateless
 from verifier.slices import Slice, proof
 
 if TYPE_CHECKING:
     from verifier.contract import Contract, Spec
-    from verifier.paths import Getter
 
 
 class Never(Stateless):
@@ -33,8 +33,7 @@ class Never(Stateless):
     def __init__(self, spec: Spec, contract: Contract) -> None:
         self.wants = frozenset(contract.names(spec.options["event"], (*spec.at, "event")))
         self._where = spec.where
-        paths = {path: contract.getters(path, spec.at) for path in _paths(spec.options.get("where"))}
-        self._show = list(paths.items())
+        self._show = [(path, contract.getters(path, spec.at)) for path in paths_of(spec.options.get("where"))]
         self._within = spec.scope
 
     def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
@@ -66,17 +65,3 @@ def what(record: Record) -> str:
     if record.kind == REJECT and record.session is not None:
         return f"refused with status {record.session.status}"
     return ""
-
-
-def _paths(where: object) -> dict[str, Getter | None]:
-    found: dict[str, Getter | None] = {}
-    if isinstance(where, dict):
-        for name, value in where.items():
-            if name in ("any", "all") and isinstance(value, list):
-                for item in value:
-                    found.update(_paths(item))
-            elif name == "not" and isinstance(value, dict):
-                found.update(_paths(value))
-            else:
-                found[name] = None
-    return found
