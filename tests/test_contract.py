@@ -178,7 +178,7 @@ LATER = [
     *((f"the kind {kind}", contract(f"{{kind: {kind}}}"), "9:18", f"`{kind}` is not in this release")
       for kind in KINDS_LATER),
     *((f"the section {section}", contract(keys=f"{section}: {{}}"), "5:1", f"`{section}` is not in this release")
-      for section in ("include", "asyncapi", "principal", "tiers", "compare", "waivers", "plugins", "clock")),
+      for section in ("include", "asyncapi", "principal", "tiers", "compare", "waivers", "clock")),
     ("cloudevents", contract(wire="wire: {format: cloudevents}"), "3:8", "`cloudevents` is not in this release"),
     ("a scope", contract("{kind: count, event: done, max: 1, scope: {after: done}}"), "9:52", "`after` is not in this"),
     ("a condition", contract("{kind: never, event: done, when: {tag: {a: b}}}"), "9:51", "`when: tag` is not in"),

@@ -1,6 +1,6 @@
-"""docs/contracts.md: the tutorial works as it stands there, and shows what the commands really print.
+"""Pages that show sessions: they work as they stand there, and the commands really print that.
 
-`python tests/test_docs_contracts.py` writes what they print into the page anew.
+`python tests/test_docs_contracts.py` writes what they print into the pages anew.
 """
 
 from __future__ import annotations
@@ -18,29 +18,25 @@ from tapes import write
 
 from goldentape.cli import main
 
-PAGE = Path(__file__).parent.parent / "docs" / "contracts.md"
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = ("contracts.md", "python-invariants.md")
 BLOCK = re.compile(r"^```(\w+)(?: title=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def blocks(language: str) -> list[tuple[str, str]]:
+def blocks(page: str, language: str) -> list[tuple[str, str]]:
     return [
         (title, text)
-        for found, title, text in BLOCK.findall(PAGE.read_text("utf-8"))
+        for found, title, text in BLOCK.findall((DOCS / page).read_text("utf-8"))
         if found == language and (title or language == "console")
     ]
 
 
-@pytest.fixture
-def kitchen(tmp_path, monkeypatch) -> None:
-    """A directory with the page's contracts and tapes."""
-    monkeypatch.chdir(tmp_path)
-    unpack()
-
-
-def unpack() -> None:
-    for name, text in blocks("yaml"):
-        Path(name).write_text(text, "utf-8")
-    for name, text in blocks("text"):
+def unpack(page: str) -> None:
+    """Write the page's contracts, code and tapes into this directory."""
+    for language in ("yaml", "python"):
+        for name, text in blocks(page, language):
+            Path(name).write_text(text, "utf-8")
+    for name, text in blocks(page, "text"):
         write(Path(name), *text.splitlines())
 
 
@@ -67,22 +63,29 @@ def run(arguments: list[str]) -> tuple[str, int]:
     return out.getvalue(), int(ended.value.code)
 
 
-@pytest.mark.parametrize("session", [pytest.param(text, id=text.split("\n")[0]) for _, text in blocks("console")])
-def test_each_command_prints_what_the_page_shows(kitchen, session):
+SESSIONS = [(page, text) for page in PAGES for _, text in blocks(page, "console")]
+
+
+@pytest.mark.parametrize(("page", "session"), [pytest.param(*row, id=row[1].split("\n")[0]) for row in SESSIONS])
+def test_each_command_prints_what_the_page_shows(tmp_path, monkeypatch, page, session):
+    monkeypatch.chdir(tmp_path)
+    unpack(page)
+
     assert shown(session) == session
 
 
-def test_the_page_shows_a_pass_and_a_failure():
-    sessions = "".join(text for _, text in blocks("console"))
+def test_the_tutorial_shows_a_pass_and_a_failure():
+    sessions = "".join(text for page, text in SESSIONS if page == "contracts.md")
 
     assert "pass: everything demanded holds" in sessions
     assert "fail: " in sessions
 
 
 if __name__ == "__main__":
-    page = PAGE.read_text("utf-8")
-    with tempfile.TemporaryDirectory() as directory, contextlib.chdir(directory):
-        unpack()
-        for _, text in blocks("console"):
-            page = page.replace(text, shown(text))
-    PAGE.write_text(page, "utf-8")
+    for name in PAGES:
+        whole = (DOCS / name).read_text("utf-8")
+        with tempfile.TemporaryDirectory() as directory, contextlib.chdir(directory):
+            unpack(name)
+            for _, text in blocks(name, "console"):
+                whole = whole.replace(text, shown(text))
+        (DOCS / name).write_text(whole, "utf-8")

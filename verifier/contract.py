@@ -93,6 +93,8 @@ class Contract:
     schemas: dict[str, Any] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
     """The parameters with their values."""
+    code: dict[str, Any] = field(default_factory=dict)
+    """What the invariants of kind `python` use; `verifier/plugins.py` brings it."""
 
     @property
     def file(self) -> str:

@@ -22,7 +22,7 @@ from verifier.verdict import listed
 
 KINDS_LATER = (
     "together", "exclusive", "monotone", "fold", "taint",
-    "noninterference", "gap", "fanout", "rate", "expiry", "resume", "ratio", "coverage", "python",
+    "noninterference", "gap", "fanout", "rate", "expiry", "resume", "ratio", "coverage",
 )  # fmt: skip
 """Kinds of the language that this release does not judge; a contract that has one is refused, never judged without."""
 
@@ -32,7 +32,6 @@ SECTIONS_LATER: Mapping[str, str] = {
     "principal": "the recorder names the user: see `goldentape record --identify`",
     "tiers": "judge each tape on its own",
     "waivers": "disable the invariant with `enabled: false`",
-    "plugins": "remove it",
     "clock": "times are the recorder's; remove it",
     "compare": "remove it",
 }

@@ -11,6 +11,7 @@ from verifier.contract import Contract, build
 from verifier.lint import demand
 from verifier.load import load, nearest
 from verifier.params import declared, demand_known
+from verifier.plugins import bring_code
 
 
 def find_contract(name: str) -> tuple[bytes, str]:
@@ -33,13 +34,17 @@ def find_contract(name: str) -> tuple[bytes, str]:
     )  # fmt: skip
 
 
-def read_contracts(names: Sequence[str], settings: dict[str, str]) -> list[Contract]:
-    """Return the contracts, ready to judge by.  A setting must be a parameter of one of them at least."""
+def read_contracts(names: Sequence[str], settings: dict[str, str], *, allow_code: bool = False) -> list[Contract]:
+    """Return the contracts, ready to judge by.  A setting must be a parameter of one of them at least.
+
+    `allow_code`: run the Python files that their invariants use.
+    """
     texts = [find_contract(name) for name in names]
     documents = [load(*text) for text in texts]
     known = [name for document in documents for name in declared(document)]
     demand_known(settings, known, f"{documents[0].name} has" if len(documents) == 1 else "the contracts have")
     contracts = [build(document, data, settings) for document, (data, _) in zip(documents, texts, strict=True)]
     for contract in contracts:
+        bring_code(contract, allow_code=allow_code)
         demand(contract)
     return contracts

@@ -57,6 +57,7 @@ def _demand_state(tape: Tape, allow_unsealed: bool, strict: bool) -> None:
     help="What must hold: a shipped contract (golden-path) or a file; may be given several times.",
 )
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Value of a parameter of the contract.")
+@click.option("--allow-code", is_flag=True, help="Run the Python files whose invariants the contract uses.")
 @click.option("--user", help="Judge the log of this user only.")
 @click.option("--allow-unsealed", is_flag=True, help="Judge a tape that is being recorded, or that a crash has ended.")
 @click.option("--expect-head", metavar="HEX", help="The head that the seal printed; another one is refused.")
@@ -64,13 +65,13 @@ def _demand_state(tape: Tape, allow_unsealed: bool, strict: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a tape and contract, one a line.")
 @click.option("--quiet", is_flag=True, help="Print nothing; the exit code is the answer.")
 def verify(
-    tapes: tuple[Path, ...], contracts: tuple[str, ...], settings: tuple[str, ...], user: str | None,
+    tapes: tuple[Path, ...], contracts: tuple[str, ...], settings: tuple[str, ...], allow_code: bool, user: str | None,
     allow_unsealed: bool, expect_head: str | None, strict: bool, as_json: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Judge each TAPE by each contract."""
     if expect_head is not None and len(tapes) > 1:
         raise InputError("--expect-head is the head of one tape", found=f"{len(tapes)} tapes")
-    rules = read_contracts(contracts, parse_settings(settings))
+    rules = read_contracts(contracts, parse_settings(settings), allow_code=allow_code)
     codes = []
     for path in tapes:
         try:

@@ -17,6 +17,7 @@ from verifier.invariants.owner import owner
 from verifier.invariants.pair import Pair
 from verifier.invariants.precedes import Precedes
 from verifier.invariants.protocol import Protocol
+from verifier.invariants.python import python
 from verifier.invariants.responds import Responds
 from verifier.invariants.same import Same
 from verifier.invariants.schema import Schema
@@ -43,5 +44,6 @@ KINDS: Mapping[str, Callable[[Spec, Contract], Rule]] = {
     "admission": Admission,
     "attributed": Attributed,
     "content": Content,
+    "python": python,
 }
 """Kind to what compiles it."""
