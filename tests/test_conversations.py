@@ -20,7 +20,7 @@ from verifier.verdict import Verdict
 
 SEEDS = st.integers(0, 1 << 32)
 CHECK = settings(derandomize=True, deadline=None, max_examples=25)
-ACROSS = {"my-ids", "recovers", "first-fast", "total-sla"}
+ACROSS = {"my-ids", "degraded", "recovers", "first-fast", "total-sla"}
 """Invariants that look at all users together: who owns an id, what follows a fault, percentiles."""
 
 

@@ -20,7 +20,7 @@ from verifier.copies import AWAY, Copies
 from verifier.endings import Ending
 from verifier.events import BUILT_IN, Matcher
 from verifier.history import END, History, Source
-from verifier.invariants import KINDS
+from verifier.invariants import rule_of
 from verifier.invariants.exits import Exits
 from verifier.invariants.owner import OwnedKeys
 from verifier.keys import Key, plain
@@ -86,7 +86,7 @@ class Engine:
         """Invariants whose findings here depend on users who are elsewhere."""
         self.checks: list[Check] = []
         for index, spec in enumerate(contract.invariants.values()):
-            self.checks.append(Check(index, spec, KINDS[spec.kind](spec, contract), self))
+            self.checks.append(Check(index, spec, rule_of(spec, contract), self))
         self._active = [c for c in self.checks if only is None or c.spec.name in only]
         active = self._active
         self._keys = [key for key in contract.keys.values() if key.missing == "infer"]
@@ -449,6 +449,7 @@ class Engine:
             for slice in of_check.values():
                 slice.check.finish(slice, ending)
         session.inferred.clear()
+        session.standing = None
 
     def _mark(self, record: Record) -> None:
         self._dispatch(record)

@@ -54,6 +54,16 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """A scope between events: begins with one of `begin` (none: at once), is over before one of `end` (none: never)."""
+
+    begin: frozenset[str]
+    end: frozenset[str]
+    must_end: bool
+    """`between`: where the end never comes, it was none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
     """What every invariant has; the rest is in `options`."""
 
@@ -62,6 +72,9 @@ class Spec:
     per: tuple[str, ...]
     """Words of `per`; empty where only the scope slices."""
     scope: str | None
+    """A span."""
+    segment: Segment | None
+    """Of the slice, or of the span's instance."""
     where: Predicate | None
     when_exit: frozenset[str] | None
     severity: str
@@ -354,13 +367,32 @@ def _invariants(contract: Contract, value: Mapping[str, Any]) -> None:
         raise contract.error(("invariants",), "every invariant is disabled: nothing would be judged")
 
 
+def _segment(contract: Contract, scope: Mapping[str, Any], at: Path) -> Segment | None:
+    words = scope.keys() - {"span"}
+    if not words:
+        return None
+    if words not in ({"before"}, {"after"}, {"after", "until"}, {"between"}):
+        raise contract.error(
+            at, "no such scope", found=", ".join(sorted(words)),
+            wanted="before, after, after with until, or between, and perhaps a span",
+        )  # fmt: skip
+
+    def names(value: Any, *place: str | int) -> frozenset[str]:
+        return frozenset(contract.names(value, (*at, *place)))
+
+    if "between" in words:
+        begin, end = scope["between"]
+        return Segment(names(begin, "between", 0), names(end, "between", 1), True)
+    return Segment(
+        names(scope.get("after"), "after"), names(scope.get("before", scope.get("until")), *(words - {"after"})), False
+    )
+
+
 def _spec(contract: Contract, name: str, spec: Mapping[str, Any], at: Path) -> Spec:
-    scope = spec.get("scope")
+    scope, segment = spec.get("scope"), None
     if isinstance(scope, dict):
-        if scope.keys() != {"span"}:
-            word = next(word for word in scope if word != "span")
-            raise contract.error((*at, "scope"), f"the scope `{word}` is not in this release", fix="use a span")
-        scope = scope["span"]
+        segment = _segment(contract, scope, (*at, "scope"))
+        scope = scope.get("span")
     if scope is not None:
         contract.span(scope, (*at, "scope"))
     per = tuple("connection" if word == "session" else word for word in as_list(spec.get("per")))
@@ -393,6 +425,7 @@ def _spec(contract: Contract, name: str, spec: Mapping[str, Any], at: Path) -> S
         spec["kind"],
         per,
         scope,
+        segment,
         compile_predicate(spec["where"], contract.document, (*at, "where")) if "where" in spec else None,
         when_exit,
         spec.get("severity", "error"),

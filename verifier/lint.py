@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from verifier.contract import Contract
-from verifier.invariants import KINDS
+from verifier.invariants import rule_of
 from verifier.schemas import check_schema, draft
 
 
@@ -26,7 +26,7 @@ def demand(contract: Contract) -> None:
                 check_schema(contract, event.schema, at, draft(contract, event.schema, at)[0])
         for spec in contract.invariants.values():
             at = spec.at
-            KINDS[spec.kind](spec, contract)
+            rule_of(spec, contract)
     except RecursionError:
         raise contract.error(at, "nested too deeply to be understood") from None
 

@@ -75,6 +75,6 @@ class _Judge(Stateless):
 def _spec(contract: Contract, name: str) -> Spec:
     severity = {"violation": "error", "warning": "warning", "ignore": "info"}[contract.wire.unknown]
     return Spec(
-        f"wire.{name}", "wire", (), None, None, None, severity, "rate", {}, 0, (), None,
+        f"wire.{name}", "wire", (), None, None, None, None, severity, "rate", {}, 0, (), None,
         contract.document.line("wire"), {}, ("wire",),
     )  # fmt: skip

@@ -33,7 +33,7 @@ class Session:
     __slots__ = (
         "accepted", "body", "claims", "client", "close_code", "close_reason", "close_seen", "closed", "closed_by",
         "credentials", "doubts", "ended", "ending", "ghost", "headless", "id", "identities", "inferred",
-        "instances", "known", "number", "open", "opened", "shown", "slices", "status",
+        "instances", "known", "number", "open", "opened", "shown", "slices", "standing", "status",
         "subprotocol", "tags", "target", "touched", "user",
     )  # fmt: skip
 
@@ -78,6 +78,7 @@ class Session:
         self.doubts: set[int] = set()
         self.shown: dict[str, Any] = {}
         self.inferred: dict[str, Any] = {}
+        self.standing: dict[int, Any] | None = None
 
     def credential(self, seq: int | None) -> Credential:
         """Return what it had shown of itself at a place of the tape; None: in the handshake."""

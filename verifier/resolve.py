@@ -10,7 +10,7 @@ import copy
 from typing import Any
 
 from verifier.contract import Contract
-from verifier.invariants import KINDS
+from verifier.invariants import rule_of
 from verifier.shape import contract_schema
 
 ORDER = ("goldentape", "contract", "wire", "principal", "clock", "keys", "schemas", "events", "spans", "invariants")
@@ -40,7 +40,7 @@ def resolved(contract: Contract) -> dict[str, Any]:
         spec = contract.invariants.get(name)
         if spec is None:
             continue  # disabled
-        if spec.scope is None and not spec.per and KINDS[spec.kind](spec, contract).sliced:
+        if spec.scope is None and not spec.per and rule_of(spec, contract).sliced:
             invariant["per"] = "connection"
         _fill(invariant, kinds[spec.kind])
         _fill(invariant, definitions["common"])

@@ -51,6 +51,12 @@ class Rule(Protocol):
     def idle(self, slice: Slice) -> bool:
         """Return whether the slice holds nothing that a new one would not."""
 
+    def pending(self, slice: Slice) -> bool:
+        """Return whether something is owed by a deadline: its time goes on behind the end of a scope."""
+
+    def settle(self, slice: Slice, record: Record, names: tuple[str, ...]) -> bool:
+        """Take what may settle that, and nothing else; return whether it is used up."""
+
     across: bool
     """It compares users (owners of ids, taint): a history that is split by user cannot be judged part by part."""
 
@@ -94,6 +100,14 @@ class Stateless:
 
     def idle(self, slice: Slice) -> bool:
         """Keep the slice."""
+        return False
+
+    def pending(self, slice: Slice) -> bool:
+        """Owe nothing by a deadline."""
+        return False
+
+    def settle(self, slice: Slice, record: Record, names: tuple[str, ...]) -> bool:
+        """Settle nothing."""
         return False
 
     def close(self, slice: Slice) -> None:

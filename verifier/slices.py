@@ -15,6 +15,7 @@ from verifier.record import MESSAGE, S2C, Record, Session
 from verifier.verdict import Tally, Violation, Witness
 
 if TYPE_CHECKING:
+    from verifier.rule import Rule
     from verifier.slicing import Check
     from verifier.spans import Instance
 
@@ -65,6 +66,7 @@ class Slice:
         session: Session | None,
         instance: Instance | None,
         t: int,
+        rule: Rule | None = None,
     ) -> None:
         self.check = check
         self.key = key
@@ -82,7 +84,7 @@ class Slice:
         self.buffered = check.spec.when_exit is not None
         self.tally: Tally = Tally() if self.buffered else check.tally
         self.state: Any = None
-        self.state = check.rule.start(self)
+        self.state = (check.rule if rule is None else rule).start(self)
 
     # -- what a rule says
 
@@ -163,7 +165,7 @@ class Slice:
                 fault=fault,
                 user=self.user,
                 slice=self.labels(last),
-                witness=tuple(_witness(p) for p in _in_order(proof)),
+                witness=tuple(witness_of(p) for p in _in_order(proof)),
                 expected=expected,
                 why=why,
                 late_by=late_by,
@@ -232,6 +234,11 @@ class Slice:
         if self.session is not None:
             return index in self.session.doubts
         return self.user in self.check.doubts
+
+    @property
+    def midway(self) -> bool:
+        """Whether it is a part of something that had begun before: what is closed in it may have been opened there."""
+        return False
 
     def stalled(self, begin: int, end: int) -> int:
         """Return how long the recorder itself stood still in an interval."""
@@ -304,7 +311,8 @@ def _in_order(proofs: Sequence[Proof]) -> list[Proof]:
     return sorted(seen.values(), key=lambda p: (p.record.t, p.record.seq or 0, p.record.part or 0))
 
 
-def _witness(p: Proof) -> Witness:
+def witness_of(p: Proof) -> Witness:
+    """Return what a report shows of a record."""
     record = p.record
     return Witness(
         role=p.role,

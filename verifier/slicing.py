@@ -14,6 +14,7 @@ from verifier.keys import Key
 from verifier.paths import MISSING
 from verifier.record import Record, Session
 from verifier.rule import Rule
+from verifier.scopes import Edges, Scoped
 from verifier.slices import Placeholder, Slice, proof
 from verifier.spans import AMBIGUOUS, Instance
 from verifier.verdict import Tally
@@ -68,6 +69,11 @@ class Check:
             RECORDS: self._feed_direct, SESSION: self._feed_session, SPAN: self._feed_span, WIDE: self._feed_wide,
             RECORDING: self._feed_recording,
         }[self.mode]  # fmt: skip
+
+        self.edges: Edges | None = None
+        if isinstance(rule, Scoped):
+            self.edges = Edges(self, rule, self.feed)
+            self.feed = self.edges.feed
 
     def wakes(self, names: tuple[str, ...]) -> bool:
         """Return whether a slice that does not exist yet needs a record of these names."""
@@ -189,7 +195,10 @@ class Check:
         if self.mode == RECORDS:
             self._feed_direct(record, names, True, None)
             return
-        for slice in self._compatible(record):
+        slices = self._compatible(record)
+        if self.edges is not None:
+            self.edges.lifecycle(record, names)
+        for slice in slices:
             self.rule.step(slice, record, names)
 
     def _compatible(self, record: Record) -> list[Slice]:
@@ -365,6 +374,8 @@ class Check:
         self.tally.activations += len(self.frozen)  # they owe nothing
         self.frozen.clear()
         self.doubts.clear()
+        if self.edges is not None:
+            self.edges.over()
 
     def finish(self, slice: Slice, ending: Ending) -> None:
         """Bring a slice to its end."""

@@ -31,7 +31,7 @@ class Instance:
 
     __slots__ = (
         "doubts", "drop", "ended", "key", "last_t", "number", "opened", "replayed", "sessions", "slices", "span",
-        "suspended_at", "user",
+        "standing", "suspended_at", "user",
     )  # fmt: skip
 
     def __init__(self, number: int, span: Span, user: str, key: Any, opened: Record) -> None:
@@ -49,6 +49,7 @@ class Instance:
         self.suspended_at = 0
         self.ended = False
         self.slices: dict[Any, Any] = {}
+        self.standing: dict[int, Any] | None = None
         self.replayed = False
         """Its opener may be told late, after a hole: what came before it need not be in it."""
         self.doubts: set[int] = set()

@@ -23,6 +23,7 @@ from verifier.invariants.same import Same
 from verifier.invariants.schema import Schema
 from verifier.invariants.unique import Unique
 from verifier.rule import Rule
+from verifier.scopes import Scoped
 
 if TYPE_CHECKING:
     from verifier.contract import Contract, Spec
@@ -47,3 +48,15 @@ KINDS: Mapping[str, Callable[[Spec, Contract], Rule]] = {
     "python": python,
 }
 """Kind to what compiles it."""
+
+
+def rule_of(spec: Spec, contract: Contract) -> Rule:
+    """Return the rule that judges an invariant."""
+    rule = KINDS[spec.kind](spec, contract)
+    if spec.segment is None:
+        return rule
+    if not rule.sliced or isinstance(rule, Exits):
+        raise contract.error(
+            (*spec.at, "scope"), f"`{spec.kind}` has no parts of slices to look at", fix="leave `scope` out"
+        )
+    return Scoped(rule, spec.segment)

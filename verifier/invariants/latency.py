@@ -105,6 +105,14 @@ class Latency(Stateless):
         """Hold the slice while a time runs."""
         return not slice.state.running
 
+    def pending(self, slice: Slice) -> bool:
+        """Whether a time runs."""
+        return bool(slice.state.running)
+
+    def settle(self, slice: Slice, record: Record, names: tuple[str, ...]) -> bool:
+        """Let a time end."""
+        return not self._to.isdisjoint(names) and self._arrived(slice, slice.state.running, record)
+
     def suspend(self, slice: Slice, t: int) -> None:
         """Measure no time while the client is away."""
         for running in slice.state.running:
@@ -116,16 +124,20 @@ class Latency(Stateless):
         times: Times = slice.state
         waiting = times.running
         if waiting and not self._to.isdisjoint(names):
-            fitting = [running for running in waiting if self._agrees(running.record, record)]
-            if fitting:
-                # What began before the client went away may never come to its end, and must not take this one.
-                running = next((r for r in fitting if r.timed), fitting[0])
-                waiting.remove(running)
-                self._measure(slice, running, record)
+            self._arrived(slice, waiting, record)
         if not self._from.isdisjoint(names) and (self._where is None or self._where(record)):
             if not waiting:
                 times.since = record.t
             waiting.append(Running(record if self._agree else record.slim(), next(n for n in names if n in self._from)))
+
+    def _arrived(self, slice: Slice, waiting: list[Running], record: Record) -> bool:
+        fitting = [running for running in waiting if self._agrees(running.record, record)]
+        if fitting:
+            # What began before the client went away may never come to its end, and must not take this one.
+            running = next((r for r in fitting if r.timed), fitting[0])
+            waiting.remove(running)
+            self._measure(slice, running, record)
+        return bool(fitting)
 
     def _agrees(self, begin: Record, end: Record) -> bool:
         for _, later, earlier in self._agree:

@@ -135,6 +135,21 @@ class Pair(Stateless):
         state: Pairs = slice.state
         return not state.open and not state.closed and not state.asked
 
+    def pending(self, slice: Slice) -> bool:
+        """Whether something is open that still has time."""
+        return self._within is not None and bool(slice.state.open)
+
+    def settle(self, slice: Slice, record: Record, names: tuple[str, ...]) -> bool:
+        """Let what is open be closed."""
+        state: Pairs = slice.state
+        if self._close.isdisjoint(names) or (key := self._key(slice, record, names)) is None:
+            return False
+        found = self._find(slice, state, record, key, True)
+        if not isinstance(found, Opened):
+            return False
+        self._closing(slice, state, record, names, found)
+        return True
+
     def suspend(self, slice: Slice, t: int) -> None:
         """Stop the clocks that have not run out."""
         for queue in slice.state.open.values():
@@ -347,6 +362,8 @@ class Pair(Stateless):
                 because=by,
                 since=by.t,
             )
+            return
+        if slice.midway:
             return
         slice.judged()
         slice.violated(

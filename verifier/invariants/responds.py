@@ -83,6 +83,20 @@ class Responds(Stateless):
         """Hold the slice while something waits, or while triggers are counted."""
         return not slice.state.waiting and self._nth is None
 
+    def pending(self, slice: Slice) -> bool:
+        """Whether something waits that still has time."""
+        return self._within is not None and bool(slice.state.waiting)
+
+    def settle(self, slice: Slice, record: Record, names: tuple[str, ...]) -> bool:
+        """Let an answer, or what releases, settle what waits."""
+        state: Questions = slice.state
+        waiting = len(state.waiting)
+        if not self._answer.isdisjoint(names):
+            self._settle(slice, state, record)
+        elif not self._unless.isdisjoint(names):
+            self._release(slice, state)
+        return self._mode != "any" and len(state.waiting) < waiting
+
     def suspend(self, slice: Slice, t: int) -> None:
         """Stop the clocks that have not run out: the client is away, and what it asked may be given up."""
         for waiting in slice.state.waiting:
@@ -97,9 +111,7 @@ class Responds(Stateless):
             if answers:
                 self._settle(slice, state, record)
             elif not self._unless.isdisjoint(names):
-                for _ in state.waiting:
-                    slice.waived()
-                state.waiting.clear()
+                self._release(slice, state)
             elif self._mode == "adjacent":
                 waiting = state.waiting.pop(0)
                 slice.violated(
@@ -117,6 +129,11 @@ class Responds(Stateless):
             if not state.waiting:
                 state.since = record.t
             state.waiting.append(Waiting(record, next(n for n in names if n in self._trigger)))
+
+    def _release(self, slice: Slice, state: Questions) -> None:
+        for _ in state.waiting:
+            slice.waived()
+        state.waiting.clear()
 
     def _settle(self, slice: Slice, state: Questions, record: Record) -> None:
         fitting = [waiting for waiting in state.waiting if self._agrees(waiting.record, record)]
