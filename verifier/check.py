@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -226,6 +226,10 @@ class Engine:
         session.known = self.history.named(user)
         if session.open:
             self._copies.opened(session, t)
+
+    def sessions_of(self, user: str) -> Collection[Session]:
+        """Return the open sessions of a user, as far as their begin is known."""
+        return self._copies.sessions_of(user)
 
     def _shown(self, session: Session, key: str, value: Any, by_server: bool) -> None:
         known = session.shown.get(key)

@@ -9,6 +9,7 @@ The same message twice on one session is a duplicate, and never a copy.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Collection
 from typing import Any
 
 from verifier.equality import atom
@@ -35,6 +36,7 @@ class Copies:
 
     def opened(self, session: Session, t: int) -> None:
         """A session of a user is open."""
+        session.since = t
         self._open.setdefault(session.user, set()).add(session)
         while self._away:
             user = next(iter(self._away))
@@ -63,6 +65,10 @@ class Copies:
         while len(seen) > REMEMBERED_AWAY:
             seen.popitem(last=False)
         self._away[user] = t
+
+    def sessions_of(self, user: str) -> Collection[Session]:
+        """Return the open sessions of a user."""
+        return self._open.get(user, ())
 
     def is_copy(self, record: Record) -> bool:
         """Return whether a message of the server was shown on another open session of the user before."""

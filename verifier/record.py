@@ -33,7 +33,7 @@ class Session:
     __slots__ = (
         "accepted", "body", "claims", "client", "close_code", "close_reason", "close_seen", "closed", "closed_by",
         "credentials", "doubts", "ended", "ending", "ghost", "headless", "id", "identities", "inferred",
-        "instances", "known", "number", "open", "opened", "shown", "slices", "standing", "status",
+        "instances", "known", "number", "open", "opened", "shown", "since", "slices", "standing", "status",
         "subprotocol", "tags", "target", "touched", "user",
     )  # fmt: skip
 
@@ -67,6 +67,8 @@ class Session:
         """Its connect is not in the log, so what needs its past cannot be judged."""
         self.open = False
         """Accepted, and no close or loss seen yet."""
+        self.since = 0
+        """Open, and its user's, from then on."""
         self.close_seen = False
         self.ended = False
         self.ghost = False

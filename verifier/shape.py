@@ -22,7 +22,7 @@ from verifier.verdict import listed
 
 KINDS_LATER = (
     "together", "exclusive", "monotone", "fold", "taint",
-    "noninterference", "gap", "fanout", "rate", "expiry", "resume", "ratio", "coverage",
+    "noninterference", "gap", "rate", "expiry", "resume", "ratio", "coverage",
 )  # fmt: skip
 """Kinds of the language that this release does not judge; a contract that has one is refused, never judged without."""
 

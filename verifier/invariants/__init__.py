@@ -11,6 +11,7 @@ from verifier.invariants.attributed import Attributed
 from verifier.invariants.content import Content
 from verifier.invariants.count import Count
 from verifier.invariants.exits import Exits
+from verifier.invariants.fanout import Fanout
 from verifier.invariants.latency import Latency
 from verifier.invariants.never import Never
 from verifier.invariants.owner import owner
@@ -46,6 +47,7 @@ KINDS: Mapping[str, Callable[[Spec, Contract], Rule]] = {
     "attributed": Attributed,
     "content": Content,
     "python": python,
+    "fanout": Fanout,
 }
 """Kind to what compiles it."""
 
