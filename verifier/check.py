@@ -300,6 +300,11 @@ class Engine:
         for check in self._active:
             if check.spec.scope != run.span.name or (check.rule.wants.isdisjoint(record.names) and not exits):
                 continue
+            if check.rule.vague and not exits:
+                wanted = tuple(name for name in record.names if name in check.rule.wants)
+                for instance in () if record.copy else meant:
+                    check.feed(record, wanted, True, instance)
+                continue
             if lost:
                 check.tally.unknown["the recording has a gap before it"] += 1
             else:

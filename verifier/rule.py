@@ -27,6 +27,8 @@ class Rule(Protocol):
 
     wakes: frozenset[str] | None
     """Names of the events that matter to a slice in which nothing is yet; None: all."""
+    vague: bool
+    """An event of which nobody can tell the instance counts for each that it could be of, and is no error."""
     freezes: bool
     """A slice in the mode `wide` owes nothing at its ending: it can be kept as one integer."""
 
@@ -77,6 +79,7 @@ class Stateless:
     stateless = False
     eager = False
     wakes: frozenset[str] | None = None
+    vague = False
     freezes = False
     across = False
 

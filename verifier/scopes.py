@@ -120,6 +120,7 @@ class Scoped:
         self.sliced = True
         self.stateless = False
         self.eager = rule.eager
+        self.vague = rule.vague
         self.freezes = False
         self.across = rule.across
 

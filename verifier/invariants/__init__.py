@@ -12,7 +12,9 @@ from verifier.invariants.content import Content
 from verifier.invariants.count import Count
 from verifier.invariants.exits import Exits
 from verifier.invariants.fanout import Fanout
+from verifier.invariants.gap import Gap
 from verifier.invariants.latency import Latency
+from verifier.invariants.monotone import Monotone
 from verifier.invariants.never import Never
 from verifier.invariants.owner import owner
 from verifier.invariants.pair import Pair
@@ -37,12 +39,14 @@ KINDS: Mapping[str, Callable[[Spec, Contract], Rule]] = {
     "protocol": Protocol,
     "pair": Pair,
     "responds": Responds,
+    "monotone": Monotone,
     "unique": Unique,
     "same": Same,
     "exits": Exits,
     "owner": owner,
     "schema": Schema,
     "latency": Latency,
+    "gap": Gap,
     "admission": Admission,
     "attributed": Attributed,
     "content": Content,

@@ -1,0 +1,190 @@
+"""
+monotone: a number only grows from event to event; with `step`, without gaps.
+
+Why: a hole in the numbers is a lost message, a number that comes back is an old one; a user sees either as nonsense.
+
+    broken   alice < {seq: 1}   alice < {seq: 3}     (step: 1)
+    holds    alice < {seq: 1}   alice < {seq: 2}     (step: 1)
+
+Options: `event`, `path`, `step` (each is that much more than the one before), `strict` (grows with each event; without
+it, equal is enough), `reset_by` (events after which it may begin anew), `missing: violation` (the default: each event
+must have the number) or `ignore`, `where`.  In a slice wider than a connection, what was shown may be told again on
+another connection, in its order: a user who comes back misses nothing and goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from fractions import Fraction
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from verifier.equality import type_name
+from verifier.paths import MISSING, as_list
+from verifier.record import Record, Session
+from verifier.redacted import redacted
+from verifier.rule import Stateless
+from verifier.slices import Proof, Slice, excerpt, proof
+from verifier.verdict import listed
+
+if TYPE_CHECKING:
+    from verifier.contract import Contract, Spec
+
+REMEMBERED = 64
+"""Values that may be told again on another connection, where no `step` says which there were."""
+
+Number = int | Fraction
+
+
+class Point:
+    """A value that was seen, and where."""
+
+    __slots__ = ("name", "record", "value")
+
+    def __init__(self, record: Record, name: str, value: Number) -> None:
+        self.record = record.slim()
+        self.name = name
+        self.value = value
+
+
+class Growth:
+    """The state of a slice."""
+
+    __slots__ = ("first", "own", "recent", "top")
+
+    def __init__(self, remembers: bool) -> None:
+        self.first: Number | None = None
+        self.top: Point | None = None
+        """The highest."""
+        self.own: dict[Session | None, Point] = {}
+        """The latest of each connection."""
+        self.recent: deque[Number] | None = deque(maxlen=REMEMBERED) if remembers else None
+
+
+class Monotone(Stateless):
+    """See the module."""
+
+    def __init__(self, spec: Spec, contract: Contract) -> None:
+        options, at = spec.options, spec.at
+        self._events = frozenset(contract.names(options["event"], (*at, "event")))
+        self._reset_by = frozenset(contract.names(options.get("reset_by"), (*at, "reset_by")))
+        self._path = listed(as_list(options["path"]))
+        self._get = contract.getters(options["path"], (*at, "path"))
+        self._step = None if "step" not in options else number_of(options["step"])
+        if self._step is not None and self._step <= 0:
+            raise contract.error((*at, "step"), "a step goes up", found=options["step"], wanted="more than 0")
+        self._strict = options.get("strict", False) or self._step is not None
+        self._required = options.get("missing", "violation") == "violation"
+        self._where = spec.where
+        self.wants = self._events | self._reset_by
+        self.across = "recording" in spec.per
+
+    def start(self, slice: Slice) -> Growth:
+        """Begin anywhere."""
+        return Growth(slice.session is None and self._step is None)
+
+    def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
+        """Compare with what came before."""
+        if not self._reset_by.isdisjoint(names):
+            slice.state = self.start(slice)
+        if self._events.isdisjoint(names) or (self._where is not None and not self._where(record)):
+            return
+        name = next(n for n in names if n in self._events)
+        value = self._get(record)
+        if value is MISSING or value is None:
+            self._missing(slice, record, name)
+            return
+        number = number_of(value)
+        if number is None:
+            if redacted(record, value):
+                slice.unknown("the number is redacted in the tape")
+            else:
+                slice.error(f"{self._path} of {name} is a value of the type {type_name(value)}, and no number")
+            return
+        slice.judged()
+        state: Growth = slice.state
+        self._compare(slice, state, record, name, number)
+        point = Point(record, name, number)
+        state.own[record.session] = point
+        if state.first is None:
+            state.first = number
+        if state.top is None or number > state.top.value:
+            state.top = point
+        if state.recent is not None:
+            state.recent.append(number)
+
+    def _missing(self, slice: Slice, record: Record, name: str) -> None:
+        if self._required:
+            slice.judged()
+            slice.violated(
+                [proof(record, "offender", [name])],
+                why=f"{name} at {record.label} has no {self._path}",
+                expected=f"a number at {self._path}",
+                paths=(self._path,),
+            )
+
+    def _compare(self, slice: Slice, state: Growth, record: Record, name: str, number: Number) -> None:
+        top = state.top
+        if top is None:
+            return
+        if number > top.value:
+            if self._step is not None and number != top.value + self._step:
+                self._gap(slice, top, record, name, number)
+            return
+        own = state.own.get(record.session)
+        if own is None:
+            # Another connection than before: what was shown may be told again.
+            if not self._told_before(state, number):
+                self._back(slice, top, record, name, number)
+        elif number < own.value or (number == own.value and self._strict):
+            self._back(slice, own, record, name, number)
+
+    def _told_before(self, state: Growth, number: Number) -> bool:
+        if state.recent is not None:
+            return number in state.recent
+        return state.first is not None and number >= state.first
+
+    def _gap(self, slice: Slice, before: Point, record: Record, name: str, number: Number) -> None:
+        assert self._step is not None
+        expected = _shown(before.value + self._step)
+        slice.violated(
+            self._proofs(before, record, name, number),
+            why=f"{self._path} is {_shown(before.value)} at {before.record.label} ({before.name}) and"
+            f" {_shown(number)} at {record.label} ({name}): {expected} was to come next",
+            expected=f"{self._path} = {expected}",
+            since=before.record.t,
+            paths=(self._path, "gap"),
+        )
+
+    def _back(self, slice: Slice, before: Point, record: Record, name: str, number: Number) -> None:
+        least = "more than" if self._strict else "at least"
+        again = "again" if number == before.value else "goes back"
+        # Only what ends the slice, or resets it, could excuse that; and it could be lost.
+        lost = bool(self._reset_by) or slice.instance is not None or slice.guessed(record)
+        slice.violated(
+            self._proofs(before, record, name, number),
+            why=f"{self._path} is {_shown(before.value)} at {before.record.label} ({before.name}) and"
+            f" {_shown(number)} at {record.label} ({name}): it {'comes ' if again == 'again' else ''}{again}",
+            expected=f"{self._path} {least} {_shown(before.value)}",
+            since=before.record.t if lost else None,
+            paths=(self._path, "back"),
+        )
+
+    def _proofs(self, before: Point, record: Record, name: str, number: Number) -> list[Proof]:
+        return [
+            Proof(before.record, "before", before.name, "", ((self._path, _shown(before.value)),)),
+            Proof(record, "offender", name, "", ((self._path, _shown(number)),)),
+        ]
+
+
+def number_of(value: Any) -> Number | None:
+    """Return a number exactly as it was written (0.1 is a tenth), or None."""
+    if type(value) is int:
+        return value
+    if type(value) is not float or not isfinite(value):
+        return None
+    return int(value) if value.is_integer() else Fraction(repr(value))
+
+
+def _shown(number: Number) -> str:
+    return excerpt(number if isinstance(number, int) else float(number))
