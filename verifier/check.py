@@ -87,15 +87,15 @@ class Engine:
         self.checks: list[Check] = []
         for index, spec in enumerate(contract.invariants.values()):
             self.checks.append(Check(index, spec, rule_of(spec, contract), self))
-        self._active = [c for c in self.checks if only is None or c.spec.name in only]
-        active = self._active
+        self.active = [c for c in self.checks if only is None or c.spec.name in only]
+        active = self.active
         self._keys = [key for key in contract.keys.values() if key.missing == "infer"]
         self._openers = frozenset(name for span in contract.spans.values() for name in span.open)
         ends = {name for span in contract.spans.values() for names in span.exits.values() for name in names}
         listened = {name for check in active for name in check.rule.wants} | self._openers | ends
         self._used = frozenset(listened & BUILT_IN.keys())
         type_of = compile_value_path(contract.wire.type) if contract.wire.type is not None else None
-        self._matcher = Matcher(contract.events, type_of, self._used)
+        self.matcher = Matcher(contract.events, type_of, self._used)
         self._strays = {
             span: [c for c in active if isinstance(c.rule, Exits) and c.spec.scope == span] for span in contract.spans
         }
@@ -106,14 +106,28 @@ class Engine:
         self._eager_user = [c for c in active if c.mode == WIDE and c.eager]
         self._eager_connect = [c for c in active if c.mode == SESSION and c.eager and "$connect" in c.rule.wants]
         self._whole = [c for c in active if c.mode == RECORDING and c.eager]
-        self._odd = OddMessages(self)
+        self.odd = OddMessages(self)
         self.found = Found()
 
     def feed(self, source: Source) -> None:
         """Judge a history, the whole or a part, to its end."""
+        self.begin(History(source, self.contract.wire))
+        self._all()
+        found = self.found
+        for called, times in self._times.items():
+            for name in called:
+                found.seen[name] += times
+        found.users += len(self._people)
+        found.connections += len([s for s in self.history.sessions.values() if not s.ghost])
+        found.messages += self.history.messages
+        found.doubtful += self.history.doubtful
+        found.end = max(found.end, self.history.now)
+
+    def begin(self, history: History) -> None:
+        """Take a history; nothing of the one before is left but what was found."""
         contract = self.contract
-        self.history = History(source, contract.wire)
-        self.gaps = self.history.gaps
+        self.history = history
+        self.gaps = history.gaps
         self.spans = {
             span.name: SpanRun(span, contract.keys[span.keys[0]] if span.keys else None)
             for span in contract.spans.values()
@@ -132,16 +146,6 @@ class Engine:
         self._times: dict[tuple[str, ...], int] = {}
         """How often messages of these names came."""
         self._people: set[str] = set()
-        self._all()
-        found = self.found
-        for called, times in self._times.items():
-            for name in called:
-                found.seen[name] += times
-        found.users += len(self._people)
-        found.connections += len([s for s in self.history.sessions.values() if not s.ghost])
-        found.messages += self.history.messages
-        found.doubtful += self.history.doubtful
-        found.end = max(found.end, self.history.now)
 
     def _all(self) -> None:
         handlers = {
@@ -176,14 +180,14 @@ class Engine:
             return
         if not session.open and session.headless and not session.ended and session not in self.open:
             self.open[session] = None
-        names = self._matcher.names(record)
+        names = self.matcher.names(record)
         record.names = names
         if record.problem is not None:
-            self._odd.undecodable(record, record.problem)
+            self.odd.undecodable(record, record.problem)
         self._times[names] = self._times.get(names, 0) + 1
         if not names or (self._used and names[0] in BUILT_IN):  # those stand last
             if record.problem is None or record.problem.kind != "undecodable":
-                self._odd.unknown(record)
+                self.odd.unknown(record)
         else:
             self.found.events += 1
         if not names:
@@ -210,7 +214,7 @@ class Engine:
     def _plan(self, names: tuple[str, ...]) -> list[tuple[Feed, tuple[str, ...], bool, str | None]]:
         """Return whom a message of these names concerns, and how."""
         plan: list[tuple[Feed, tuple[str, ...], bool, str | None]] = []
-        for check in self._active:
+        for check in self.active:
             wanted = tuple(name for name in names if name in check.rule.wants)
             if wanted:
                 plan.append((check.feed, wanted, check.wakes(wanted), check.spec.scope))
@@ -297,7 +301,7 @@ class Engine:
         meant = run.meant(record)
         # One of them may have ended in a hole of the recording; then nobody is to blame.
         lost = self.gaps.between(min(i.opened.t for i in meant), record.t, (), record.user)
-        for check in self._active:
+        for check in self.active:
             if check.spec.scope != run.span.name or (check.rule.wants.isdisjoint(record.names) and not exits):
                 continue
             if check.rule.vague and not exits:
@@ -339,7 +343,7 @@ class Engine:
     # -- the life of a connection
 
     def _names(self, record: Record) -> tuple[str, ...]:
-        record.names = self._matcher.names(record)
+        record.names = self.matcher.names(record)
         for name in record.names:
             self.found.seen[name] += 1
         return record.names
@@ -348,7 +352,7 @@ class Engine:
         names = self._names(record)
         if not names:
             return
-        for check in self._active:
+        for check in self.active:
             wanted = tuple(name for name in names if name in check.rule.wants)
             if wanted:
                 check.lifecycle(record, wanted)
@@ -466,7 +470,7 @@ class Engine:
     # -- spans
 
     def _end_instance(self, run: SpanRun, instance: Instance, ending: Ending) -> None:
-        for check in self._active:
+        for check in self.active:
             if check.mode == SPAN and check.eager and check.spec.scope == run.span.name:
                 check.of_instance(instance)
         for of_check in instance.slices.values():
@@ -508,21 +512,36 @@ class Engine:
                 self._end_instance(run, instance, ending)
         for session in list(self.open):
             self._part(session, cut, [], None) if session.open else self._end_session(session, cut)
-        for check in self._active:
+        for check in self.active:
             check.finish_all(cut)
 
     def close(self) -> None:
         """Judge what is known only when everything was seen."""
-        for check in self._active:
+        for check in self.active:
             last = Slice(check, (), None, None, None, 0)
             last.tally = check.tally
             check.rule.close(last)
+
+    def adopt(self, other: Engine, names: Container[str]) -> None:
+        """Add what another engine has found of some invariants over other users."""
+        for mine, others in zip(self.checks, other.checks, strict=True):
+            if mine.spec.name in names:
+                mine.tally.merge(others.tally)
+                mine.rule.absorb(others.rule.part())
+        self.provisional |= other.provisional
+
+    def replace(self, other: Engine, names: Container[str]) -> None:
+        """Take what another engine has found of some invariants instead of what is here."""
+        for at, others in enumerate(other.checks):
+            if others.spec.name in names:
+                self.checks[at] = others
+        self.active = [check for check in self.checks if check in self.active or check.spec.name in names]
 
     def verdict(self) -> Verdict:
         """Return what was found, after `close`."""
         contract, found = self.contract, self.found
         outcomes = [self._outcome(check.spec, check.tally) for check in self.checks]
-        outcomes += [self._outcome(spec, tally) for spec, tally in self._odd.found()]
+        outcomes += [self._outcome(spec, tally) for spec, tally in self.odd.found()]
         return Verdict(
             contract=contract.id,
             version=contract.version,
@@ -547,7 +566,7 @@ class Engine:
             severity=spec.severity,
             gate=spec.gate,
             verdict=judge(tally, spec.min_activations),
-            file=self.contract.document.file(*spec.at),
+            file=self.contract.file,
             line=spec.line,
             req=spec.req,
             impact=spec.impact,

@@ -11,7 +11,7 @@ from typing import Any
 
 Accepts = Callable[[Any], bool]
 
-_ANNOTATIONS = {
+ANNOTATIONS = {
     "title",
     "description",
     "examples",
@@ -22,6 +22,7 @@ _ANNOTATIONS = {
     "$comment",
     "$schema",
 }
+"""Keywords that demand nothing."""
 _TYPES: Mapping[str, Accepts] = {
     "string": lambda v: type(v) is str,
     "number": lambda v: type(v) is int or type(v) is float,
@@ -41,7 +42,7 @@ def compile_fast(schema: Any, resolve: Callable[[str], Any], depth: int = 0) -> 
         return None
     checks: list[Accepts] = []
     for word, argument in schema.items():
-        if word in _ANNOTATIONS:
+        if word in ANNOTATIONS:
             continue
         make = _MAKERS.get(word)
         check = make(argument, resolve, depth + 1) if make is not None else None

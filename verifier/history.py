@@ -86,7 +86,8 @@ def tags_of(epoch: Epoch) -> Mapping[str, str]:
 END = "end"
 """A connection is over whose close or refusal was a record of its own; nothing a contract can name."""
 
-_OPEN, _ANSWER, _END = 0, 1, 3
+_OPEN, _ANSWER, FINISHED = 0, 1, 3
+"""The steps of a connection's life, in order; messages of the same time stand before the last."""
 
 
 class History:
@@ -128,7 +129,7 @@ class History:
             if s.closed is not None and self.gaps.between(s.opened, s.closed, [s])
         )
         """Sessions that could not be followed to their end: how they were closed is not known."""
-        self._agenda = agenda
+        self.agenda = agenda
         """(time, order, number of the session): handshakes and ends."""
 
     def named(self, user: str) -> bool:
@@ -138,7 +139,7 @@ class History:
     def records(self) -> Iterator[Record]:
         """Yield everything that happened, in order."""
         users = self._source.users
-        sessions, agenda, decode, decode_binary = self.sessions, self._agenda, self._decode, self._decode_binary
+        sessions, agenda, decode, decode_binary = self.sessions, self.agenda, self._decode, self._decode_binary
         marks = iter(self.marks)
         mark = next(marks, None)
         at, size = 0, len(agenda)
@@ -149,12 +150,12 @@ class History:
                 t = self.now
             while mark is not None and mark.seq < seq:
                 while at < size and agenda[at][0] <= mark.t:
-                    yield from self._step(*agenda[at])
+                    yield from self.step(*agenda[at])
                     at += 1
                 yield self._mark(mark)
                 mark = next(marks, None)
-            while at < size and (agenda[at][0] < t or (agenda[at][0] == t and agenda[at][1] < _END)):
-                yield from self._step(*agenda[at])
+            while at < size and (agenda[at][0] < t or (agenda[at][0] == t and agenda[at][1] < FINISHED)):
+                yield from self.step(*agenda[at])
                 at += 1
             self.now = t
             user = users[user_number]
@@ -169,14 +170,8 @@ class History:
                 self.doubtful += opcode < 8
                 continue
             if opcode == 8:
-                if session.close_seen:
-                    continue
-                session.close_seen = True
-                record = Record(CLOSE, seq, t, session, user, direction)
-                record.by = "server" if direction else "client"
-                record.code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
-                record.reason = payload[2:].decode("utf-8", "replace")
-                yield record
+                if not session.close_seen:
+                    yield close(session, user, seq, t, direction, payload)
                 continue
             self.messages += 1
             record = Record(MESSAGE, seq, t, session, user, direction)
@@ -196,7 +191,7 @@ class History:
                 yield record
         while mark is not None or at < size:
             if mark is None or (at < size and agenda[at][0] <= mark.t):
-                yield from self._step(*agenda[at])
+                yield from self.step(*agenda[at])
                 at += 1
             else:
                 yield self._mark(mark)
@@ -208,7 +203,7 @@ class History:
         tags = next((tags for first, tags in reversed(self._tags) if first <= mark.seq), {})
         return MarkRecord(mark.seq, self.now, mark.kind, mark.data, tags)
 
-    def _step(self, t: int, order: int, number: int) -> Iterator[Record]:
+    def step(self, t: int, order: int, number: int) -> Iterator[Record]:
         """Yield a step of a connection's life."""
         session = self.sessions[number]
         self.now = t = max(self.now, t)
@@ -227,6 +222,16 @@ class History:
             yield record
 
 
+def close(session: Session, user: str, seq: int, t: int, direction: int, payload: bytes) -> Record:
+    """Return the record of a session's first close frame, and note that it was seen."""
+    session.close_seen = True
+    record = Record(CLOSE, seq, t, session, user, direction)
+    record.by = "server" if direction else "client"
+    record.code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
+    record.reason = payload[2:].decode("utf-8", "replace")
+    return record
+
+
 def _agenda(session: Session) -> list[tuple[int, int, int]]:
     found = [(session.opened, _OPEN, session.number)]
     if session.accepted is not None:
@@ -234,5 +239,5 @@ def _agenda(session: Session) -> list[tuple[int, int, int]]:
     elif session.status is not None:
         found.append((session.closed if session.closed is not None else session.opened, _ANSWER, session.number))
     if session.closed is not None:
-        found.append((session.closed, _END, session.number))
+        found.append((session.closed, FINISHED, session.number))
     return found

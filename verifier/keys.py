@@ -49,13 +49,14 @@ class Key:
                 if name in self.by_event:
                     get = self.by_event[name]
                     break
-        value = get(record)
-        if type(value) is str:
-            result: Any = value if not self.types or "string" in self.types else MISSING
-        else:
-            result = atom(value) if self._fits(value) else MISSING
-        record.keys[self.name] = result
+        result = record.keys[self.name] = self.stand_in(get(record))
         return result
+
+    def stand_in(self, value: Any) -> Any:
+        """Return a hashable stand-in for what was found at the key's path, or MISSING if that is no key."""
+        if type(value) is str:
+            return value if not self.types or "string" in self.types else MISSING
+        return atom(value) if self._fits(value) else MISSING
 
     def _fits(self, value: Any) -> bool:
         if value is None or value is MISSING or isinstance(value, (dict, list)):

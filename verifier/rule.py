@@ -61,6 +61,8 @@ class Rule(Protocol):
 
     across: bool
     """It compares users (owners of ids, taint): a history that is split by user cannot be judged part by part."""
+    contested: bool
+    """What parts have gathered does not fit together: it has to be judged over all users, in order."""
 
     def close(self, slice: Slice) -> None:
         """The recording is over; judge what is known only now.  `slice` belongs to no session."""
@@ -82,6 +84,7 @@ class Stateless:
     vague = False
     freezes = False
     across = False
+    contested = False
 
     def start(self, slice: Slice) -> Any:
         """Return the state of a new slice: none."""

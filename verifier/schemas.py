@@ -75,6 +75,9 @@ class CompiledSchema:
     """One schema: fast to accept, exact to reject."""
 
     def __init__(self, contract: Home, schema: Any, at: Path, *, formats: bool = True, closed: bool = False) -> None:
+        self.schema = schema
+        self.closed = closed
+        self.at = at
         cls, specification = draft(contract, schema, at)
         check_schema(contract, schema, at, cls)
         document = {"schemas": contract.schemas, "here": schema}

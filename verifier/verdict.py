@@ -113,6 +113,11 @@ class Tally:
     groups: dict[str, Group] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def accepting(self) -> bool:
+        """Whether nothing speaks against a pass."""
+        return not (self.groups or self.errors or self.unknown)
+
     def add(self, violation: Violation) -> None:
         """Count a violation, and keep it if it is among the first of its kind."""
         violation = violation.with_fingerprint()

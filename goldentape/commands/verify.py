@@ -17,14 +17,13 @@ from goldentape.commands.opening import bring_in, unsealed
 from goldentape.display import show
 from goldentape.errors import Exit, GoldentapeError, InputError, NothingVerified
 from goldentape.tape import Tape, open_tape
-from verifier.check import verify as judge
 from verifier.contract import Contract
 from verifier.exporters.json import render
 from verifier.exporters.text import STYLES, lines
-from verifier.history import Source
 from verifier.load import nearest
 from verifier.params import parse_settings
 from verifier.verdict import INCONCLUSIVE, exit_code
+from verifier.whole import verify_tape
 
 WORST_FIRST = (Exit.VIOLATION, Exit.BAD_INPUT, Exit.ENVIRONMENT, Exit.INCONCLUSIVE, Exit.OK)
 """Of several tapes, the exit code that counts: a violation is a fact, whatever happened to the other tapes."""
@@ -103,7 +102,7 @@ def _judge(
             raise NothingVerified("has no such user: nothing was verified", where=path, found=user,
                                   fix=nearest(user, names))  # fmt: skip
         for contract in rules:
-            verdict = judge(contract, Source.of(tape, user))
+            verdict = verify_tape(contract, tape, user)
             verdicts.append(verdict.verdict)
             if as_json:
                 print(json.dumps(render(verdict, str(path), tape.state)))

@@ -46,26 +46,26 @@ class Count(Stateless):
             raise contract.error(spec.at, "`count` wants either `event` (counted together) or `each`")
         if "exactly" in options and ("min" in options or "max" in options):
             raise contract.error((*spec.at, "exactly"), "`exactly` stands alone")
-        self._min: int = options.get("exactly", options.get("min", 0))
-        self._max: int | None = options.get("exactly", options.get("max"))
-        if self._max is None and not self._min:
+        self.min: int = options.get("exactly", options.get("min", 0))
+        self.max: int | None = options.get("exactly", options.get("max"))
+        if self.max is None and not self.min:
             raise contract.error(spec.at, "`count` wants `min`, `max` or `exactly`")
-        if self._max is not None and self._max < self._min:
-            raise contract.error((*spec.at, "max"), "`max` is below `min`", found=self._max)
+        if self.max is not None and self.max < self.min:
+            raise contract.error((*spec.at, "max"), "`max` is below `min`", found=self.max)
         if "each" in options:
             each = contract.names(options["each"], (*spec.at, "each"))
-            self._counters: list[tuple[str, ...]] = [(name,) for name in each]
+            self.counters: list[tuple[str, ...]] = [(name,) for name in each]
         else:
-            self._counters = [contract.names(options["event"], (*spec.at, "event"))]
-        if not self._counters or not self._counters[0]:
+            self.counters = [contract.names(options["event"], (*spec.at, "event"))]
+        if not self.counters or not self.counters[0]:
             raise contract.error(spec.at, "`count` counts nothing")
-        self.wants = frozenset(name for names in self._counters for name in names)
+        self.wants = frozenset(name for names in self.counters for name in names)
         # A few witnesses can be kept; a large `max` is told by its last event only.
-        self._keep = self._max is not None and self._max <= 16
-        self._where = spec.where
+        self._keep = self.max is not None and self.max <= 16
+        self.where = spec.where
         # A bound from above is known at the event, and owes nothing at the end.
         on = {contract.events[n].on for n in self.wants if n in contract.events}
-        self.freezes = not self._min and self._keep and on == {MESSAGE} and self.wants <= contract.events.keys()
+        self.freezes = not self.min and self._keep and on == {MESSAGE} and self.wants <= contract.events.keys()
         self._hits: dict[tuple[str, ...], list[int]] = {}
         self._labels: list[tuple[str, ...]] = []
         self._numbers: dict[tuple[str, ...], int] = {}
@@ -76,13 +76,13 @@ class Count(Stateless):
 
     def start(self, slice: Slice) -> Counted:
         """Begin at zero."""
-        return Counted(len(self._counters))
+        return Counted(len(self.counters))
 
     def freeze(self, slice: Slice) -> int:
         """Return how many came of each, and where the first ones stand."""
         state: Counted = slice.state
         packed = 0
-        kept = state.kept or [[] for _ in self._counters]
+        kept = state.kept or [[] for _ in self.counters]
         for count, records in zip(state.counts, kept, strict=True):
             for r in records:
                 names = self._numbers.setdefault(r.names, len(self._labels))
@@ -96,10 +96,10 @@ class Count(Stateless):
 
     def thaw(self, slice: Slice, packed: int) -> Counted:
         """Return the state that was packed."""
-        state = Counted(len(self._counters))
-        state.kept = [[] for _ in self._counters]
+        state = Counted(len(self.counters))
+        state.kept = [[] for _ in self.counters]
         sessions = slice.check.engine.history.sessions
-        for index in reversed(range(len(self._counters))):
+        for index in reversed(range(len(self.counters))):
             state.counts[index], size, packed = packed & (1 << 40) - 1, packed >> 40 & 0xFF, packed >> 48
             for _ in range(size):
                 names, number, part, seq = packed & 0xFFFF, packed >> 16 & 0xFFFFFFFF, packed >> 48 & 0xFFFFFF, 0
@@ -113,37 +113,37 @@ class Count(Stateless):
 
     def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
         """Count, and report the first event over `max`."""
-        if self._where is not None and not self._where(record):
+        if self.where is not None and not self.where(record):
             return
         state: Counted = slice.state
         if state.first is None:
             state.first = record.slim()
         hits = self._hits.get(names)
         if hits is None:
-            hits = self._hits[names] = [i for i, c in enumerate(self._counters) if not set(c).isdisjoint(names)]
+            hits = self._hits[names] = [i for i, c in enumerate(self.counters) if not set(c).isdisjoint(names)]
         for index in hits:
             state.counts[index] += 1
-            if self._max is None:
+            if self.max is None:
                 continue
             if self._keep:
                 if state.kept is None:
-                    state.kept = [[] for _ in self._counters]
-                if state.counts[index] <= self._max + 1:
+                    state.kept = [[] for _ in self.counters]
+                if state.counts[index] <= self.max + 1:
                     state.kept[index].append(record.slim())
-            if state.counts[index] == self._max + 1:
+            if state.counts[index] == self.max + 1:
                 self._too_many(slice, state, index, record)
 
     def _too_many(self, slice: Slice, state: Counted, index: int, record: Record) -> None:
         counted = [*state.kept[index][:-1], record] if state.kept is not None else [record]
-        name = listed(self._counters[index])
+        name = listed(self.counters[index])
         proofs = [
-            proof(r, "counted" if r is not record else "offender", _own(r, self._counters[index])) for r in counted
+            proof(r, "counted" if r is not record else "offender", _own(r, self.counters[index])) for r in counted
         ]
         before = f", after {listed([r.label for r in counted[:-1]], 'and')}" if len(counted) > 1 else ""
         slice.violated(
             proofs,
-            why=f"{record.label} is {name} number {state.counts[index]}{before}; at most {self._max} may come",
-            expected=f"at most {self._max} of {name}",
+            why=f"{record.label} is {name} number {state.counts[index]}{before}; at most {self.max} may come",
+            expected=f"at most {self.max} of {name}",
             # Where a lost exit would have made two spans of one, a hole between them excuses it.
             since=min(r.t for r in counted) if slice.instance is not None or slice.guessed(record) else None,
         )
@@ -152,16 +152,16 @@ class Count(Stateless):
         """Report what came too seldom."""
         state: Counted = slice.state
         slice.judged()
-        for index, counter in enumerate(self._counters):
+        for index, counter in enumerate(self.counters):
             found = state.counts[index]
-            if found >= self._min:
+            if found >= self.min:
                 continue
             opened = slice.instance.opened if slice.instance is not None else state.first
             proofs: list[Proof] = [] if opened is None else [proof(opened, "opened", note="begins here")]
             if ending.record is not None:
                 proofs.append(proof(ending.record, "exit", note=f"the end: {ending}"))
             name = listed(counter)
-            wanted = f"at least {self._min}" if self._max != self._min else f"exactly {self._min}"
+            wanted = f"at least {self.min}" if self.max != self.min else f"exactly {self.min}"
             if not proofs:
                 slice.unknown("nothing of the slice is in the recording")
                 continue

@@ -44,7 +44,7 @@ class Exits(Stateless):
         for exit in allow:
             if exit not in span.exits:
                 raise contract.error((*spec.at, "allow"), f"the span {span.name} has no such exit", found=exit)
-        self._allow = frozenset(allow)
+        self.allow = frozenset(allow)
         self._allowed = listed(allow)
         # Two messages of one packet have the same time: without a `quiet_after` only their order counts.
         quiet = spec.options.get("quiet_after")
@@ -93,7 +93,7 @@ class Exits(Stateless):
         """Judge how the instance ended."""
         assert slice.instance is not None
         slice.judged()
-        if ending.exit is not None and ending.exit in self._allow:
+        if ending.exit is not None and ending.exit in self.allow:
             return
         opened = slice.instance.opened
         called = f"{slice.instance.span.name} {slice.instance.label}"

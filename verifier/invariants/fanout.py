@@ -230,7 +230,7 @@ class Fanout(Stateless):
 
     def close(self, slice: Slice) -> None:
         """Judge what was on its way when the recording ended."""
-        now = slice.check.engine.history.now
+        now = slice.check.engine.found.end
         for user, person in list(self._people.items()):
             self._settle(slice, user, person, now)
             for delivery in person.queue:

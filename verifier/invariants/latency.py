@@ -18,13 +18,13 @@ import heapq
 from array import array
 from fractions import Fraction
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from verifier.durations import duration
 from verifier.endings import Ending
 from verifier.equality import equal
 from verifier.paths import MISSING, as_list
-from verifier.record import MESSAGE, Record
+from verifier.record import MESSAGE, Record, Session
 from verifier.rule import Stateless
 from verifier.slices import STALLED, Slice, proof
 from verifier.verdict import listed, plural
@@ -71,30 +71,30 @@ class Latency(Stateless):
         for word in ("from", "to"):
             if options[word] in ("@stamp", "@seen"):
                 raise contract.error((*at, word), f"`{options[word]}` is not in this release", found=options[word])
-        self._from = frozenset(contract.names(options["from"], (*at, "from")))
-        self._to = frozenset(contract.names(options["to"], (*at, "to")))
+        self.begins = frozenset(contract.names(options["from"], (*at, "from")))
+        self.ends = frozenset(contract.names(options["to"], (*at, "to")))
         self._from_name, self._to_name = listed(as_list(options["from"])), listed(as_list(options["to"]))
-        self._max = contract.time(options["max"], (*at, "max")) if "max" in options else None
+        self.max = contract.time(options["max"], (*at, "max")) if "max" in options else None
         self._bounds = {p: contract.time(options[p], (*at, p)) for p in PERCENTILES if p in options}
         self._mean = contract.time(options["mean"], (*at, "mean")) if "mean" in options else None
-        if self._max is None and not self._bounds and self._mean is None:
+        if self.max is None and not self._bounds and self._mean is None:
             raise contract.error(at, "`latency` wants `max`, `mean` or a percentile")
-        for word, bound in [("max", self._max), ("mean", self._mean), *self._bounds.items()]:
+        for word, bound in [("max", self.max), ("mean", self._mean), *self._bounds.items()]:
             if bound is not None and bound < 1_000:
                 raise contract.error(
                     (*at, word), "below the clock's resolution", found=options[word], wanted="at least 1us"
                 )
         self._min_samples = options.get("min_samples", 1)
-        self._agree = contract.agree(options["agree"], (*at, "agree")) if "agree" in options else ()
-        self._where = spec.where
-        self.wants = self._from | self._to
-        self.wakes = self._from
-        self._aggregate = bool(self._bounds) or self._mean is not None
+        self.agree = contract.agree(options["agree"], (*at, "agree")) if "agree" in options else ()
+        self.where = spec.where
+        self.wants = self.begins | self.ends
+        self.wakes = self.begins
+        self.aggregate = bool(self._bounds) or self._mean is not None
         self._samples = array("q")
         self._stalls: dict[int, int] = {}
-        self._slowest: list[tuple[int, int, Record, Record | None]] = []
-        on = {contract.events[n].on for n in self._to if n in contract.events}
-        dirs = {contract.events[n].dir for n in self._to if n in contract.events}
+        self._slowest: list[tuple[tuple[int, ...], Record, Record | None]] = []
+        on = {contract.events[n].on for n in self.ends if n in contract.events}
+        dirs = {contract.events[n].dir for n in self.ends if n in contract.events}
         self._fault = "client" if on == {MESSAGE} and dirs == {0} else "server"
 
     def start(self, slice: Slice) -> Times:
@@ -111,24 +111,24 @@ class Latency(Stateless):
 
     def settle(self, slice: Slice, record: Record, names: tuple[str, ...]) -> bool:
         """Let a time end."""
-        return not self._to.isdisjoint(names) and self._arrived(slice, slice.state.running, record)
+        return not self.ends.isdisjoint(names) and self._arrived(slice, slice.state.running, record)
 
     def suspend(self, slice: Slice, t: int) -> None:
         """Measure no time while the client is away."""
         for running in slice.state.running:
-            if self._max is None or t - running.record.t <= self._max:
+            if self.max is None or t - running.record.t <= self.max:
                 running.timed = False
 
     def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
         """Stop the oldest time that agrees, then start another."""
         times: Times = slice.state
         waiting = times.running
-        if waiting and not self._to.isdisjoint(names):
+        if waiting and not self.ends.isdisjoint(names):
             self._arrived(slice, waiting, record)
-        if not self._from.isdisjoint(names) and (self._where is None or self._where(record)):
+        if not self.begins.isdisjoint(names) and (self.where is None or self.where(record)):
             if not waiting:
                 times.since = record.t
-            waiting.append(Running(record if self._agree else record.slim(), next(n for n in names if n in self._from)))
+            waiting.append(Running(record if self.agree else record.slim(), next(n for n in names if n in self.begins)))
 
     def _arrived(self, slice: Slice, waiting: list[Running], record: Record) -> bool:
         fitting = [running for running in waiting if self._agrees(running.record, record)]
@@ -140,7 +140,7 @@ class Latency(Stateless):
         return bool(fitting)
 
     def _agrees(self, begin: Record, end: Record) -> bool:
-        for _, later, earlier in self._agree:
+        for _, later, earlier in self.agree:
             a, b = earlier(begin), later(end)
             if (a is not MISSING or b is not MISSING) and (a is MISSING or b is MISSING or not equal(a, b)):
                 return False
@@ -156,68 +156,96 @@ class Latency(Stateless):
         if slice.hole(slice.state.since, record.t, record):
             slice.unknown("the recording has a gap while the time ran")
             return
-        self._sample(taken, taken - stalled, running.record, record)
-        if self._max is None or taken <= self._max:
+        self.sample(taken, taken - stalled, running.record, record)
+        if self.max is None or taken <= self.max:
             return
-        if slice.excused(taken - self._max, running.record.t, record.t):
+        if slice.excused(taken - self.max, running.record.t, record.t):
             return
         slice.owed(
             Ending("expired", record.t, record=record),
             [
                 proof(running.record, "from", [running.name], "from here"),
-                proof(record, "to", [n for n in record.names if n in self._to], f"to here: {duration(taken)}"),
+                proof(record, "to", [n for n in record.names if n in self.ends], f"to here: {duration(taken)}"),
             ],
             since=running.record.t,
             why=f"{running.name} at {running.record.label} to {record.label} took {duration(taken)};"
-            f" at most {duration(self._max)} is allowed",
-            expected=f"{self._to_name} within {duration(self._max)}",
+            f" at most {duration(self.max)} is allowed",
+            expected=f"{self._to_name} within {duration(self.max)}",
             fault=self._fault,
-            late_by=taken - self._max,
+            late_by=taken - self.max,
         )
 
-    def _sample(self, taken: int, surely: int, begin: Record, end: Record | None) -> None:
-        if not self._aggregate:
+    def sample(self, taken: int, surely: int, begin: Record, end: Record | None) -> None:
+        """Take one time for the percentiles; of `taken` the recorder itself stood still for the rest of `surely`."""
+        if not self.aggregate:
             return
         if surely != taken:
             self._stalls[len(self._samples)] = surely
-        entry = (taken, -len(self._samples), begin, end.slim() if end is not None else None)
         self._samples.append(taken)
-        if len(self._slowest) < WITNESSES:
-            heapq.heappush(self._slowest, entry)
-        elif entry[:2] > self._slowest[0][:2]:
-            heapq.heapreplace(self._slowest, entry)
+        if self.slow(taken):
+            # Of equal times the first counts, in whatever order they were measured.
+            number = 0 if begin.session is None else begin.session.number
+            key = (taken, -begin.t, -(begin.seq or 0), -(begin.part or 0), -number, len(self._samples))
+            self._among_the_slowest(key, begin.slim(), end.slim() if end is not None else None)
+
+    def _among_the_slowest(self, key: tuple[int, ...], begin: Record, end: Record | None) -> None:
+        heapq.heappush(self._slowest, (key, begin, end))
+        if len(self._slowest) > WITNESSES:
+            heapq.heappop(self._slowest)
+
+    def take(self, taken: int) -> None:
+        """Take one time that is not `slow`, and in which the recorder did not stand still."""
+        self._samples.append(taken)
+
+    def slow(self, taken: int) -> bool:
+        """Return whether a time would be among the slowest, which are kept with their messages."""
+        return len(self._slowest) < WITNESSES or taken >= self._slowest[0][0][0]
+
+    def part(self) -> tuple[bytes, dict[int, int], list[tuple[Any, ...]]]:
+        """Return the samples, which of them are stalls' fault, and the slowest."""
+        slowest = [(key, _packed(begin), end and _packed(end)) for key, begin, end in self._slowest]
+        return self._samples.tobytes(), self._stalls, slowest
+
+    def absorb(self, part: tuple[bytes, dict[int, int], list[tuple[Any, ...]]]) -> None:
+        """Add the samples of another part."""
+        samples, stalls, slowest = part
+        for index, surely in stalls.items():
+            self._stalls[len(self._samples) + index] = surely
+        self._samples.frombytes(samples)
+        for key, begin, end in slowest:
+            self._among_the_slowest(key, _unpacked(begin), end and _unpacked(end))
 
     def end(self, slice: Slice, ending: Ending) -> None:
         """Report the times that were over while nothing came."""
         for running in slice.state.running:
             record = running.record
             over = ending.t - record.t
-            if self._max is None or not running.timed or over <= self._max:
-                if ending.cause == "cut" and self._max is not None and running.timed:
+            if self.max is None or not running.timed or over <= self.max:
+                if ending.cause == "cut" and self.max is not None and running.timed:
                     slice.unknown("the recording ended before the time was over")
                 else:
                     slice.waived()
                 continue
-            if slice.excused(over - self._max, record.t, ending.t):
+            if slice.excused(over - self.max, record.t, ending.t):
                 continue
             slice.judged()
             if slice.hole(slice.state.since, ending.t, record):
                 slice.unknown("the recording has a gap while the time ran")
                 continue
-            self._sample(ENDLESS, ENDLESS, record, None)
+            self.sample(ENDLESS, ENDLESS, record, None)
             slice.owed(
                 Ending("expired", ending.t),
                 [proof(record, "from", [running.name], "from here")],
                 since=record.t,
                 why=f"no {self._to_name} came for {running.name} at {record.label}"
-                f" in the {duration(over)} that were watched; at most {duration(self._max)} is allowed",
-                expected=f"{self._to_name} within {duration(self._max)}",
+                f" in the {duration(over)} that were watched; at most {duration(self.max)} is allowed",
+                expected=f"{self._to_name} within {duration(self.max)}",
                 fault=self._fault,
             )
 
     def close(self, slice: Slice) -> None:
         """Judge percentiles and mean over all samples."""
-        if not self._aggregate or not self._samples:
+        if not self.aggregate or not self._samples:
             return
         count = len(self._samples)
         if count < self._min_samples:
@@ -241,13 +269,12 @@ class Latency(Stateless):
         if surely <= bound:
             slice.unknown(STALLED)
             return
-        slowest = sorted(self._slowest, key=lambda entry: (-entry[0], -entry[1]))
         proofs = []
-        for time, _, begin, end in slowest:
+        for (time, *_), begin, end in sorted(self._slowest, key=lambda entry: entry[0], reverse=True):
             note = "nothing came" if end is None else f"took {duration(time)}"
-            proofs.append(proof(begin, "from", [n for n in begin.names if n in self._from], note))
+            proofs.append(proof(begin, "from", [n for n in begin.names if n in self.begins], note))
             if end is not None:
-                proofs.append(proof(end, "to", [n for n in end.names if n in self._to]))
+                proofs.append(proof(end, "to", [n for n in end.names if n in self.ends]))
         told = "endless" if value == ENDLESS else duration(value)
         slice.violated(
             proofs,
@@ -257,3 +284,17 @@ class Latency(Stateless):
             fault=self._fault,
             paths=(name,),
         )
+
+
+def _packed(record: Record) -> tuple[Any, ...]:
+    """Return what a witness needs of a record, without the engine's state that hangs on its session."""
+    session = record.session
+    where = None if session is None else (session.id, session.number, session.user, session.known)
+    return record.kind, record.seq, record.t, record.user, record.dir, record.part, record.names, where
+
+
+def _unpacked(packed: tuple[Any, ...]) -> Record:
+    kind, seq, t, user, dir, part, names, where = packed
+    record = Record(kind, seq, t, None if where is None else Session(*where), user, dir)
+    record.part, record.names = part, names
+    return record

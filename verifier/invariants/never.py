@@ -32,13 +32,13 @@ class Never(Stateless):
 
     def __init__(self, spec: Spec, contract: Contract) -> None:
         self.wants = frozenset(contract.names(spec.options["event"], (*spec.at, "event")))
-        self._where = spec.where
+        self.where = spec.where
         self._show = [(path, contract.getters(path, spec.at)) for path in paths_of(spec.options.get("where"))]
         self._within = spec.scope
 
     def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
         """Report the event."""
-        if self._where is not None and not self._where(record):
+        if self.where is not None and not self.where(record):
             return
         note = what(record)
         within = f" in a {self._within}" if self._within else ""

@@ -19,6 +19,7 @@ names none (a team, a link), to everybody.  What a client says shares only what 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from goldentape.event import Flag
@@ -63,19 +64,19 @@ class Envelope(Stateless):
         for word in ("keys", "shared_by"):
             if word in spec.options:
                 raise contract.error((*spec.at, word), f"`{word}` goes with the mode `key`")
-        self.wants, self._except = _common(spec, contract)
-        self._paths = as_list(spec.options["path"])
-        self._getters = [(path, contract.getters(path, (*spec.at, "path"))) for path in self._paths]
-        self._required = spec.options.get("missing", "violation") == "violation"
-        self._where = spec.where
+        self.wants, self.exempt = _common(spec, contract)
+        self.paths = as_list(spec.options["path"])
+        self._getters = [(path, contract.getters(path, (*spec.at, "path"))) for path in self.paths]
+        self.required = spec.options.get("missing", "violation") == "violation"
+        self.where = spec.where
 
     def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
         """Compare."""
-        if record.dir != S2C or record.kind != MESSAGE or not self._except.isdisjoint(record.names):
+        if record.dir != S2C or record.kind != MESSAGE or not self.exempt.isdisjoint(record.names):
             return
         if record.problem is not None and record.problem.kind == "undecodable":
             return
-        if self._where is not None and not self._where(record):
+        if self.where is not None and not self.where(record):
             return
         path: str = ""
         value: Any = MISSING
@@ -87,13 +88,13 @@ class Envelope(Stateless):
         assert session is not None
         name = next((n for n in record.names if not n.startswith("$")), names[0])
         if value is MISSING or value is None:
-            if self._required:
+            if self.required:
                 slice.judged()
                 slice.violated(
                     [proof(record, "offender", [name])],
-                    why=f"{name} at {record.label} does not say whose it is ({listed(self._paths)})",
-                    expected=f"{listed(self._paths)} = the user",
-                    paths=self._paths,
+                    why=f"{name} at {record.label} does not say whose it is ({listed(self.paths)})",
+                    expected=f"{listed(self.paths)} = the user",
+                    paths=self.paths,
                 )
             return
         if record.user == value or (not isinstance(value, str) and record.user == plain(value)):
@@ -119,6 +120,7 @@ class OwnedKeys(Stateless):
     """An id belongs to the first user to whom the server has shown it."""
 
     sliced = False
+    across = True
 
     def __init__(self, spec: Spec, contract: Contract) -> None:
         if not spec.options.get("keys"):
@@ -127,17 +129,37 @@ class OwnedKeys(Stateless):
             raise contract.error(
                 (*spec.at, "path"), "`path` goes with the mode `envelope`", fix="declare it under `keys`"
             )
-        self._judged, self._except = _common(spec, contract)
+        self._judged, self.exempt = _common(spec, contract)
         self._shared_by = frozenset(contract.names(spec.options.get("shared_by"), (*spec.at, "shared_by")))
         self.wants = self._judged | self._shared_by
         self.keys: list[Key] = [contract.keys[n] for n in contract.key_names(spec.options["keys"], (*spec.at, "keys"))]
-        self._where = spec.where
+        self.where = spec.where
         self._owners: dict[bytes, int] = {}
         self._users: dict[str, int] = {}
         self._names: list[str] = []
         self._events: dict[str, int] = {}
         self._event_names: list[str] = []
         self._shares = Shares()
+        self.contested = False
+
+    def claim(self, user: str, key: str, values: Iterable[Any]) -> None:
+        """Take what the server has shown to a user, told without its places: a conflict is only noted."""
+        number = self._number(user)
+        for value in values:
+            if self._owners.setdefault(_digest(key, value), number) & 0xFFFFFF != number:
+                self.contested = True
+
+    def part(self) -> tuple[list[str], dict[bytes, int]]:
+        """Return whose each id is."""
+        return self._names, {digest: packed & 0xFFFFFF for digest, packed in self._owners.items()}
+
+    def absorb(self, part: tuple[list[str], dict[bytes, int]]) -> None:
+        """Add the ids of other users."""
+        names, owners = part
+        numbers = [self._number(name) for name in names]
+        for digest, number in owners.items():
+            if self._owners.setdefault(digest, numbers[number]) & 0xFFFFFF != numbers[number]:
+                self.contested = True
 
     def owner_of(self, key: str, value: Any) -> str | None:
         """Return to whom an id was shown first, or None."""
@@ -152,10 +174,10 @@ class OwnedKeys(Stateless):
             self._judged.isdisjoint(names)
             or record.dir != S2C
             or record.kind != MESSAGE
-            or not self._except.isdisjoint(record.names)
+            or not self.exempt.isdisjoint(record.names)
         ):
             return
-        if self._where is not None and not self._where(record):
+        if self.where is not None and not self.where(record):
             return
         session = record.session
         assert session is not None
@@ -194,11 +216,15 @@ class OwnedKeys(Stateless):
             if record.dir == S2C or owner == record.user or self._shares.include(digest, record.user):
                 self._shares.add(digest, record, owner, slice.check.engine.history.people)
 
+    def _number(self, user: str) -> int:
+        number = self._users.setdefault(user, len(self._users))
+        if number == len(self._names):
+            self._names.append(user)
+        return number
+
     def _pack(self, record: Record) -> int:
         """One integer for each id: what memory grows by over a whole recording."""
-        user = self._users.setdefault(record.user, len(self._users))
-        if user == len(self._names):
-            self._names.append(record.user)
+        user = self._number(record.user)
         name = next((n for n in record.names if not n.startswith("$")), record.kind)
         if name not in self._events and len(self._events) < 0xFFF:
             self._events[name] = len(self._events)

@@ -88,22 +88,22 @@ class Pair(Stateless):
         def names(word: str) -> frozenset[str]:
             return frozenset(contract.names(options.get(word), (*at, word)))
 
-        self._open, self._close, self._during = names("open"), names("close"), names("during")
-        self._lenient = names("lenient")
-        self._keys = [contract.keys[name] for name in contract.key_names(options.get("key"), (*at, "key"))]
-        self._discipline = options.get("discipline", "key" if self._keys else "fifo")
-        if (self._discipline == "key") != bool(self._keys):
+        self.opens, self.closes, self.during = names("open"), names("close"), names("during")
+        self.lenient = names("lenient")
+        self.keys = [contract.keys[name] for name in contract.key_names(options.get("key"), (*at, "key"))]
+        self.discipline = options.get("discipline", "key" if self.keys else "fifo")
+        if (self.discipline == "key") != bool(self.keys):
             raise contract.error((*at, "discipline"), "a `key` goes with the discipline `key`, and only with it")
-        self._reopen = options.get("reopen", self._discipline != "key" or spec.scope is None)
-        self._max_open = options.get("max_open")
-        self._within = contract.time(options["within"], (*at, "within")) if "within" in options else None
-        self._agree = contract.agree(options["agree"], (*at, "agree")) if "agree" in options else ()
-        self._closed_by: frozenset[str] | None = None
+        self.reopen = options.get("reopen", self.discipline != "key" or spec.scope is None)
+        self.max_open = options.get("max_open")
+        self.within = contract.time(options["within"], (*at, "within")) if "within" in options else None
+        self.agree = contract.agree(options["agree"], (*at, "agree")) if "agree" in options else ()
+        self.closed_by: frozenset[str] | None = None
         if "closed_by" in options:
             if spec.scope is None:
                 raise contract.error((*at, "closed_by"), "`closed_by` wants a span as scope")
-            self._closed_by = frozenset(as_list(options["closed_by"]))
-            unknown = self._closed_by - contract.spans[spec.scope].exits.keys()
+            self.closed_by = frozenset(as_list(options["closed_by"]))
+            unknown = self.closed_by - contract.spans[spec.scope].exits.keys()
             if unknown:
                 raise contract.error(
                     (*at, "closed_by"), f"the span {spec.scope} has no such exit", found=sorted(unknown)[0]
@@ -111,18 +111,18 @@ class Pair(Stateless):
         late = options.get("late_ok")
         self._in_flight = late is not None
         late = late or {}
-        self._late_after = frozenset(contract.names(late.get("after"), (*at, "late_ok", "after"))) or self._close
+        self._late_after = frozenset(contract.names(late.get("after"), (*at, "late_ok", "after"))) or self.closes
         self._late_for = contract.time(late["for"], (*at, "late_ok", "for")) if "for" in late else None
         asked = options.get("if_open")
         self._answers = frozenset(contract.names((asked or {}).get("answer"), (*at, "if_open", "answer")))
         self._answer_within = (
             contract.time(asked["within"], (*at, "if_open", "within")) if asked and "within" in asked else None
         )
-        self._asks = asked is not None
-        self.wants = self._open | self._close | self._during | self._lenient | self._answers
-        self._show = [(key.name, key.read) for key in self._keys] + [(path, later) for path, later, _ in self._agree]
-        self._keep_closed = not self._reopen or bool(late)
-        close_dirs = {contract.events[n].dir for n in self._close if n in contract.events}
+        self.asks = asked is not None
+        self.wants = self.opens | self.closes | self.during | self.lenient | self._answers
+        self._show = [(key.name, key.read) for key in self.keys] + [(path, later) for path, later, _ in self.agree]
+        self._keep_closed = not self.reopen or bool(late)
+        close_dirs = {contract.events[n].dir for n in self.closes if n in contract.events}
         self._fault = "client" if close_dirs == {0} else "server"
         self._close_name = listed(as_list(options["close"]))
 
@@ -137,12 +137,12 @@ class Pair(Stateless):
 
     def pending(self, slice: Slice) -> bool:
         """Whether something is open that still has time."""
-        return self._within is not None and bool(slice.state.open)
+        return self.within is not None and bool(slice.state.open)
 
     def settle(self, slice: Slice, record: Record, names: tuple[str, ...]) -> bool:
         """Let what is open be closed."""
         state: Pairs = slice.state
-        if self._close.isdisjoint(names) or (key := self._key(slice, record, names)) is None:
+        if self.closes.isdisjoint(names) or (key := self._key(slice, record, names)) is None:
             return False
         found = self._find(slice, state, record, key, True)
         if not isinstance(found, Opened):
@@ -154,7 +154,7 @@ class Pair(Stateless):
         """Stop the clocks that have not run out."""
         for queue in slice.state.open.values():
             for opened in queue:
-                if self._within is None or t - opened.record.t <= self._within:
+                if self.within is None or t - opened.record.t <= self.within:
                     opened.timed = False
 
     # -- steps
@@ -164,9 +164,9 @@ class Pair(Stateless):
         state: Pairs = slice.state
         if state.asked and not self._answers.isdisjoint(names):
             self._answered(slice, state, record)
-        opens = not self._open.isdisjoint(names)
-        closes = not self._close.isdisjoint(names)
-        during = not self._during.isdisjoint(names)
+        opens = not self.opens.isdisjoint(names)
+        closes = not self.closes.isdisjoint(names)
+        during = not self.during.isdisjoint(names)
         if not (opens or closes or during):
             return
         key = self._key(slice, record, names)
@@ -187,7 +187,7 @@ class Pair(Stateless):
     def _key(self, slice: Slice, record: Record, names: tuple[str, ...]) -> tuple[Any, ...] | None:
         """Return the values of the keys in a record, or stand-ins for them; None where it cannot take part."""
         found = []
-        for key in self._keys:
+        for key in self.keys:
             value = key.read(record)
             if value is MISSING:
                 value = key.read_fallback(record)
@@ -214,8 +214,8 @@ class Pair(Stateless):
         whole = not any(map(_stand_in, key))
         state.loose = state.loose or not whole
         if queue and (whole or len(state.open) == 1):
-            return queue[-1 if self._discipline == "lifo" else 0]
-        if self._discipline != "key":
+            return queue[-1 if self.discipline == "lifo" else 0]
+        if self.discipline != "key":
             return None
         possible = [queue[0] for queue in state.open.values() if self._may_be(queue[0], record)]
         if not possible:
@@ -223,7 +223,7 @@ class Pair(Stateless):
         told = whole or all(value is not NONE for value in key)  # by a name, which pairs in order
         if closes and not told and len(possible) > 1:
             slice.error(
-                f"which {listed([k.name for k in self._keys])} {record.label} means is ambiguous:"
+                f"which {listed([k.name for k in self.keys])} {record.label} means is ambiguous:"
                 f" {len(possible)} are open"
             )
             state.ambiguous = True
@@ -232,7 +232,7 @@ class Pair(Stateless):
 
     def _may_be(self, opened: Opened, record: Record) -> bool:
         """Return whether the two can have the same keys."""
-        for key in self._keys:
+        for key in self.keys:
             a, b = key.read(opened.record), key.read(record)
             if a is not MISSING and b is not MISSING:
                 if a != b:
@@ -254,10 +254,10 @@ class Pair(Stateless):
         queue = state.open.get(key)
         fallback = any(map(_stand_in, key))
         slice.judged()
-        if queue and self._asks:
+        if queue and self.asks:
             state.asked.append((record, queue[0].record))
             return
-        if queue and self._discipline == "key" and not fallback:
+        if queue and self.discipline == "key" and not fallback:
             first = queue[0].record
             slice.violated(
                 [self._proof(first, "opened", "opened here"), self._proof(record, "offender", "opened again")],
@@ -267,7 +267,7 @@ class Pair(Stateless):
                 since=first.t,
             )
             return
-        if not self._reopen and not fallback and key in state.closed:
+        if not self.reopen and not fallback and key in state.closed:
             before, closed, _ = state.closed[key]
             slice.violated(
                 [
@@ -284,16 +284,16 @@ class Pair(Stateless):
         state.count += 1
         if not state.open:
             state.since = record.t
-        state.loose = state.loose or fallback or self._discipline != "key"
+        state.loose = state.loose or fallback or self.discipline != "key"
         state.open.setdefault(key, []).append(Opened(record, names[0], key, state.count))
-        if self._max_open is not None:
+        if self.max_open is not None:
             count = sum(map(len, state.open.values()))
-            if count > self._max_open:
+            if count > self.max_open:
                 opened = [item.record for queue in state.open.values() for item in queue]
                 slice.violated(
                     [self._proof(r, "opened" if r is not record else "offender", "") for r in opened],
-                    why=f"{record.label} opens number {count}; at most {self._max_open} may be open at once",
-                    expected=f"at most {self._max_open} open",
+                    why=f"{record.label} opens number {count}; at most {self.max_open} may be open at once",
+                    expected=f"at most {self.max_open} open",
                     since=min(r.t for r in opened),
                 )
 
@@ -306,7 +306,7 @@ class Pair(Stateless):
         state.last_closed = (key, record.slim())
         if self._keep_closed:
             state.closed[key] = (opened.record.slim(), record.slim(), names[0])
-        for path, later, earlier in self._agree:
+        for path, later, earlier in self.agree:
             a, b = earlier(opened.record), later(record)
             if a is MISSING and b is MISSING:
                 continue
@@ -321,12 +321,12 @@ class Pair(Stateless):
                     paths=(path,),
                     since=_since(state, opened),
                 )
-        if self._within is not None and opened.timed:
+        if self.within is not None and opened.timed:
             self._timed(slice, state, opened, record)
 
     def _timed(self, slice: Slice, state: Pairs, opened: Opened, record: Record) -> None:
-        assert self._within is not None
-        late = record.t - opened.record.t - self._within
+        assert self.within is not None
+        late = record.t - opened.record.t - self.within
         if late <= 0:
             return
         if slice.excused(late, opened.record.t, record.t):
@@ -336,13 +336,13 @@ class Pair(Stateless):
             [self._proof(opened.record, "opened", "opened here"), self._proof(record, "late", "closed too late")],
             since=_since(state, opened),
             why=f"{self._called(opened.key)} was closed {duration(record.t - opened.record.t)} after it was opened",
-            expected=f"{self._close_name} within {duration(self._within)}",
+            expected=f"{self._close_name} within {duration(self.within)}",
             fault=self._fault,
             late_by=late,
         )
 
     def _outside(self, slice: Slice, state: Pairs, record: Record, names: tuple[str, ...], key: Any) -> None:
-        if not self._lenient.isdisjoint(names) or state.ambiguous:
+        if not self.lenient.isdisjoint(names) or state.ambiguous:
             return
         closed = state.closed.get(key)
         if closed is not None:
@@ -403,16 +403,16 @@ class Pair(Stateless):
 
     def _unclosed(self, slice: Slice, state: Pairs, opened: Opened, ending: Ending) -> None:
         record = opened.record
-        overdue = self._within is not None and opened.timed and ending.t - record.t > self._within
+        overdue = self.within is not None and opened.timed and ending.t - record.t > self.within
         if overdue:
-            assert self._within is not None
-            if slice.excused(ending.t - record.t - self._within, record.t, ending.t):
+            assert self.within is not None
+            if slice.excused(ending.t - record.t - self.within, record.t, ending.t):
                 return
             ending = Ending("expired", ending.t, record=ending.record)
-        elif self._closed_by is not None and ending.cause == "exit" and ending.exit not in self._closed_by:
+        elif self.closed_by is not None and ending.cause == "exit" and ending.exit not in self.closed_by:
             slice.waived()
             return
-        elif self._closed_by is not None and ending.cause != "exit" and ending.cause != "cut":
+        elif self.closed_by is not None and ending.cause != "exit" and ending.cause != "cut":
             # Only the named exits demand it; a lost connection is none of them.
             slice.waived()
             return
@@ -420,8 +420,8 @@ class Pair(Stateless):
         called = self._called(opened.key)
         expected = f"{self._close_name}{self._equals(opened.key)}"
         if overdue:
-            assert self._within is not None
-            why = f"{called} was never closed; {expected} was due within {duration(self._within)} of {record.label}"
+            assert self.within is not None
+            why = f"{called} was never closed; {expected} was due within {duration(self.within)} of {record.label}"
         elif ending.record is not None:
             demand = f"exit `{ending.exit}`: every one must be closed" if ending.exit else f"the end: {ending}"
             proofs.append(proof(ending.record, "exit", _exit_names(slice, ending), demand))
@@ -439,11 +439,11 @@ class Pair(Stateless):
         return proof(record, role, note=note, show=self._show)
 
     def _called(self, key: tuple[Any, ...]) -> str:
-        parts = [f"{k.name} {plain(v)}" for k, v in zip(self._keys, key, strict=True) if not _none(v)]
+        parts = [f"{k.name} {plain(v)}" for k, v in zip(self.keys, key, strict=True) if not _none(v)]
         return " ".join(parts) if parts else "what was opened" if key else "pair"
 
     def _equals(self, key: tuple[Any, ...]) -> str:
-        parts = [f"{k.name}={plain(v)}" for k, v in zip(self._keys, key, strict=True) if not _none(v)]
+        parts = [f"{k.name}={plain(v)}" for k, v in zip(self.keys, key, strict=True) if not _none(v)]
         return f" ({', '.join(parts)})" if parts else ""
 
 

@@ -53,10 +53,10 @@ class Protocol(Stateless):
                 (*spec.at, "where"), "`where` is not read by `protocol`", fix="give the event its `where`"
             )
         try:
-            self._automaton = compile_regex(options["pattern"])
+            self.automaton = compile_regex(options["pattern"])
         except GrammarError as error:
             raise contract.error((*spec.at, "pattern"), str(error), found=options["pattern"]) from None
-        mentioned = contract.names(list(self._automaton.names), (*spec.at, "pattern"))
+        mentioned = contract.names(list(self.automaton.names), (*spec.at, "pattern"))
         alphabet = options.get("alphabet", "mentioned")
         if alphabet == "mentioned":
             self.wants = frozenset(mentioned)
@@ -76,7 +76,7 @@ class Protocol(Stateless):
         if progress.dead:
             return
         try:
-            following = self._automaton.step(progress.state, names)
+            following = self.automaton.step(progress.state, names)
         except GrammarError as error:
             slice.error(str(error))
             progress.dead = True
@@ -89,7 +89,7 @@ class Protocol(Stateless):
             return
         progress.dead = True
         slice.judged()
-        expected = self._automaton.expected(progress.state)
+        expected = self.automaton.expected(progress.state)
         steps = self._smallest(progress, (record, names))
         before = f"after {steps[-2][0].label} ({steps[-2][1][0]})" if len(steps) > 1 else "at the begin"
         way = f"{listed(expected)} was expected" if expected else "nothing more was expected"
@@ -117,7 +117,7 @@ class Protocol(Stateless):
             return False
         state = 0
         for _, step in [*progress.steps[:-1], (record, names), (last, last_names)]:
-            state = self._automaton.step(state, step)
+            state = self.automaton.step(state, step)
         if state == DEAD:
             return False
         progress.state = state
@@ -128,10 +128,10 @@ class Protocol(Stateless):
     def _dead_at_last(self, steps: list[tuple[Record, tuple[str, ...]]]) -> bool:
         state = 0
         for _, names in steps[:-1]:
-            state = self._automaton.step(state, names)
+            state = self.automaton.step(state, names)
             if state == DEAD:
                 return False
-        return self._automaton.step(state, steps[-1][1]) == DEAD
+        return self.automaton.step(state, steps[-1][1]) == DEAD
 
     def _smallest(
         self, progress: Progress, last: tuple[Record, tuple[str, ...]]
@@ -140,7 +140,7 @@ class Protocol(Stateless):
         steps = [*progress.steps, last]
         if not self._dead_at_last(steps):  # cut off by KEPT
             return steps[-3:]
-        expected = self._automaton.expected(progress.state)
+        expected = self.automaton.expected(progress.state)
         pinned = 1 if self._pinned else 0
 
         def same(tried: list[tuple[Record, tuple[str, ...]]]) -> bool:
@@ -149,8 +149,8 @@ class Protocol(Stateless):
                 return False
             state = 0
             for _, names in tried[:-1]:
-                state = self._automaton.step(state, names)
-            return self._automaton.expected(state) == expected
+                state = self.automaton.step(state, names)
+            return self.automaton.expected(state) == expected
 
         return _without_needless(steps, same, pinned)
 
@@ -162,15 +162,15 @@ class Protocol(Stateless):
         if not progress.steps and not self._pinned:
             return
         slice.judged()
-        if self._automaton.accepts(progress.state):
+        if self.automaton.accepts(progress.state):
             return
-        expected = self._automaton.expected(progress.state)
+        expected = self.automaton.expected(progress.state)
 
         def same(tried: list[tuple[Record, tuple[str, ...]]]) -> bool:
             state = 0
             for _, names in tried:
-                state = self._automaton.step(state, names)
-            return state != DEAD and not self._automaton.accepts(state) and self._automaton.expected(state) == expected
+                state = self.automaton.step(state, names)
+            return state != DEAD and not self.automaton.accepts(state) and self.automaton.expected(state) == expected
 
         steps = progress.steps[-3:] if progress.dropped else progress.steps
         if not progress.dropped and steps:

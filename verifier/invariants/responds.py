@@ -57,22 +57,22 @@ class Responds(Stateless):
 
     def __init__(self, spec: Spec, contract: Contract) -> None:
         options, at = spec.options, spec.at
-        self._trigger = frozenset(contract.names(options["trigger"], (*at, "trigger")))
-        self._answer = frozenset(contract.names(options["answer"], (*at, "answer")))
-        self._unless = frozenset(contract.names(options.get("unless"), (*at, "unless")))
-        self._within = contract.time(options["within"], (*at, "within")) if "within" in options else None
-        self._mode = options.get("mode", "any")
-        self._agree = contract.agree(options["agree"], (*at, "agree")) if "agree" in options else ()
-        self._nth: Test | None = (
+        self.trigger = frozenset(contract.names(options["trigger"], (*at, "trigger")))
+        self.answer = frozenset(contract.names(options["answer"], (*at, "answer")))
+        self.unless = frozenset(contract.names(options.get("unless"), (*at, "unless")))
+        self.within = contract.time(options["within"], (*at, "within")) if "within" in options else None
+        self.mode = options.get("mode", "any")
+        self.agree = contract.agree(options["agree"], (*at, "agree")) if "agree" in options else ()
+        self.nth: Test | None = (
             compile_test(options["nth"], contract.document, (*at, "nth")) if "nth" in options else None
         )
-        self._where = spec.where
-        self.wants = self._trigger | self._answer | self._unless
-        self.wakes = self._trigger
+        self.where = spec.where
+        self.wants = self.trigger | self.answer | self.unless
+        self.wakes = self.trigger
         self._expected = listed(as_list(options["answer"]))
-        self._show = [(path, later) for path, later, _ in self._agree]
-        on = {contract.events[n].on for n in self._answer if n in contract.events}
-        dirs = {contract.events[n].dir for n in self._answer if n in contract.events}
+        self._show = [(path, later) for path, later, _ in self.agree]
+        on = {contract.events[n].on for n in self.answer if n in contract.events}
+        dirs = {contract.events[n].dir for n in self.answer if n in contract.events}
         self._fault = "client" if on == {MESSAGE} and dirs == {0} else "server"
 
     def start(self, slice: Slice) -> Questions:
@@ -81,38 +81,38 @@ class Responds(Stateless):
 
     def idle(self, slice: Slice) -> bool:
         """Hold the slice while something waits, or while triggers are counted."""
-        return not slice.state.waiting and self._nth is None
+        return not slice.state.waiting and self.nth is None
 
     def pending(self, slice: Slice) -> bool:
         """Whether something waits that still has time."""
-        return self._within is not None and bool(slice.state.waiting)
+        return self.within is not None and bool(slice.state.waiting)
 
     def settle(self, slice: Slice, record: Record, names: tuple[str, ...]) -> bool:
         """Let an answer, or what releases, settle what waits."""
         state: Questions = slice.state
         waiting = len(state.waiting)
-        if not self._answer.isdisjoint(names):
+        if not self.answer.isdisjoint(names):
             self._settle(slice, state, record)
-        elif not self._unless.isdisjoint(names):
+        elif not self.unless.isdisjoint(names):
             self._release(slice, state)
-        return self._mode != "any" and len(state.waiting) < waiting
+        return self.mode != "any" and len(state.waiting) < waiting
 
     def suspend(self, slice: Slice, t: int) -> None:
         """Stop the clocks that have not run out: the client is away, and what it asked may be given up."""
         for waiting in slice.state.waiting:
-            if self._within is None or t - waiting.record.t <= self._within:
+            if self.within is None or t - waiting.record.t <= self.within:
                 waiting.timed = False
 
     def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
         """Answer what waits, then wait for the answer to this."""
         state: Questions = slice.state
-        answers = not self._answer.isdisjoint(names)
+        answers = not self.answer.isdisjoint(names)
         if state.waiting:
             if answers:
                 self._settle(slice, state, record)
-            elif not self._unless.isdisjoint(names):
+            elif not self.unless.isdisjoint(names):
                 self._release(slice, state)
-            elif self._mode == "adjacent":
+            elif self.mode == "adjacent":
                 waiting = state.waiting.pop(0)
                 slice.violated(
                     [proof(waiting.record, "trigger", [waiting.name]), proof(record, "offender", names)],
@@ -121,14 +121,14 @@ class Responds(Stateless):
                     because=waiting.record,
                     since=waiting.record.t,
                 )
-        if self._trigger.isdisjoint(names) or (self._where is not None and not self._where(record)):
+        if self.trigger.isdisjoint(names) or (self.where is not None and not self.where(record)):
             return
         state.count += 1
-        if self._nth is None or self._nth(state.count):
+        if self.nth is None or self.nth(state.count):
             slice.judged()
             if not state.waiting:
                 state.since = record.t
-            state.waiting.append(Waiting(record, next(n for n in names if n in self._trigger)))
+            state.waiting.append(Waiting(record, next(n for n in names if n in self.trigger)))
 
     def _release(self, slice: Slice, state: Questions) -> None:
         for _ in state.waiting:
@@ -137,7 +137,7 @@ class Responds(Stateless):
 
     def _settle(self, slice: Slice, state: Questions, record: Record) -> None:
         fitting = [waiting for waiting in state.waiting if self._agrees(waiting.record, record)]
-        if self._mode == "each" and len(fitting) > 1:
+        if self.mode == "each" and len(fitting) > 1:
             # What was asked before the client went away may never be answered; that is no excuse for what came after.
             fitting = [next((waiting for waiting in fitting if waiting.timed), fitting[0])]
         for waiting in fitting:
@@ -145,7 +145,7 @@ class Responds(Stateless):
             self._in_time(slice, state, waiting, record)
 
     def _agrees(self, trigger: Record, answer: Record) -> bool:
-        for _, later, earlier in self._agree:
+        for _, later, earlier in self.agree:
             a, b = earlier(trigger), later(answer)
             if a is MISSING and b is MISSING:
                 continue
@@ -154,9 +154,9 @@ class Responds(Stateless):
         return True
 
     def _in_time(self, slice: Slice, state: Questions, waiting: Waiting, record: Record) -> None:
-        if self._within is None or not waiting.timed:
+        if self.within is None or not waiting.timed:
             return
-        late = record.t - waiting.record.t - self._within
+        late = record.t - waiting.record.t - self.within
         if late <= 0:
             return
         if slice.excused(late, waiting.record.t, record.t):
@@ -165,11 +165,11 @@ class Responds(Stateless):
             Ending("expired", record.t, record=record),
             [
                 proof(waiting.record, "trigger", [waiting.name], show=self._show),
-                proof(record, "late", [n for n in record.names if n in self._answer], "too late", self._show),
+                proof(record, "late", [n for n in record.names if n in self.answer], "too late", self._show),
             ],
-            since=state.since if self._mode == "each" else waiting.record.t,
+            since=state.since if self.mode == "each" else waiting.record.t,
             why=f"{waiting.name} at {waiting.record.label} was answered after {duration(record.t - waiting.record.t)}",
-            expected=f"{self._expected} within {duration(self._within)}",
+            expected=f"{self._expected} within {duration(self.within)}",
             fault=self._fault,
             late_by=late,
         )
@@ -181,14 +181,14 @@ class Responds(Stateless):
             record = waiting.record
             settled = ending
             why = f"{waiting.name} at {record.label} was never answered by {self._expected}"
-            if self._within is not None and waiting.timed and ending.t - record.t > self._within:
-                if slice.excused(ending.t - record.t - self._within, record.t, ending.t):
+            if self.within is not None and waiting.timed and ending.t - record.t > self.within:
+                if slice.excused(ending.t - record.t - self.within, record.t, ending.t):
                     continue
                 settled = Ending("expired", ending.t)
-                why += f" within {duration(self._within)}"
+                why += f" within {duration(self.within)}"
             proofs = [proof(record, "trigger", [waiting.name], show=self._show)]
             if settled.record is not None:
                 proofs.append(proof(settled.record, "exit", note=f"the end: {settled}"))
                 why += f"; the end came at {settled.record.label} ({settled})"
-            since = state.since if self._mode == "each" else record.t
+            since = state.since if self.mode == "each" else record.t
             slice.owed(settled, proofs, since=since, why=why, expected=self._expected, fault=self._fault)

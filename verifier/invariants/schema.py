@@ -51,21 +51,21 @@ class Schema(Stateless):
         for name, schema in contract.schemas.items():
             check_schema(contract, schema, ("schemas", name))
         formats, closed = options.get("formats", True), options.get("closed", False)
-        self._schemas = {
+        self.schemas = {
             name: CompiledSchema(
                 contract, contract.events[name].schema, ("events", name, "schema"), formats=formats, closed=closed
             )
             for name in names
         }
         self.wants = frozenset(names)
-        self._where = spec.where
+        self.where = spec.where
 
     def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
         """Validate."""
-        if record.kind != MESSAGE or (self._where is not None and not self._where(record)):
+        if record.kind != MESSAGE or (self.where is not None and not self.where(record)):
             return
         for name in names:
-            schema = self._schemas[name]
+            schema = self.schemas[name]
             slice.judged()
             value = record.value
             if schema.accepts is not None and schema.accepts(value):

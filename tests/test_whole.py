@@ -1,0 +1,153 @@
+"""The quick way through a tape and the engine's way come to the same verdict, to the last count."""
+
+from __future__ import annotations
+
+import re
+from random import Random
+
+import pytest
+from agents import golden_path, talk
+from conversations import MUTATIONS, converse, sentences
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goldentape.tape import Tape
+from verifier.check import verify
+from verifier.contract import Contract
+from verifier.history import Source
+from verifier.verdict import Verdict
+from verifier.whole import Judge
+
+SEEDS = st.integers(0, 1 << 32)
+CHECK = settings(derandomize=True, deadline=None, max_examples=40)
+
+
+def found(verdict: Verdict) -> dict[str, object]:
+    """Return all that a verdict says."""
+    said: dict[str, object] = {
+        o.name: (
+            o.verdict, o.tally.activations, o.tally.waived, o.tally.not_applicable, o.tally.raced, o.tally.violated,
+            o.tally.demoted, dict(o.tally.unknown), dict(o.tally.errors),
+            [(g.count, g.users, g.first) for g in o.groups],
+        )
+        for o in verdict.outcomes
+    }  # fmt: skip
+    said["tape"] = (verdict.messages, verdict.events, verdict.users, verdict.connections, verdict.doubtful, verdict.end)
+    said["warnings"] = verdict.warnings
+    return said
+
+
+def both(contract: Contract, tape: Tape) -> Judge:
+    """Assert that both ways say the same; return the quick one."""
+    judge = Judge(contract, tape)
+    assert found(judge.verdict()) == found(verify(contract, Source.of(tape)))
+    return judge
+
+
+def quick(judge: Judge, users: int) -> bool:
+    return sum(judge.unclear.values()) < users
+
+
+@given(SEEDS, st.booleans())
+@CHECK
+def test_a_good_conversation_is_judged_alike(seed, stays):
+    both(golden_path(), talk(*sentences(converse(Random(seed), stays))).tape)
+
+
+@given(SEEDS, st.sampled_from(sorted(MUTATIONS)))
+@settings(CHECK, max_examples=80)
+def test_what_a_bad_server_makes_of_it_is_judged_alike(seed, name):
+    steps = MUTATIONS[name][0](Random(seed), converse(Random(seed), stays=True))
+    if steps is not None:
+        both(golden_path(), talk(*sentences(steps)).tape)
+
+
+@given(SEEDS, st.floats(0, 1), st.sampled_from([{}, {"crashed": True}, {"seal": False}]))
+@CHECK
+def test_a_recording_that_stops_anywhere_is_judged_alike(seed, share, how):
+    steps = converse(Random(seed))
+    both(golden_path(), talk(*sentences(steps[: int(len(steps) * share)]), **how).tape)
+
+
+def run(user: str, number: int, *, thread: str = "", without: str = "", tools: int = 1) -> list[str]:
+    """Return one plain run of a user: the five events, with all ids."""
+    thread = thread or f"t-{user}"
+    ids = f'"thread_id": "{thread}", "run_id": "r-{user}-{number}", "timestamp": "2026-01-01T00:00:00Z"'
+    lines = [f'{user} > {{"type": "user_message", "thread_id": "{thread}", "content": "how is my order?"}}']
+    said = [("agent_started", '"agent_name": "triage"'), ("agent_thinking", '"data": {}')]
+    for tool in range(tools):
+        call = f'"data": {{"call_id": "c-{user}-{number}-{tool}", "tool_name": "search"}}'
+        said += [("tool_executing", call), ("tool_completed", call)]
+    said.append(("agent_completed", '"data": {"result": "it is on its way"}'))
+    lines += [f'{user} < {{"type": "{kind}", {ids}, {more}}}' for kind, more in said if kind != without]
+    return lines
+
+
+def plain(*runs: list[str]) -> Tape:
+    return talk(*[line for lines in runs for line in lines]).tape
+
+
+def test_plain_logs_go_the_quick_way():
+    tape = plain(run("alice", 1), run("bob", 1), run("alice", 2, tools=3))
+
+    assert both(golden_path(), tape).unclear == {}
+
+
+@pytest.mark.parametrize("missing", ["agent_started", "agent_thinking", "tool_completed", "agent_completed"])
+def test_only_the_log_with_the_fault_is_looked_at_closely(missing):
+    judge = both(golden_path(), plain(run("alice", 1), run("bob", 1, without=missing), run("carol", 1)))
+
+    assert sum(judge.unclear.values()) == 1
+
+
+def test_an_id_of_two_users_is_judged_over_all_of_them():
+    judge = both(golden_path(), plain(run("alice", 1, thread="same"), run("bob", 1, thread="same")))
+
+    assert judge.verdict().outcome("my-ids").verdict == "fail"
+
+
+ODD = [
+    "bob > {", "alice < [1]", 'alice < {"type": "agent_started"}', 'bob < {"type": "agent_started", "type": "x"}',
+    'alice < {"type": "news"}', 'bob < {"type": "agent_error", "run_id": "r-bob-1"}',
+    'alice > {"type": "user_message"}',
+    'alice < {"type": "tool_executing", "run_id": 7}', "alice < 12345678901234567890123",
+    'bob < {"type": "agent_completed", "run_id": null, "data": {"run_id": "r-bob-1"}}',
+    'alice < {"type": "agent_thinking", "run_id": "r-alice-1", "user_id": "bob"}',
+    'bob < {"type": "agent_thinking", "run_id": "r-bob-1", "why": "FactoryInitializationError"}',
+]  # fmt: skip
+FIELDS = ["type", "thread_id", "run_id", "timestamp", "agent_name", "call_id", "tool_name", "data"]
+VALUES = ["1", '""', "null", '"r-bob-1"', '"r-alice-1"', '"t-alice"', "{}", '"c-alice-1-0"', "1e400"]
+
+
+@st.composite
+def spoilt(draw) -> list[str]:
+    """Plain logs of two users, woven together, in which some lines were lost, doubled, moved or changed."""
+    logs = [[line for n in range(draw(st.integers(1, 3)))
+             for line in run(user, n, tools=draw(st.integers(0, 2)), thread=draw(st.sampled_from(["", f"t{n}"])))]
+            for user in ("alice", "bob")]  # fmt: skip
+    lines = []
+    while any(logs):
+        log = draw(st.sampled_from([log for log in logs if log]))
+        lines.append(log.pop(0))
+    for _ in range(draw(st.integers(0, 2))):
+        at = draw(st.integers(0, len(lines) - 1))
+        match draw(st.sampled_from(["drop", "double", "swap", "insert", "field"])):
+            case "drop" if len(lines) > 1:
+                del lines[at]
+            case "double":
+                lines.insert(draw(st.integers(at, len(lines))), lines[at])
+            case "swap":
+                other = draw(st.integers(0, len(lines) - 1))
+                lines[at], lines[other] = lines[other], lines[at]
+            case "insert":
+                lines.insert(at, draw(st.sampled_from(ODD)))
+            case "field":
+                field, value = draw(st.sampled_from(FIELDS)), draw(st.sampled_from(VALUES))
+                lines[at] = re.sub(rf'"{field}": ("[^"]*"|{{[^}}]*}})', f'"{field}": {value}', lines[at])
+    return lines
+
+
+@given(spoilt())
+@settings(CHECK, max_examples=300)
+def test_whatever_is_spoilt_in_a_plain_log_is_judged_alike(lines):
+    both(golden_path(), talk(*lines).tape)

@@ -1,0 +1,72 @@
+"""What accepts an invariant over a whole log at once: the interface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from verifier.batch.chunk import Chunk, Unclear
+from verifier.batch.log import Field, Log, Spans
+from verifier.slicing import Check
+
+if TYPE_CHECKING:
+    from verifier.batch.judge import Batch
+
+
+class Unsupported(Exception):
+    """An invariant with options that no acceptor knows: the engine judges it, for all users."""
+
+
+class Accept:
+    """Accepts one invariant for one log after another.  `commit` counts what the log added; until then nothing is."""
+
+    def __init__(self, check: Check, batch: Batch) -> None:
+        self.check = check
+        self.rule = check.rule
+        self.batch = batch
+        self.keys: frozenset[str] = frozenset()
+        """Keys of the contract whose columns it needs."""
+        self.fields: list[Field] = []
+        """Values that it needs of some events."""
+        self.hears_lifecycle = False
+        """It knows what handshakes and closes mean to it; else a log in which it listens to one is not accepted."""
+        self.judged = self.waived = self.not_applicable = 0
+
+    def begin(self) -> None:
+        """A new log."""
+        self.judged = self.waived = self.not_applicable = 0
+
+    def chunk(self, chunk: Chunk) -> None:
+        """Look at messages while their values are there."""
+
+    def settle(self, log: Log) -> None:
+        """Look at the whole log.  Raise Unclear unless all is well."""
+
+    def commit(self, log: Log) -> None:
+        """Count it."""
+        tally = self.check.tally
+        tally.activations += self.judged
+        tally.waived += self.waived
+        tally.not_applicable += self.not_applicable
+
+    def field(self, paths: tuple[str, ...], wanted: frozenset[str]) -> Field:
+        """Ask for the values at some paths of some events."""
+        field = Field(paths, wanted, self.batch.symbols)
+        self.fields.append(field)
+        return field
+
+    def spans(self) -> Spans:
+        """Return the runs of the span that is the invariant's scope."""
+        assert self.check.spec.scope is not None
+        return self.batch.spans(self.check.spec.scope)
+
+    def column(self, log: Log, key: str, places: list[int]) -> list[object]:
+        """Return a key's values at some places; none may be missing."""
+        values = log.keys[key]
+        found = [values[at] for at in places]
+        if None in found:
+            raise Unclear(f"a message without its {key}")
+        return found
+
+
+Acceptor = Callable[[Check, "Batch"], Accept]

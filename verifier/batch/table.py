@@ -1,0 +1,13 @@
+"""Which acceptor goes with which class of rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from verifier.batch.accept import Acceptor
+from verifier.batch.ids import ACCEPTS as IDS
+from verifier.batch.records import ACCEPTS as RECORDS
+from verifier.batch.runs import ACCEPTS as RUNS
+from verifier.batch.times import ACCEPTS as TIMES
+
+ACCEPTORS: Mapping[type, Acceptor] = {**RECORDS, **RUNS, **TIMES, **IDS}

@@ -1,0 +1,146 @@
+"""A whole tape judged: plain logs at once, the others event by event, and what compares users over all of them.
+
+each user's log -> accepted by `batch/` | judged by the engine, part by part
+what compares users, or listens to nobody in particular -> judged by an engine over the whole tape, where needed
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from goldentape.tape import Tape
+from verifier.batch.accept import Unsupported
+from verifier.batch.chunk import Unclear
+from verifier.batch.judge import Batch
+from verifier.check import Engine, verify
+from verifier.contract import Contract
+from verifier.divide import Divided, Part
+from verifier.history import Source
+from verifier.record import MARK, MESSAGE, Record
+from verifier.slicing import RECORDING
+from verifier.verdict import Verdict
+
+GROUP = 50_000
+"""Events that are judged one by one together: enough that what a part costs by itself does not matter."""
+
+
+class Judge:
+    """One contract over one tape."""
+
+    def __init__(self, contract: Contract, tape: Tape) -> None:
+        self._contract = contract
+        self._tape = tape
+        self._tapes = Divided(tape)
+        self._names = list(contract.invariants)
+        self.unclear: Counter[str] = Counter()
+        """Why logs were left to the engine, and how many."""
+
+    def verdict(self) -> Verdict:
+        """Judge everything."""
+        wide = {c.spec.name for c in Engine(self._contract).checks if c.mode == RECORDING}
+        parts = Engine(self._contract, set(self._names) - wide, apart=True)
+        left = self._plain_ones(parts) if not self._marks_matter(parts) else list(self._tapes.parts)
+        for group in _groups(left):
+            parts.feed(self._tapes.source(group))
+        again = parts.provisional | {c.spec.name for c in parts.active if c.rule.contested}
+        again |= {c.spec.name for c in parts.active if c.rule.across and not c.tally.accepting}
+        again |= {name for name in wide if self._may_matter(name, parts)}
+        if again:
+            self._over_all(parts, again)
+        parts.found.end = max(parts.found.end, self._tapes.until)
+        parts.close()
+        return parts.verdict()
+
+    def _plain_ones(self, engine: Engine) -> list[Part]:
+        """Accept the logs that can be; return the others."""
+        try:
+            batch = Batch(engine)
+        except Unsupported:
+            return list(self._tapes.parts)
+        left = []
+        with _no_collection():
+            for part in self._tapes.parts:
+                try:
+                    if len(part.users) > 1:
+                        raise Unclear("users who share a connection")
+                    batch.accept(self._tapes.source([part]), self._tape.columns(part.users[0]))
+                except Unclear as why:
+                    self.unclear[str(why)] += 1
+                    left.append(part)
+        if batch.left:
+            # No acceptor knows these: the engine judges them, and only them, for the logs that were accepted.
+            rest = Engine(self._contract, set(batch.left), apart=True)
+            unclear = set(map(id, left))
+            for group in _groups([part for part in self._tapes.parts if id(part) not in unclear]):
+                rest.feed(self._tapes.source(group))
+            engine.adopt(rest, batch.left)
+        return left
+
+    def _marks_matter(self, engine: Engine) -> bool:
+        """Return whether a mark is an event of the contract that an invariant of a part listens to."""
+        wants = {name for check in engine.active for name in check.rule.wants}
+        for mark in self._tapes.marks:
+            record = Record(MARK, mark.seq, mark.t, None, "", None)
+            record.mark, record.value = mark.kind, mark.data
+            if not wants.isdisjoint(engine.matcher.names(record)):
+                return True
+        return False
+
+    def _may_matter(self, name: str, parts: Engine) -> bool:
+        """Return whether anything is there that an invariant over the whole recording begins with."""
+        check = next(c for c in parts.checks if c.spec.name == name)
+        wakes = check.rule.wakes if check.rule.wakes is not None else check.rule.wants
+        if check.eager or not parts.found.seen.keys().isdisjoint(wakes):
+            return True
+        on = {self._contract.events[n].on for n in wakes if n in self._contract.events}
+        if any(n not in self._contract.events for n in wakes) or on - {MARK, MESSAGE}:
+            return True
+        matcher = Engine(self._contract, {name}).matcher
+        for mark in self._tapes.marks:
+            record = Record(MARK, mark.seq, mark.t, None, "", None)
+            record.mark, record.value = mark.kind, mark.data
+            if not wakes.isdisjoint(matcher.names(record)):
+                return True
+        return False
+
+    def _over_all(self, parts: Engine, names: set[str]) -> None:
+        """Judge some invariants by one pass over all users, and put that in the place of what the parts found."""
+        names = names | {c.spec.name for c in parts.checks if c.rule.across}
+        engine = Engine(self._contract, names)
+        engine.feed(Source.of(self._tape))
+        parts.replace(engine, names)
+
+
+def verify_tape(contract: Contract, tape: Tape, user: str | None = None) -> Verdict:
+    """Judge a tape, or one user's log of it, by a contract."""
+    if user is not None:
+        return verify(contract, Source.of(tape, user))
+    return Judge(contract, tape).verdict()
+
+
+def _groups(parts: list[Part]) -> Iterator[list[Part]]:
+    group: list[Part] = []
+    events = 0
+    for part in parts:
+        group.append(part)
+        events += part.events
+        if events >= GROUP:
+            yield group
+            group, events = [], 0
+    if group:
+        yield group
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Decoded messages make many objects and no cycles: looking for cycles would cost a third of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
