@@ -135,6 +135,8 @@ HARMLESS = [
     ("only one exit is judged", whole('{kind: protocol, scope: run, pattern: "ask done", when: {exit: ok}}',
                                       events="events: {ask: {dir: c2s}, done: {}, more: {}}",
                                       spans="spans: {run: {open: ask, key: run, exits: {ok: done, no: more}}}")),
+    ("a scope's events", whole("{kind: never, event: done, scope: {between: [x, y]}}",
+                               events=EVENTS.format("x: {}, y: {}"))),
     ("an open interval", whole(events="events: {ask: {dir: c2s}, done: {where: {n: {ge: 3, le: 3}}}}")),
     ("one alternative of two",
      whole("{kind: never, event: x}", events=EVENTS.format("x: {where: {any: [{n: {in: []}}, {m: 1}]}}"))),

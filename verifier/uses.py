@@ -36,7 +36,7 @@ def named_events(spec: Spec) -> Iterator[tuple[Path, str]]:
 
 
 def _events(value: Any, shape: Mapping[str, Any], at: Path) -> Iterator[tuple[Path, str]]:
-    if "$ref" in shape:
+    while "$ref" in shape:
         *_, section, name = shape["$ref"].split("/")
         found = contract_schema()["definitions"]
         shape = found[name] if section == "definitions" else found["common"]["properties"][name]
