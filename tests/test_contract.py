@@ -388,3 +388,14 @@ def test_a_setting_that_is_none_is_refused(words, what):
 def test_a_setting_of_no_parameter_is_refused_with_the_nearest():
     with pytest.raises(ContractError, match=r"c\.yaml has no such parameter, found fats: did you mean fast\?"):
         demand_known({"fats": "1s"}, ["fast"], "the contract c.yaml has")
+
+
+def test_a_part_that_stands_in_another_file_is_told_of_with_its_place_there():
+    there = load(b"a:\n  b: 1\n", "there.yaml")
+    here = load(b"x: 1\n", "here.yaml")
+    here.elsewhere[("events", "b")] = (there, ("a", "b"))
+
+    assert here.file("events", "b", "where") == "there.yaml"
+    assert here.line("events", "b", "where") == 2
+    assert str(here.error(("events", "b"), "no")).startswith("there.yaml:2:3: no")
+    assert str(here.error(("x",), "no")).startswith("here.yaml:1:1: no")

@@ -57,7 +57,7 @@ ROWS = [
      ["more: warning: nothing names the event more (use it, or remove it)"]),
     ("an event of a contract that says what is unknown",
      whole(events="events: {ask: {dir: c2s}, done: {}, more: {}}", wire="wire: {type: type, unknown: violation}"),
-     ["more: info: no invariant names the event more: it only keeps such messages from being unknown"]),
+     ["more: info: no invariant names the event more: it is only told whether such messages came"]),
     ("a union", whole(events="events: {ask: {dir: c2s}, done: {}, any: {any_of: [done]}}"),
      ["any: warning: nothing names the event any (use it, or remove it)"]),
     ("a key", whole(keys="keys: {run: run_id, call: call_id}"),

@@ -42,6 +42,12 @@ KILLERS: dict[str, dict[str, str]] = {
     "close_1011": {ALL: "never-1011"},
     "vanish": {ALL: "never-1011"},
     "slow_handshake": {ALL: "connect-sla"},
+    "expired_accepted": {ALL: "front-door"},
+    "reject_valid": {ALL: "front-door"},
+    "no_recovery": {ALL: "recovers"},
+    "forbidden": {ALL: "no-factory-error"},
+    "lost_tail": {"agent_started": "ended", "agent_thinking": "five-events", "tool_executing": "tools-paired",
+                  "tool_completed": "tools-paired", "agent_completed": NOTHING},
 }  # fmt: skip
 FIELDS = {
     ("lose_field", "timestamp"): "shapes",
@@ -68,10 +74,17 @@ def test_each_fault_is_killed_by_the_invariant_that_must_catch_it(name, tape):
             assert killer in trial.right, (trial.mutant.story, killer, trial.killers)
 
 
+def test_every_fault_has_a_place_on_some_tape():
+    everything = [reading(path.stem) for path in GOOD.glob("*.txt")]
+    numbered = read(golden_path(), "alice < agent_started t1 r1 e1 n:=1", "alice < agent_thinking t1 r1 e2 n:=2")
+
+    assert [name for name, f in FAULTS.items() if not any(list(f.places(h)) for h in [*everything, numbered])] == []
+
+
 @pytest.mark.parametrize(("name", "field"), FIELDS)
 def test_a_fault_of_one_field_is_killed_by_the_invariant_that_reads_it(name, field):
     history, fault, killer = reading("two-users-two-runs"), FAULTS[name], FIELDS[name, field]
-    places = [place for place in fault.places(history) if place.how == field]
+    places = [place for place in fault.places(history) if field in (place.field, place.how)]
     assert places
     for place in places:
         trial = attempt(history, fault, place)

@@ -566,7 +566,7 @@ class Engine:
             severity=spec.severity,
             gate=spec.gate,
             verdict=judge(tally, spec.min_activations),
-            file=self.contract.file,
+            file=self.contract.document.file(*spec.at),
             line=spec.line,
             req=spec.req,
             impact=spec.impact,

@@ -67,7 +67,7 @@ def lint(
         if require_impact:
             odd = [*odd, *_without_impact(contract)]
         found += [_finding(document, one.at, one.level, one.rule, one.message, one.fix) for one in odd]
-    return sorted(dict.fromkeys(found), key=lambda f: (f.line, f.column))
+    return sorted(dict.fromkeys(found), key=lambda f: (f.file != document.name, f.file, f.line, f.column))
 
 
 def _without_errors(
@@ -77,7 +77,7 @@ def _without_errors(
     errors: list[ContractError] = []
     value = copy.deepcopy(document.value)
     while len(errors) < MAX_ERRORS:
-        tried = Document(document.name, copy.deepcopy(value), document.places)
+        tried = Document(document.name, copy.deepcopy(value), document.places, document.elsewhere)
         try:
             contract = build(tried, data, settings)
             demand(contract)
@@ -132,7 +132,7 @@ def _told(document: Document, error: ContractError) -> Finding:
 
 def _finding(document: Document, at: Path, level: str, rule: str, message: str, fix: str | None) -> Finding:
     line, column = document.place(at)
-    return Finding(file=document.name, line=line, column=column, level=level, rule=rule, message=message, fix=fix)
+    return Finding(file=document.file(*at), line=line, column=column, level=level, rule=rule, message=message, fix=fix)
 
 
 def duplicate(name: str, error: ContractError) -> Finding:

@@ -42,6 +42,8 @@ class Document:
     value: Any
     places: dict[Path, tuple[int, int]] = field(default_factory=dict)
     """Path to (line, column) of the key, or of the item of a list; counted from 1."""
+    elsewhere: dict[Path, tuple[Document, Path]] = field(default_factory=dict)
+    """Parts that stand in another file: their path here, and where they stand there."""
 
     @property
     def schemas(self) -> dict[str, Any]:
@@ -49,22 +51,35 @@ class Document:
         found = self.value.get("schemas") if isinstance(self.value, dict) else None
         return found if isinstance(found, dict) else {}
 
-    def place(self, path: Iterable[str | int]) -> tuple[int, int]:
-        """Return the line and column of the node at `path`, or of its nearest parent."""
+    def origin(self, path: Iterable[str | int]) -> tuple[Document, Path]:
+        """Return the file in which the node at `path` stands, and its path there."""
         at = tuple(path)
-        while at and at not in self.places:
+        for cut in range(len(at), 0, -1):
+            found = self.elsewhere.get(at[:cut])
+            if found is not None:
+                return found[0].origin((*found[1], *at[cut:]))
+        return self, at
+
+    def place(self, path: Iterable[str | int]) -> tuple[int, int]:
+        """Return the line and column of the node at `path`, or of its nearest parent, in its file."""
+        document, at = self.origin(path)
+        while at and at not in document.places:
             at = at[:-1]
-        return self.places.get(at, (1, 1))
+        return document.places.get(at, (1, 1))
 
     def line(self, *path: str | int) -> int:
         """Return the line of the node at `path`."""
         return self.place(path)[0]
 
+    def file(self, *path: str | int) -> str:
+        """Return the file of the node at `path`, as messages show it."""
+        return self.origin(path)[0].name
+
     def error(self, at: Iterable[str | int], what: str, **facts: Any) -> ContractError:
         """Return an error that points at the node at a path."""
         path = tuple(at)
         line, column = self.place(path)
-        error = ContractError(what, where=f"{self.name}:{line}:{column}", **facts)
+        error = ContractError(what, where=f"{self.file(*path)}:{line}:{column}", **facts)
         error.path = path
         return error
 

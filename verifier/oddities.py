@@ -19,13 +19,14 @@ from verifier.verdict import listed
 def unused_names(contract: Contract) -> Iterator[Oddity]:
     """Names that nothing names."""
     used = used_events(contract)
-    # Who says what an unknown message is may list messages only for them to be known.
-    listing = contract.document.value.get("wire", {}).get("unknown", "ignore") != "ignore"
+    # Who says what an unknown message is may list messages only for them to be known, and told of.
+    unknown = contract.document.value.get("wire", {}).get("unknown")
     for name, event in contract.events.items():
         if name in used:
             continue
-        if listing and event.on == "message" and event.any_of is None and event.unless is None:
-            message = f"no invariant names the event {name}: it only keeps such messages from being unknown"
+        plain = event.on == "message" and event.any_of is None and event.unless is None
+        if plain and (unknown in ("warning", "violation") or (unknown == "ignore" and event.where is None)):
+            message = f"no invariant names the event {name}: it is only told whether such messages came"
             yield Oddity(("events", name), "unused-event", "info", message)
         else:
             yield _unused("events", name, f"nothing names the event {name}", used)

@@ -279,7 +279,7 @@ def _change(
     at = (section, name) if name else (section,)
     contract = before if how == REMOVED else after
     return Change(
-        section=section, name=name, how=how, details=details, needs=needs, file=contract.file,
+        section=section, name=name, how=how, details=details, needs=needs, file=contract.document.file(*at),
         line=contract.document.line(*at), affects=affects,
     )  # fmt: skip
 

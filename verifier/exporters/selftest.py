@@ -87,6 +87,7 @@ def render(report: Report, tape: str) -> dict[str, Any]:
                     {
                         "event": trial.place.event,
                         "how": trial.place.how,
+                        "field": trial.place.field,
                         "story": trial.mutant.story,
                         "noticed_by": list(trial.killers),
                     }

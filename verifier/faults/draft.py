@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from goldentape.event import Connection, Ending, Mark, Opcode
+from goldentape.event import Connection, Ending, Epoch, Mark, Opcode
 from goldentape.tape import Row
 from verifier.history import Source
 from verifier.record import C2S, S2C
 
-MS: Final = 1_000_000
+SECOND: Final = 1_000_000_000
 LONG: Final = 3_600_000_000_000
 """An hour, in nanoseconds: longer than what any contract waits for."""
 CLOSE: Final = int(Opcode.CLOSE)
@@ -185,6 +185,59 @@ class Draft:
         }  # fmt: skip
         return replace(self, lines=lines, connections=connections).running_on()
 
+    def marked(self, mark: Mark) -> Draft:
+        """Return the draft with a mark before everything."""
+        return replace(self, marks=(mark, *self.marks))
+
+    def noted(self, mark: Mark) -> Draft:
+        """Return the draft with a mark before the last one."""
+        return replace(self, marks=(*self.marks[:-1], mark, self.marks[-1]))
+
+    def with_tab(self, number: int, *, but: int | None = None) -> Draft:
+        """Return the draft in which a second connection of the user is shown everything too, perhaps but one line."""
+        new = self._next
+        lines: list[Line] = []
+        for n, line in enumerate(self.lines):
+            lines.append(replace(line, mutated=True) if n == but else line)
+            if line.connection == number and (line.dir == S2C or line.opcode == CLOSE) and n != but:
+                lines.append(replace(line, connection=new))
+        return replace(self, lines=tuple(lines), connections={**self.connections, new: self._twin(number)})
+
+    def reconnected(self, at: int) -> Draft:
+        """Return the draft in which the client's network fails before a line; the rest comes on a new connection."""
+        number = self.lines[at].connection
+        before = self.connections[number]
+        broken = self.lines[at - 1].t if at else before.opened
+        new = self._next
+        later = self.delayed(at, 2 * SECOND, mutated=False)
+        twin = replace(
+            later._twin(number),
+            opened=broken + SECOND,
+            accepted=broken + SECOND,
+            closed=later.connections[number].closed,
+        )
+        lines = tuple(
+            replace(line, connection=new) if n >= at and line.connection == number else line
+            for n, line in enumerate(later.lines)
+        )
+        old = replace(before, closed=broken + 1, closed_by="client", close_code=None, close_reason=None,
+                      ending=Ending.RESET)  # fmt: skip
+        return replace(later, lines=lines, connections={**later.connections, number: old, new: twin})
+
+    @property
+    def _next(self) -> int:
+        return 1 + max(self.connections, default=0)
+
+    def _twin(self, number: int) -> Connection:
+        """Return another connection of the same client."""
+        like = self.connections[number]
+        return replace(like, id=f"{like.id}-{self._next}", key=None if like.key is None else f"{like.key}{self._next}")
+
+    @property
+    def epochs(self) -> Mapping[int, Epoch]:
+        """The recorder's runs: what their clock said."""
+        return {} if self.more is None else self.more.epochs
+
     def running_on(self) -> Draft:
         """Return the draft whose recorder runs on for an hour."""
         ends = [c.closed for c in self.connections.values() if c.closed is not None]
@@ -203,6 +256,10 @@ class Place:
     """What it is about: the name of an event, or of a step of a connection's life."""
     how: str = ""
     """Which variant of the fault."""
+    field: str = ""
+    """Which field it changes, as a path."""
+    names: tuple[str, ...] = ()
+    """What invariants listen to that must catch it; none: what the first line is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,17 +19,17 @@ def places(reading: Reading) -> Iterator[Place]:
     for at in reading.told:
         for steps, _ in leaves(reading.seen[at].value):
             if steps and steps != reading.type_place(at):
-                yield Place(at=(at,), event=reading.event(at), how=spelled(steps))
+                yield Place(at=(at,), event=reading.event(at), field=spelled(steps))
 
 
 def apply(reading: Reading, place: Place) -> Mutant:
     """Leave it out."""
     [at] = place.at
-    steps = next(s for s, _ in leaves(reading.seen[at].value) if spelled(s) == place.how)
+    steps = next(s for s, _ in leaves(reading.seen[at].value) if spelled(s) == place.field)
     return Mutant(
         draft=reading.draft.changed(
             {n: reading.rewritten(n, drop(reading.seen[n].value, steps)) for n in reading.same(at)}
         ),
-        story=f"{reading.label(at)} had no {place.how}",
+        story=f"{reading.label(at)} had no {place.field}",
         users=frozenset({reading.lines[at].user}),
     )

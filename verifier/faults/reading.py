@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
@@ -223,6 +223,10 @@ class Reading:
     def type_place(self, at: int) -> Steps | None:
         """Return where the type of a message stands in it."""
         return _present(self.seen[at].value, self.contract.document.value.get("wire", {}).get("type"))
+
+    def present(self, at: int, paths: Sequence[str]) -> Steps | None:
+        """Return the first of several paths at which something stands in a message."""
+        return _present(self.seen[at].value, paths)
 
     def key_place(self, at: int, key: str) -> Steps | None:
         """Return where the value of a key stands in a message."""

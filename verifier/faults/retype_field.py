@@ -20,18 +20,18 @@ def places(reading: Reading) -> Iterator[Place]:
     for at in reading.told:
         for steps, value in leaves(reading.seen[at].value):
             if steps and steps != reading.type_place(at) and value is not None:
-                yield Place(at=(at,), event=reading.event(at), how=spelled(steps))
+                yield Place(at=(at,), event=reading.event(at), field=spelled(steps))
 
 
 def apply(reading: Reading, place: Place) -> Mutant:
     """Change the type of its value."""
     [at] = place.at
-    steps, value = next((s, v) for s, v in leaves(reading.seen[at].value) if spelled(s) == place.how)
+    steps, value = next((s, v) for s, v in leaves(reading.seen[at].value) if spelled(s) == place.field)
     new = 7 if isinstance(value, str) else str(value)
     return Mutant(
         draft=reading.draft.changed(
             {n: reading.rewritten(n, put(reading.seen[n].value, steps, new)) for n in reading.same(at)}
         ),
-        story=f"{place.how} of {reading.label(at)} was {new!r}",
+        story=f"{place.field} of {reading.label(at)} was {new!r}",
         users=frozenset({reading.lines[at].user}),
     )

@@ -35,7 +35,7 @@ class Row:
     """Right invariants, and how many mutants each killed."""
     claimed: set[str] = field(default_factory=set)
     """Invariants of a kind that must catch it, and that listen to what it was applied to."""
-    survivors: dict[tuple[str, str], Trial] = field(default_factory=dict)
+    survivors: dict[tuple[str, str, str], Trial] = field(default_factory=dict)
     """Of each event and variant of which no mutant was killed by a right invariant, the first."""
 
     @property
@@ -95,7 +95,7 @@ def selftest(
         places = chosen(all_, examples, Random(f"{seed} {fault.name}"))
         row = Row(fault, len(all_))
         rows.append(row)
-        dead: set[tuple[str, str]] = set()
+        dead: set[tuple[str, str, str]] = set()
         for n, place in enumerate(places):
             told(fault, n, len(places))
             trial = attempt(reading, fault, place)
@@ -104,7 +104,7 @@ def selftest(
             right = [name for name in trial.right if name not in unclear]
             killed.update(name for name in trial.killers if name not in unclear)
             row.killers.update(right)
-            what = (place.event, place.how)
+            what = (place.event, place.how, place.field)
             if right:
                 row.killed += 1
                 dead.add(what)

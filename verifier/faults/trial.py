@@ -11,6 +11,7 @@ from verifier.contract import Contract
 from verifier.faults.draft import Draft, Mutant, Place
 from verifier.faults.fault import Fault
 from verifier.faults.reading import Reading
+from verifier.paths import as_list
 from verifier.record import MESSAGE, S2C
 from verifier.verdict import Outcome, Verdict, Violation
 
@@ -70,7 +71,9 @@ def _is_about(outcome: Outcome, mutant: Mutant, mutated: frozenset[int]) -> bool
 def claims(reading: Reading, fault: Fault, place: Place) -> tuple[str, ...]:
     """Return the invariants that must catch a fault at a place: of a kind that it names, and listening to the event."""
     contract = reading.contract
-    if place.event.startswith("$"):
+    if place.names:
+        names = set(place.names)
+    elif place.event.startswith("$"):
         names = {place.event, "$any", *(e.name for e in contract.events.values() if e.on != MESSAGE)}
     else:
         at = place.at[0]
@@ -78,20 +81,31 @@ def claims(reading: Reading, fault: Fault, place: Place) -> tuple[str, ...]:
     found = [
         spec.name
         for spec, wants in reading.listening
-        if fault.demands(spec.kind, spec.options) and (not wants or not wants.isdisjoint(names))
+        if fault.demands(spec.kind, spec.options)
+        and (not wants or not wants.isdisjoint(names))
+        and _reads(reading, as_list(spec.options.get("path")), place)
     ]
     if fault.blames("wire") and contract.wire.unknown != "ignore":
         found.append("wire")
     return tuple(found)
 
 
+def _reads(reading: Reading, paths: Sequence[str], place: Place) -> bool:
+    """Return whether an invariant that reads these paths finds something there, and what was changed if a field was."""
+    if not paths or place.event.startswith("$"):
+        return True
+    if place.field:
+        return any(path == place.field or path.startswith((f"{place.field}.", f"{place.field}[")) for path in paths)
+    return place.names != () or reading.present(place.at[0], paths) is not None
+
+
 def chosen(places: Sequence[Place], examples: int, random: Random) -> list[Place]:
     """Return some of the places, of each event and variant alike, in the order of the history."""
     if len(places) <= examples:
         return list(places)
-    groups: dict[tuple[str, str], list[int]] = {}
+    groups: dict[tuple[str, str, str], list[int]] = {}
     for n, place in enumerate(places):
-        groups.setdefault((place.event, place.how), []).append(n)
+        groups.setdefault((place.event, place.how, place.field), []).append(n)
     for group in groups.values():
         random.shuffle(group)
     taken: list[int] = []

@@ -1,0 +1,37 @@
+"""
+lost_copy: of two tabs of a user, one misses an event.
+
+Applied to every event of the server: a second tab is shown everything but this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from verifier.faults.draft import Mutant, Place
+from verifier.faults.reading import Reading
+
+KINDS = ("fanout",)
+
+
+def places(reading: Reading) -> Iterator[Place]:
+    """Each event of a user who has one connection only."""
+    numbers: dict[str, set[int]] = {}
+    for number, connection in reading.draft.connections.items():
+        if connection.accepted is not None:
+            numbers.setdefault(connection.user, set()).add(number)
+    for at in reading.told:
+        line = reading.lines[at]
+        if line.user in reading.users and len(numbers.get(line.user, ())) == 1:
+            yield Place(at=(at,), event=reading.event(at))
+
+
+def apply(reading: Reading, place: Place) -> Mutant:
+    """Open the second tab, and leave one copy out."""
+    [at] = place.at
+    line = reading.lines[at]
+    return Mutant(
+        draft=reading.draft.with_tab(line.connection, but=at),
+        story=f"{reading.label(at)} did not reach the user's second tab",
+        users=frozenset({line.user}),
+    )
