@@ -36,7 +36,7 @@ def test_golden_path_covers_what_it_claims_to_cover_and_the_report_says_how(good
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert "forge_owner       4 of 4 killed by mine 4" in done.stdout
-    assert "no_recovery       1 of 1 killed by recovers 1" in done.stdout
+    assert "reject_valid      2 of 2 killed by front-door 2" in done.stdout
     assert re.search("killed nothing: .*substance", done.stdout)  # what its tape says has no text
     assert done.stdout.endswith("PASS  every fault that the contract claims to cover was killed by a right invariant\n")
 

@@ -16,6 +16,7 @@ from verifier.shape import KINDS_LATER
 
 ALL = "every event"
 NOTHING = "nothing a contract can see"
+IDS = "who looks at the ids of messages, where they have some"
 
 # For each fault: event to the invariant of golden-path that must be among its killers, with what was mutated in its
 # witness.  Where the client leaves a moment later, what is owed to it is waived: NOTHING.
@@ -27,7 +28,7 @@ KILLERS: dict[str, dict[str, str]] = {
     "omit_everywhere": {"agent_started": "ended", "agent_thinking": "five-events", "tool_executing": "five-events",
                         "tool_completed": "tools-paired", "agent_completed": NOTHING},
     "duplicate": {"agent_started": "once", "agent_completed": "ended", "tool_executing": "tools-paired",
-                  "tool_completed": "tools-paired", "agent_thinking": NOTHING},
+                  "tool_completed": "tools-paired", "agent_thinking": IDS},
     "swap": {"agent_thinking": "ended", "tool_executing": "right-order", "tool_completed": "tools-paired",
              "agent_completed": "ended"},
     "late": {"agent_started": "answered", "tool_completed": "tool-sla", ALL: "total-sla"},
@@ -44,7 +45,8 @@ KILLERS: dict[str, dict[str, str]] = {
     "slow_handshake": {ALL: "connect-sla"},
     "expired_accepted": {ALL: "front-door"},
     "reject_valid": {ALL: "front-door"},
-    "no_recovery": {ALL: "recovers"},
+    "no_recovery": {"fault_begin": "degraded", "fault_end": "recovers"},
+    "lost_copy": {ALL: "all-devices"},
     "forbidden": {ALL: "no-factory-error"},
     "lost_tail": {"agent_started": "ended", "agent_thinking": "five-events", "tool_executing": "tools-paired",
                   "tool_completed": "tools-paired", "agent_completed": NOTHING},
@@ -68,6 +70,8 @@ def test_each_fault_is_killed_by_the_invariant_that_must_catch_it(name, tape):
     for place in fault.places(history):
         trial = attempt(history, fault, place)
         killer = wanted.get(place.event, wanted.get(ALL))
+        if killer == IDS:
+            killer = NOTHING if history.id_place(place.at[0]) is None else "no-repeat"
         if killer == NOTHING:
             assert trial.right == (), trial
         else:

@@ -185,13 +185,9 @@ class Draft:
         }  # fmt: skip
         return replace(self, lines=lines, connections=connections).running_on()
 
-    def marked(self, mark: Mark) -> Draft:
-        """Return the draft with a mark before everything."""
-        return replace(self, marks=(mark, *self.marks))
-
     def noted(self, mark: Mark) -> Draft:
-        """Return the draft with a mark before the last one."""
-        return replace(self, marks=(*self.marks[:-1], mark, self.marks[-1]))
+        """Return the draft with another mark, at its place."""
+        return replace(self, marks=tuple(sorted((*self.marks, mark), key=lambda mark: mark.seq)))
 
     def with_tab(self, number: int, *, but: int | None = None) -> Draft:
         """Return the draft in which a second connection of the user is shown everything too, perhaps but one line."""

@@ -32,7 +32,7 @@ def apply(reading: Reading, place: Place) -> Mutant:
     [number] = place.at
     user = reading.draft.connections[number].user
     return Mutant(
-        draft=reading.draft.marked(declared(reading, number, place.how)),
+        draft=reading.draft.noted(declared(reading, number, place.how)),
         story=f"{user} was let in with a credential of the class {place.how}",
         users=frozenset({user}),
     )

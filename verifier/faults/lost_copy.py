@@ -1,14 +1,15 @@
 """
 lost_copy: of two tabs of a user, one misses an event.
 
-Applied to every event of the server: a second tab is shown everything but this one.
+Applied to every event of the server: a second tab is shown everything but this one.  It has been open for an hour then,
+and stays open for another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from verifier.faults.draft import Mutant, Place
+from verifier.faults.draft import LONG, Mutant, Place
 from verifier.faults.reading import Reading
 
 KINDS = ("fanout",)
@@ -30,8 +31,11 @@ def apply(reading: Reading, place: Place) -> Mutant:
     """Open the second tab, and leave one copy out."""
     [at] = place.at
     line = reading.lines[at]
+    draft = reading.draft.delayed(at, LONG, mutated=False)
+    if at + 1 < len(draft.lines):
+        draft = draft.delayed(at + 1, LONG, mutated=False)
     return Mutant(
-        draft=reading.draft.with_tab(line.connection, but=at),
+        draft=draft.with_tab(line.connection, but=at).running_on(),
         story=f"{reading.label(at)} did not reach the user's second tab",
         users=frozenset({line.user}),
     )

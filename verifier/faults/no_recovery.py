@@ -1,7 +1,9 @@
 """
-no_recovery: a fault is over, and the server does not recover.
+no_recovery: while a fault lasts, or when it is over, the server does not answer.
 
-Applied to every mark that the contract has as an event: it is noted at the end, and nothing comes after it for an hour.
+Applied to every question to which an invariant `responds` listens, and every mark that the contract has as an event:
+the mark is noted just before the question, and nothing comes to the client after it.  An hour later the other marks are
+noted, too.
 """
 
 from __future__ import annotations
@@ -17,25 +19,37 @@ KINDS = ("responds",)
 
 
 def places(reading: Reading) -> Iterator[Place]:
-    """Each event that is a mark of one kind."""
-    for n, event in enumerate(reading.contract.events.values()):
-        if event.on == MARK and _kind(reading, event.name) is not None:
-            yield Place(at=(n,), event=event.name, names=(event.name,))
+    """Each question, with each mark that is an event."""
+    marks = _marks(reading)
+    listened = {name for spec, wants in reading.listening if spec.kind == "responds" for name in wants}
+    for at in reading.asked:
+        for name in marks if not listened.isdisjoint(reading.names(at)) else ():
+            yield Place(at=(at,), event=name, names=(*reading.names(at), "$any", "$c2s"))
 
 
-def _kind(reading: Reading, name: str) -> str | None:
-    where = reading.contract.document.value["events"][name].get("where", {})
-    kind = where.get("@mark")
-    return kind if isinstance(kind, str) else None
+def _marks(reading: Reading) -> dict[str, str]:
+    """Return the events that are marks of one kind, with that kind."""
+    found = {}
+    for event in reading.contract.events.values():
+        if event.on == MARK:
+            where = reading.contract.document.value["events"][event.name].get("where", {})
+            if isinstance(where.get("@mark"), str):
+                found[event.name] = where["@mark"]
+    return found
 
 
 def apply(reading: Reading, place: Place) -> Mutant:
-    """Note it behind everything, and let the recorder run on."""
-    draft = reading.draft.running_on()
+    """Note the mark, and fall silent."""
+    [at] = place.at
+    line = reading.lines[at]
+    marks = _marks(reading)
+    draft = reading.draft.hung(line.user, at)
     last = draft.marks[-1]
-    mark = Mark(seq=last.seq - 1, t=max(line.t for line in draft.lines), kind=_kind(reading, place.event) or "")
+    for name, kind in marks.items():
+        if name != place.event:
+            draft = draft.noted(Mark(seq=last.seq + 1, t=last.t, kind=kind))
     return Mutant(
-        draft=draft.noted(mark),
-        story=f"{place.event} was noted, and nothing came after it",
-        users=frozenset(reading.users),
+        draft=draft.noted(Mark(seq=line.seq - 1, t=line.t, kind=marks[place.event])),
+        story=f"{place.event} was noted before {reading.label(at)}, and nothing came after it",
+        users=frozenset({line.user}),
     )

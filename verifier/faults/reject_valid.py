@@ -29,7 +29,7 @@ def apply(reading: Reading, place: Place) -> Mutant:
     [number] = place.at
     connection = reading.draft.connections[number]
     draft = reading.draft.without(*(n for n, line in enumerate(reading.lines) if line.connection == number))
-    draft = draft.marked(declared(reading, number, "valid"))
+    draft = draft.noted(declared(reading, number, "valid"))
     return Mutant(
         draft=draft.with_connection(
             number,
