@@ -30,8 +30,8 @@ class Instance:
     """One run of a span."""
 
     __slots__ = (
-        "doubts", "drop", "ended", "key", "last_t", "number", "opened", "replayed", "sessions", "slices", "span",
-        "standing", "suspended_at", "user",
+        "doubts", "drop", "ended", "exited", "key", "last_t", "number", "opened", "replayed", "sessions", "slices",
+        "span", "standing", "suspended_at", "user",
     )  # fmt: skip
 
     def __init__(self, number: int, span: Span, user: str, key: Any, opened: Record) -> None:
@@ -48,6 +48,8 @@ class Instance:
         """How it would end, while it is suspended."""
         self.suspended_at = 0
         self.ended = False
+        self.exited = False
+        """It has come to an exit that is no close."""
         self.slices: dict[Any, Any] = {}
         self.standing: dict[int, Any] | None = None
         self.replayed = False
@@ -163,6 +165,7 @@ class SpanRun:
     def end(self, instance: Instance, ending: Ending) -> None:
         """The instance is over."""
         instance.ended = True
+        instance.exited = ending.exit is not None and not ending.by_close
         for session in instance.sessions:
             session.instances.pop(instance, None)
         instance.sessions.clear()

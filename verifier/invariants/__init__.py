@@ -22,6 +22,7 @@ from verifier.invariants.precedes import Precedes
 from verifier.invariants.protocol import Protocol
 from verifier.invariants.python import python
 from verifier.invariants.responds import Responds
+from verifier.invariants.resume import Resume
 from verifier.invariants.same import Same
 from verifier.invariants.schema import Schema
 from verifier.invariants.unique import Unique
@@ -52,6 +53,7 @@ KINDS: Mapping[str, Callable[[Spec, Contract], Rule]] = {
     "content": Content,
     "python": python,
     "fanout": Fanout,
+    "resume": Resume,
 }
 """Kind to what compiles it."""
 
