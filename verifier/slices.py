@@ -184,6 +184,7 @@ class Slice:
         expected: str,
         fault: str = "server",
         late_by: int | None = None,
+        paths: tuple[str, ...] = (),
     ) -> None:
         """Settle what is still owed at an ending, by the contract's `at_end` and by the holes of the recording."""
         outcome = resolve(self.check.spec.at_end, ending)
@@ -196,7 +197,7 @@ class Slice:
         if self._hole(since, ending.t, [p.record.session for p in proof if p.record.session is not None]):
             self.unknown("the recording has a gap while it was owed")
             return
-        self.violated(proof, why=why, expected=expected, fault=fault, ending=ending, late_by=late_by)
+        self.violated(proof, why=why, expected=expected, fault=fault, ending=ending, late_by=late_by, paths=paths)
 
     def hole(self, begin: int, end: int, record: Record) -> bool:
         """Return whether something that belongs to the slice may be missing around a record of it."""

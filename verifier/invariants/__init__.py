@@ -10,6 +10,7 @@ from verifier.invariants.always import Always
 from verifier.invariants.attributed import Attributed
 from verifier.invariants.content import Content
 from verifier.invariants.count import Count
+from verifier.invariants.exclusive import Exclusive
 from verifier.invariants.exits import Exits
 from verifier.invariants.fanout import Fanout
 from verifier.invariants.gap import Gap
@@ -21,10 +22,12 @@ from verifier.invariants.pair import Pair
 from verifier.invariants.precedes import Precedes
 from verifier.invariants.protocol import Protocol
 from verifier.invariants.python import python
+from verifier.invariants.rate import Rate
 from verifier.invariants.responds import Responds
 from verifier.invariants.resume import Resume
 from verifier.invariants.same import Same
 from verifier.invariants.schema import Schema
+from verifier.invariants.together import Together
 from verifier.invariants.unique import Unique
 from verifier.rule import Rule
 from verifier.scopes import Scoped
@@ -40,6 +43,8 @@ KINDS: Mapping[str, Callable[[Spec, Contract], Rule]] = {
     "protocol": Protocol,
     "pair": Pair,
     "responds": Responds,
+    "together": Together,
+    "exclusive": Exclusive,
     "monotone": Monotone,
     "unique": Unique,
     "same": Same,
@@ -48,6 +53,7 @@ KINDS: Mapping[str, Callable[[Spec, Contract], Rule]] = {
     "schema": Schema,
     "latency": Latency,
     "gap": Gap,
+    "rate": Rate,
     "admission": Admission,
     "attributed": Attributed,
     "content": Content,
