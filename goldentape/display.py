@@ -6,6 +6,8 @@ start a CI command.  `show` leaves one line of printable characters.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 WIDTH = 120
 """Most characters that `show` lets through by default."""
 
@@ -15,6 +17,17 @@ _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 def _escape(char: str) -> str:
     code = ord(char)
     return _SHORT.get(char) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{{{code:x}}}")
+
+
+def home_and_here(path: str | Path) -> str:
+    """Return a path as a report may tell it: relative to here, or to `~`, so that it tells nothing of the machine."""
+    name = Path(path)
+    if not name.is_absolute():
+        return str(path)
+    for base, short in ((Path.cwd(), Path()), (Path.home(), Path("~"))):
+        if name != base and name.is_relative_to(base) and base != Path(base.anchor):
+            return str(short / name.relative_to(base))
+    return str(path)
 
 
 def show(value: str | bytes, width: int = WIDTH) -> str:

@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from operator import lt
@@ -98,6 +98,8 @@ class Tape:
         self.path = path
         self.live = live
         """Whether a recorder was writing it when it was opened."""
+        self.watcher: Callable[[int], None] | None = None
+        """Is told how many events were read, now and then: for who shows how far long work has come."""
         self._db = db
         db.execute("BEGIN")
 
@@ -351,6 +353,8 @@ class Tape:
                 found = self._db.execute(sql, (start, stop, limit)).fetchall()
             except UnreadableError as error:
                 raise self._damaged(last, user, f": {show(str(error))}") from None
+            if self.watcher is not None:
+                self.watcher(len(found))
             weight = 0
             for row in found:
                 # A page that stands in its own tree twice would otherwise never end.
@@ -379,6 +383,8 @@ class Tape:
                 raise self._damaged(last, user, f": {show(str(error))}") from None
             if not found:
                 return
+            if self.watcher is not None:
+                self.watcher(len(found))
             seqs = [row[2] for row in found]
             payloads = [row[0] for row in found]
             # A page that stands in its own tree twice would otherwise never end.

@@ -33,7 +33,8 @@ def test_a_violation_of_one_cause_stands_there_once_with_how_often_and_where_els
     assert sum(line.startswith("FAIL  a  c.yaml:9 (never, error)") for line in said) == 1
     assert "impact: people leave" in said
     [seen] = [line for line in said if line.startswith("seen: ")]
-    assert seen.startswith("seen: 5 times, 4 users; again at #5 (bob), #7 (carol) and 2 more; fingerprint ")
+    assert seen == "seen: 5 times, 4 users; again at #5 (bob), #7 (carol) and 2 more"
+    assert [line.rpartition(" ")[0] for line in said if line.startswith("id: ")] == ["id: a/1, fingerprint"]
     assert "next: goldentape tape show a.tape --connection c1 --from '#1' --to '#23'" in said
 
 

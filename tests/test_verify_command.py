@@ -409,6 +409,178 @@ def test_the_command_to_try_next_shows_the_proof(run, capsys):
     assert (ended.value.code, "boo" in capsys.readouterr().out) == (0, True)
 
 
+# -- a part of the contract, and what counts as a failure
+
+
+PARTS = contract(
+    invariants="""invariants:
+  calm: {kind: never, event: rude, tags: [p0, manners]}
+  answered: {kind: responds, trigger: ask, answer: done, within: 5s, tags: [p1]}
+  warned: {kind: count, event: ask, max: 0, severity: warning, min_activations: 0, tags: [p1]}""",
+    events="events: {ask: {dir: c2s}, done: {}, rude: {}}", wire="wire: {format: json, type: type, unknown: violation}",
+)  # fmt: skip
+CHOSEN = [
+    (("--only", "answered"), ["answered"]),
+    (("--only", "calm", "--only", "answered"), ["calm", "answered"]),
+    (("--tag", "p1"), ["answered", "warned"]),
+    (("--tag", "manners", "--only", "warned"), ["calm", "warned"]),
+    (("--only", "calm", "--only", "wire.unknown"), ["calm", "wire.unknown"]),
+    ((), ["calm", "answered", "warned", "wire.unknown"]),
+]
+
+
+@pytest.mark.parametrize("options, names", CHOSEN)
+def test_a_part_of_a_contract_is_judged_by_name_or_tag(run, options, names):
+    on_disk(PARTS)
+    path = write(Path("a.tape"), ASK, RUDE, 'alice < {"type": "odd"}')
+
+    [verdict] = run(path, "--contract", "mine.yaml", *options, "--json").verdicts
+
+    assert [one["name"] for one in verdict["invariants"]] == names
+
+
+UNKNOWN_WORDS = [
+    (("--only", "clam"), "--only: no such invariant, found clam: did you mean calm?"),
+    (("--tag", "manner"), "--tag: no such tag, found manner: did you mean manners?"),
+    (("--expect-fail", "clam"), "--expect-fail: no such invariant, found clam: did you mean calm?"),
+    (("--explain", "clam/1"), "--explain: there is no such violation, found clam/1: did you mean calm/1?"),
+    (("--fail-on", "errors"), "'--fail-on': 'errors' is not one of"),
+    (("--fail-on", "never", "--strict"), "--fail-on never fails on nothing, so it stands alone"),
+    (("--explain", "calm", "--json"), "--explain tells a story, so it goes without --json and --quiet"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options, what", UNKNOWN_WORDS)
+def test_a_name_that_is_not_there_is_refused_with_the_nearest(run, options, what):  # 52
+    on_disk(PARTS)
+
+    said = run(write(Path("a.tape"), ASK, RUDE), "--contract", "mine.yaml", *options)
+
+    assert said.code == 2
+    assert what in one_line(said)
+
+
+FAIL_ONS = [
+    # what the tape breaks: nothing, a warning, a demand; or what nobody can tell
+    ((DONE,), "calm", {"error": 0, "warning": 0, "inconclusive": 0, "never": 0}),
+    ((ASK,), "warned", {"error": 0, "warning": 1, "inconclusive": 0, "never": 0}),
+    ((ASK, RUDE), "calm", {"error": 1, "warning": 1, "inconclusive": 1, "never": 0}),
+    ((ASK,), "answered", {"error": 4, "warning": 4, "inconclusive": 1, "never": 0}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sentences, only, codes", FAIL_ONS)
+def test_what_counts_as_a_failure_can_be_said(run, sentences, only, codes):
+    on_disk(PARTS)
+    path = write(Path("a.tape"), *sentences)
+    options = ("--contract", "mine.yaml", "--only", only)
+
+    assert {word: run(path, *options, "--fail-on", word).code for word in codes} == codes
+    assert run(path, *options).code == codes["error"]
+
+
+def test_a_warning_and_what_is_inconclusive_can_both_count(run):
+    on_disk(PARTS)
+    path = write(Path("a.tape"), ASK, 'alice < {"type": "done"}')
+    options = (path, "--contract", "mine.yaml")
+
+    assert run(*options).code == 0
+    assert run(*options, "--fail-on", "inconclusive").code == 0
+    assert run(*options, "--fail-on", "inconclusive", "--fail-on", "warning").code == 1
+
+
+def test_a_failure_to_be_reproduced_is_0_when_it_fails_alone(run):
+    on_disk(PARTS)
+    broken, held = write(Path("a.tape"), ASK, DONE, RUDE), write(Path("b.tape"), ASK, DONE)
+    also = write(Path("c.tape"), ASK, DONE, RUDE, 'alice < {"type": "odd"}')
+
+    assert run(broken, "--contract", "mine.yaml", "--expect-fail", "calm").code == 0
+    fixed = run(held, "--contract", "mine.yaml", "--expect-fail", "calm")
+    assert (fixed.code, fixed.err) == (1, "b.tape: calm was expected to fail, and its verdict is pass\n")
+    assert run(also, "--contract", "mine.yaml", "--expect-fail", "calm").code == 1
+
+
+# -- one violation
+
+
+def story(said: Said) -> dict[str, list[str]]:
+    """The lines of a story by their first word; indented ones under the heading before them."""
+    found: dict[str, list[str]] = {}
+    word = ""
+    for line in said.out.splitlines():
+        word = word if line.startswith("  ") else line.partition(" ")[0].rstrip(":")
+        found.setdefault(word, []).append(line)
+    return found
+
+
+TALK = [
+    'alice connects /chat', 'alice > {"type": "ask", "text": "one"}', 'alice < {"type": "done"}',
+    'bob > {"type": "ask"}', "mark fault_begin", *['alice > {"type": "ask", "text": "again"}'] * 20,
+    'alice < {"type": "rude", "word": "boo"}', 'bob < {"type": "rude", "word": "pfui"}', "alice > (close 1000)",
+]  # fmt: skip
+
+
+def test_the_story_of_a_violation_has_the_contract_the_conversation_and_others_like_it(run):
+    on_disk(PARTS)
+    path = write(Path("a.tape"), *TALK)
+    [listed] = run(path, "--contract", "mine.yaml", "--json").verdicts
+    group = listed["invariants"][0]["violations"][0]
+
+    by_number = run(path, "--contract", "mine.yaml", "--explain", "calm/1")
+    found = story(by_number)
+
+    for id in ("calm", group["id"], group["fingerprint"], group["fingerprint"][:6]):
+        assert run(path, "--contract", "mine.yaml", "--explain", id).out == by_number.out
+    assert by_number.code == 1
+    assert found["contract"][0] == "contract: mine.yaml:10"
+    assert "    calm: {kind: never, event: rude, tags: [p0, manners]}" in found["contract"]
+    assert any("rude: {}" in line for line in found["contract"])
+    [marked] = [line for line in found["around"] if line.startswith("  > ")]
+    assert "rude" in marked and "word=boo" in marked
+    assert len([line for line in found["around"] if "again" in line or "(nothing new)" in line]) == 6
+    assert any("close" in line for line in found["around"])
+    assert found["similar"] == [line for line in found["similar"] if "#" in line and "user=bob" in line]
+    assert found["next"] == [line for line in found["next"] if "goldentape tape show a.tape --connection c1" in line]
+
+
+def test_the_report_shows_a_few_messages_around_each_violation(run):
+    on_disk(PARTS)
+
+    found = story(run(write(Path("a.tape"), *TALK), "--contract", "mine.yaml", "--only", "calm"))
+
+    assert [line[:3] for line in found["around"][1:]] == ["   ", "   ", "  >", "   "]
+
+
+def test_another_users_value_is_in_no_part_of_a_report_and_without_excerpts_no_value_is(run):
+    on_disk(contract("{kind: owner, mode: envelope, event: done, path: user_id}"))
+    path = write(Path("a.tape"), ASK, 'alice < {"type": "done", "user_id": "roberta", "note": "for roberta only"}')
+
+    for options in ((), ("--explain", "a"), ("--json",)):
+        said = run(path, "--contract", "mine.yaml", *options)
+        assert (said.code, "roberta" in said.out) == (1, False)
+    on_disk(contract("{kind: count, event: done, max: 0, per: run}"))
+    path = write(Path("b.tape"), 'alice < {"type": "done", "run_id": 7, "note": "secret"}')
+    assert "secret" in run(path, "--contract", "mine.yaml").out
+    for options in ((), ("--explain", "a"), ("--json",)):
+        assert "secret" not in run(path, "--contract", "mine.yaml", *options, "--no-excerpts").out
+
+
+def test_a_report_names_no_directory_of_the_machine(run, tmp_path, monkeypatch):
+    Path("sub").mkdir()
+    path = write(Path("sub/a.tape"), ASK, RUDE)
+    calm = Path("calm.yaml").absolute()
+
+    said = run(path.absolute(), "--contract", calm)
+    assert said.out == run(path, "--contract", "calm.yaml").out
+    assert str(tmp_path) not in said.out
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    [verdict] = run(tmp_path / "sub" / "a.tape", "--contract", calm, "--json").verdicts
+    assert (verdict["tape"], verdict["contract"]["file"]) == ("~/sub/a.tape", "~/calm.yaml")
+
+
 # -- hostile traffic
 
 
@@ -558,13 +730,7 @@ def test_the_help_names_every_option(run):
 
     assert said.code == 0
     for option in (
-        "--contract",
-        "--set",
-        "--user",
-        "--allow-unsealed",
-        "--expect-head",
-        "--strict",
-        "--json",
-        "--quiet",
-    ):
+        "--contract", "--set", "--only", "--tag", "--user", "--explain", "--fail-on", "--expect-fail", "--allow-code",
+        "--allow-unsealed", "--expect-head", "--strict", "--no-excerpts", "--json", "--quiet",
+    ):  # fmt: skip
         assert option in said.out

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,6 +45,8 @@ class Document:
     """Path to (line, column) of the key, or of the item of a list; counted from 1."""
     elsewhere: dict[Path, tuple[Document, Path]] = field(default_factory=dict)
     """Parts that stand in another file: their path here, and where they stand there."""
+    text: str = ""
+    """As it was written."""
 
     @property
     def schemas(self) -> dict[str, Any]:
@@ -74,6 +77,18 @@ class Document:
     def file(self, *path: str | int) -> str:
         """Return the file of the node at `path`, as messages show it."""
         return self.origin(path)[0].name
+
+    def excerpt(self, *path: str | int) -> list[str]:
+        """Return the lines in which the node at `path` stands, as they were written, without their common indent."""
+        document, path = self.origin(path)
+        if path not in document.places:
+            return []
+        begin = document.places[path][0]
+        others = [line for at, (line, _) in document.places.items() if at[: len(path)] != path and line > begin]
+        lines = document.text.splitlines()[begin - 1 : min(others) - 1 if others else None]
+        while len(lines) > 1 and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
+            lines.pop()
+        return textwrap.dedent("\n".join(lines)).splitlines()
 
     def error(self, at: Iterable[str | int], what: str, **facts: Any) -> ContractError:
         """Return an error that points at the node at a path."""
@@ -129,6 +144,7 @@ class _Builder:
         return ContractError(what, where=f"{self.document.name}:{line}:{column}", **facts)
 
     def build(self, text: str) -> Document:
+        self.document.text = text
         try:
             self.events = iter(YAML(typ="rt", pure=True).parse(text))
             documents = 0

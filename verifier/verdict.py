@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from bisect import insort
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -178,6 +178,13 @@ class Outcome:
         """Whether the verdict bears on the exit code."""
         return self.severity == "error"
 
+    @property
+    def warns(self) -> bool:
+        """Whether there is something to warn of: a violation that does not count, or one by the client."""
+        if self.severity == "info":
+            return False
+        return bool(self.tally.demoted) or (not self.counts and self.verdict in (FAIL, ERROR))
+
 
 def judge(tally: Tally, min_activations: int) -> str:
     """Return an invariant's verdict from its tally."""
@@ -258,6 +265,21 @@ def exit_code(verdicts: Iterable[str], *, strict: bool = False) -> Exit:
     if Exit.INCONCLUSIVE in codes or not codes:
         return Exit.VIOLATION if strict else Exit.INCONCLUSIVE
     return Exit.OK
+
+
+FAIL_ON: Final = ("error", "warning", "inconclusive", "never")
+
+
+def exit_of(verdict: Verdict, fail_on: Collection[str] = ("error",)) -> Exit:
+    """Return the exit code of a verdict, where `fail_on` says what is a failure beside what was demanded.
+
+    `warning`: also what is only warned of; `inconclusive`: also what could not be judged; `never`: nothing is.
+    """
+    if "never" in fail_on:
+        return Exit.OK
+    if "warning" in fail_on and any(outcome.warns for outcome in verdict.outcomes):
+        return Exit.VIOLATION
+    return exit_code([verdict.verdict], strict="inconclusive" in fail_on)
 
 
 def plural(count: int, word: str, many: str | None = None) -> str:

@@ -5,24 +5,34 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import click
 
+from goldentape.around import Place, around
 from goldentape.check import check as check_tape
 from goldentape.check import expect_head as demand_head
 from goldentape.cli import fail
 from goldentape.commands.finding import read_contracts
 from goldentape.commands.opening import bring_in, unsealed
-from goldentape.display import show
+from goldentape.commands.progress import Progress
+from goldentape.commands.tape.show import can_say
+from goldentape.conversation import ASCII
+from goldentape.display import home_and_here, show
 from goldentape.errors import Exit, GoldentapeError, InputError, NothingVerified
 from goldentape.tape import Tape, open_tape
+from verifier.choose import WIRE, choose, demand_known, without_wire
 from verifier.contract import Contract
+from verifier.exporters import story
 from verifier.exporters.json import render
 from verifier.exporters.text import STYLES, lines
 from verifier.load import nearest
 from verifier.params import parse_settings
-from verifier.verdict import INCONCLUSIVE, exit_code
+from verifier.verdict import FAIL, FAIL_ON, Verdict, Violation, exit_of
 from verifier.whole import verify_tape
 
 WORST_FIRST = (Exit.VIOLATION, Exit.BAD_INPUT, Exit.ENVIRONMENT, Exit.INCONCLUSIVE, Exit.OK)
@@ -38,11 +48,58 @@ def _painted(line: str) -> str:
     return click.style(word, fg=colour, bold=word.isupper()) + line[len(word) :]
 
 
-def _demand_state(tape: Tape, allow_unsealed: bool, strict: bool) -> None:
-    if strict and any(epoch.insecure for epoch in tape.epochs):
+NEAR, FAR = 2, 6
+"""Messages that are shown before and after a proof in the report, and in the story of one violation."""
+FOREIGN = ("owner", "taint", "noninterference", "resume")
+"""Kinds whose proof may hold another user's values: what is said around it is named, not quoted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the command line asks for."""
+
+    contracts: list[Contract]
+    only: frozenset[str]
+    tags: frozenset[str]
+    user: str | None
+    allow_unsealed: bool
+    expect_head: str | None
+    strict: bool
+    fail_on: frozenset[str]
+    expect_fail: frozenset[str]
+    explain: str | None
+    excerpts: bool
+    as_json: bool
+    quiet: bool
+
+
+def _demand_sense(asked: Asked, tapes: tuple[Path, ...]) -> None:
+    """Raise InputError for options that contradict each other, or name what is not there."""
+    if asked.expect_head is not None and len(tapes) > 1:
+        raise InputError("--expect-head is the head of one tape", found=f"{len(tapes)} tapes")
+    if "never" in asked.fail_on and (asked.strict or len(asked.fail_on) > 1 or asked.expect_fail):
+        raise InputError("--fail-on never fails on nothing, so it stands alone")
+    if asked.explain is not None and (asked.as_json or asked.quiet):
+        raise InputError("--explain tells a story, so it goes without --json and --quiet")
+    demand_known(asked.contracts, asked.only, asked.tags)
+    names = {name for contract in asked.contracts for name in contract.invariants}
+    for name in asked.expect_fail - names:
+        raise InputError("--expect-fail: no such invariant", found=name, fix=nearest(name, names))
+
+
+def _demand_state(tape: Tape, asked: Asked) -> None:
+    if asked.strict and any(epoch.insecure for epoch in tape.epochs):
         raise InputError("was recorded with --insecure, which --strict refuses", where=tape.path)
-    if not tape.sealed and not allow_unsealed:
+    if not tape.sealed and not asked.allow_unsealed:
         raise unsealed(tape)
+    with _progress(tape, asked, "checking"):
+        check_tape(tape).demand(tape)
+    if next(tape.connections(), None) is None:
+        raise NothingVerified("has no connections: nothing was verified", where=tape.path)
+    if asked.user is not None and tape.user(asked.user) is None:
+        names = [person.name for person in tape.users()]
+        raise NothingVerified("has no such user: nothing was verified", where=tape.path, found=asked.user,
+                              fix=nearest(asked.user, names))  # fmt: skip
 
 
 @click.command()
@@ -56,61 +113,152 @@ def _demand_state(tape: Tape, allow_unsealed: bool, strict: bool) -> None:
     help="What must hold: a shipped contract (golden-path) or a file; may be given several times.",
 )
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Value of a parameter of the contract.")
-@click.option("--allow-code", is_flag=True, help="Run the Python files whose invariants the contract uses.")
+@click.option("--only", multiple=True, metavar="INVARIANT",
+              help="Judge this invariant, and those it counts; may be given several times.")  # fmt: skip
+@click.option("--tag", "tags", multiple=True, help="Judge invariants with this tag; may be given several times.")
 @click.option("--user", help="Judge the log of this user only.")
+@click.option("--explain", metavar="ID",
+              help="Tell the whole story of one violation: its fingerprint, or invariant/number.")  # fmt: skip
+@click.option("--fail-on", multiple=True, type=click.Choice(FAIL_ON), default=["error"], show_default=True,
+              help="Exit 1 also for warnings, or for what is inconclusive; never: 0 whatever is found.")  # fmt: skip
+@click.option("--expect-fail", multiple=True, metavar="INVARIANT",
+              help="A failure to be reproduced: exit 0 if this invariant fails and no other does, else 1.")  # fmt: skip
+@click.option("--allow-code", is_flag=True, help="Run the Python files whose invariants the contract uses.")
 @click.option("--allow-unsealed", is_flag=True, help="Judge a tape that is being recorded, or that a crash has ended.")
 @click.option("--expect-head", metavar="HEX", help="The head that the seal printed; another one is refused.")
 @click.option("--strict", is_flag=True, help="Exit 1 where not everything could be judged.")
+@click.option("--excerpts/--no-excerpts", default=True, help="Show what messages say around a violation. Default: yes.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a tape and contract, one a line.")
 @click.option("--quiet", is_flag=True, help="Print nothing; the exit code is the answer.")
 def verify(
-    tapes: tuple[Path, ...], contracts: tuple[str, ...], settings: tuple[str, ...], allow_code: bool, user: str | None,
-    allow_unsealed: bool, expect_head: str | None, strict: bool, as_json: bool, quiet: bool,
+    tapes: tuple[Path, ...], contracts: tuple[str, ...], settings: tuple[str, ...], only: tuple[str, ...],
+    tags: tuple[str, ...], user: str | None, explain: str | None, fail_on: tuple[str, ...],
+    expect_fail: tuple[str, ...], allow_code: bool, allow_unsealed: bool, expect_head: str | None, strict: bool,
+    excerpts: bool, as_json: bool, quiet: bool,
 ) -> int:  # fmt: skip
-    """Judge each TAPE by each contract."""
-    if expect_head is not None and len(tapes) > 1:
-        raise InputError("--expect-head is the head of one tape", found=f"{len(tapes)} tapes")
-    rules = read_contracts(contracts, parse_settings(settings), allow_code=allow_code)
-    codes = []
+    """Judge each TAPE by each contract.
+
+    Exit codes: 0 everything demanded holds; 1 an invariant of severity error is violated or could not be evaluated;
+    4 nothing failed, but something could not be judged; of several tapes and contracts the worst counts.
+    """
+    read = read_contracts(contracts, parse_settings(settings), allow_code=allow_code)
+    asked = Asked(
+        contracts=read, only=frozenset(only), tags=frozenset(tags), user=user, allow_unsealed=allow_unsealed,
+        expect_head=expect_head, strict=strict, fail_on=frozenset(fail_on), expect_fail=frozenset(expect_fail),
+        explain=explain, excerpts=excerpts, as_json=as_json, quiet=quiet,
+    )  # fmt: skip
+    _demand_sense(asked, tapes)
+    if only or tags:
+        asked = replace(asked, contracts=[choose(contract, asked.only, asked.tags) for contract in read])
+    codes: list[Exit] = []
+    told: list[str] = []
     for path in tapes:
         try:
-            codes.append(_judge(path, rules, user, allow_unsealed, expect_head, strict, as_json, quiet))
+            codes += _judge(path, asked, told)
         except GoldentapeError as error:
             if len(tapes) == 1:
                 raise
             fail(str(error))
             codes.append(error.exit_code)
+    if explain is not None and explain not in told:
+        ids = [id for id in told if id != explain]
+        raise InputError(
+            "--explain: there is no such violation", found=explain,
+            fix=nearest(explain, ids) or (f"there are {', '.join(ids[:12])}" if ids else "there is none at all"),
+        )  # fmt: skip
     return next(code for code in WORST_FIRST if code in codes)
 
 
-def _judge(
-    path: Path, rules: list[Contract], user: str | None, allow_unsealed: bool, expect_head: str | None, strict: bool,
-    as_json: bool, quiet: bool,
-) -> Exit:  # fmt: skip
+def _judge(path: Path, asked: Asked, told: list[str]) -> list[Exit]:
+    """Judge one tape by each contract, and print; add to `told` the ids of violations."""
     bring_in(path)
-    verdicts = []
     # Every page and link is read below, which is more than SQLite's own quick check.
     with open_tape(path, quick_check=False) as tape:
-        if expect_head is not None:
-            demand_head(tape, expect_head)
-        _demand_state(tape, allow_unsealed, strict)
-        check_tape(tape).demand(tape)
-        if next(tape.connections(), None) is None:
-            raise NothingVerified("has no connections: nothing was verified", where=path)
-        if user is not None and tape.user(user) is None:
-            names = [person.name for person in tape.users()]
-            raise NothingVerified("has no such user: nothing was verified", where=path, found=user,
-                                  fix=nearest(user, names))  # fmt: skip
-        for contract in rules:
-            verdict = verify_tape(contract, tape, user)
-            verdicts.append(verdict.verdict)
-            if as_json:
-                print(json.dumps(render(verdict, str(path), tape.state)))
-            elif not quiet:
-                for line in lines(verdict, str(path), tape.state):
-                    click.echo(_painted(line))
-        if strict and not tape.complete:
+        if asked.expect_head is not None:
+            demand_head(tape, asked.expect_head)
+        _demand_state(tape, asked)
+        codes = []
+        for contract in asked.contracts:
+            if contract.invariants or asked.only & set(WIRE):
+                verdict = _verdict(tape, contract, asked)
+                _print(tape, contract, verdict, asked, told)
+                codes.append(_code(path, verdict, asked))
+        if asked.strict and not tape.complete:
             # Whatever the verdict on what is there: something is known to be missing.
-            verdicts.append(INCONCLUSIVE)
+            codes.append(Exit.VIOLATION)
             print(f"{show(str(path), 500)}: is incomplete, which --strict does not let pass", file=sys.stderr)
-    return exit_code(verdicts, strict=strict)
+        return codes
+
+
+@contextmanager
+def _progress(tape: Tape, asked: Asked, doing: str) -> Iterator[None]:
+    """Show how far it is, where that takes long."""
+    progress = Progress(f"{doing} {show(home_and_here(tape.path), 60)}", sum(person.events for person in tape.users()))
+    tape.watcher = None if asked.quiet or sys.stderr is None else progress.add
+    try:
+        yield
+    finally:
+        tape.watcher = None
+        progress.end()
+
+
+def _verdict(tape: Tape, contract: Contract, asked: Asked) -> Verdict:
+    with _progress(tape, asked, "judging"):
+        verdict = verify_tape(contract, tape, asked.user)
+    return without_wire(verdict) if (asked.only or asked.tags) and not asked.only & set(WIRE) else verdict
+
+
+def _code(path: Path, verdict: Verdict, asked: Asked) -> Exit:
+    expected = [o for o in verdict.outcomes if o.name in asked.expect_fail]
+    if not expected:
+        return exit_of(verdict, asked.fail_on | ({"inconclusive"} if asked.strict else set()))
+    for outcome in expected:
+        if outcome.verdict != FAIL:
+            held = f"{outcome.name} was expected to fail, and its verdict is {outcome.verdict}"
+            print(f"{show(str(path), 500)}: {held}", file=sys.stderr)
+            return Exit.VIOLATION
+    others = replace(verdict, outcomes=tuple(o for o in verdict.outcomes if o not in expected))
+    return Exit.VIOLATION if others.failed else Exit.OK
+
+
+# -- printing
+
+
+def _print(tape: Tape, contract: Contract, verdict: Verdict, asked: Asked, told: list[str]) -> None:
+    name = home_and_here(tape.path)
+    verdict = replace(
+        verdict, file=home_and_here(verdict.file),
+        outcomes=tuple(replace(o, file=home_and_here(o.file)) for o in verdict.outcomes),
+    )  # fmt: skip
+    if asked.explain is not None:
+        _story(tape, contract, verdict, asked, told, name)
+    elif asked.as_json:
+        print(json.dumps(render(verdict, name, tape.state, excerpts=asked.excerpts)))
+    elif not asked.quiet:
+        _echo(lines(verdict, name, tape.state, partial(_around, tape, asked, NEAR), excerpts=asked.excerpts))
+
+
+def _story(tape: Tape, contract: Contract, verdict: Verdict, asked: Asked, told: list[str], name: str) -> None:
+    """Tell the story of the first violation with that id."""
+    assert asked.explain is not None
+    found = None if asked.explain in told else story.find(verdict, asked.explain)
+    if found is None:
+        told += story.ids(verdict)
+        return
+    told.append(asked.explain)
+    said = partial(_around, tape, asked, FAR)
+    _echo([f"{show(name, 400)} ({tape.state})"])
+    _echo(story.lines(verdict, *found, contract, name, said, excerpts=asked.excerpts))
+
+
+def _around(tape: Tape, asked: Asked, count: int, violation: Violation) -> Iterable[str]:
+    places = [Place(w.seq, w.user, w.session) for w in violation.witness if w.seq is not None and w.session is not None]
+    if count == NEAR:
+        places = places[-1:]
+    return around(tape, places, count, excerpts=asked.excerpts and violation.kind not in FOREIGN)
+
+
+def _echo(said: Iterable[str]) -> None:
+    plain = not can_say("→┌…")
+    for line in said:
+        click.echo(_painted(line.translate(ASCII) if plain and line[:1] == " " else line))

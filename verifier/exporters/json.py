@@ -7,28 +7,28 @@ from typing import Any
 from verifier.verdict import Group, Outcome, Verdict, Violation, Witness
 
 
-def _witness(w: Witness) -> dict[str, Any]:
+def _witness(w: Witness, excerpts: bool) -> dict[str, Any]:
     return {
         "role": w.role, "seq": w.seq, "t": w.t, "user": w.user, "connection": w.session, "dir": w.dir,
-        "event": w.event, "fields": dict(w.fields), "note": w.note,
+        "event": w.event, "fields": dict(w.fields) if excerpts else {}, "note": w.note,
     }  # fmt: skip
 
 
-def _violation(v: Violation) -> dict[str, Any]:
+def _violation(v: Violation, excerpts: bool) -> dict[str, Any]:
     return {
         "fault": v.fault, "user": v.user, "slice": dict(v.slice), "expected": v.expected, "why": v.why,
-        "late_by": v.late_by, "ending": v.ending, "witness": [_witness(w) for w in v.witness],
+        "late_by": v.late_by, "ending": v.ending, "witness": [_witness(w, excerpts) for w in v.witness],
     }  # fmt: skip
 
 
-def _group(group: Group) -> dict[str, Any]:
+def _group(id: str, group: Group, excerpts: bool) -> dict[str, Any]:
     return {
-        "fingerprint": group.first[0].fingerprint, "count": group.count, "users": len(group.users),
-        "examples": [_violation(v) for v in group.first],
+        "id": id, "fingerprint": group.first[0].fingerprint, "count": group.count, "users": len(group.users),
+        "examples": [_violation(v, excerpts) for v in group.first],
     }  # fmt: skip
 
 
-def _invariant(o: Outcome) -> dict[str, Any]:
+def _invariant(o: Outcome, excerpts: bool) -> dict[str, Any]:
     tally = o.tally
     return {
         "name": o.name, "kind": o.kind, "verdict": o.verdict, "severity": o.severity, "gate": o.gate,
@@ -36,12 +36,12 @@ def _invariant(o: Outcome) -> dict[str, Any]:
         "activations": tally.activations, "violated": tally.violated, "waived": tally.waived,
         "not_applicable": tally.not_applicable, "raced": tally.raced, "client_faults": tally.demoted,
         "inconclusive": dict(sorted(tally.unknown.items())), "errors": dict(sorted(tally.errors.items())),
-        "violations": [_group(group) for group in o.groups],
+        "violations": [_group(f"{o.name}/{n}", group, excerpts) for n, group in enumerate(o.groups, 1)],
     }  # fmt: skip
 
 
-def render(verdict: Verdict, tape: str, state: str) -> dict[str, Any]:
-    """Return the object for one tape and one contract."""
+def render(verdict: Verdict, tape: str, state: str, *, excerpts: bool = True) -> dict[str, Any]:
+    """Return the object for one tape and one contract; `excerpts=False`: without values of messages."""
     return {
         "goldentape": 1,
         "tape": tape,
@@ -55,6 +55,6 @@ def render(verdict: Verdict, tape: str, state: str) -> dict[str, Any]:
         "messages": verdict.messages,
         "events": verdict.events,
         "seconds": (verdict.end - verdict.begin) / 1e9,
-        "invariants": [_invariant(o) for o in verdict.outcomes],
+        "invariants": [_invariant(o, excerpts) for o in verdict.outcomes],
         "warnings": list(verdict.warnings),
     }  # fmt: skip

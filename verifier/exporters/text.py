@@ -6,7 +6,7 @@ The last lines are the ones that stay on the screen, so the verdict is there.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from goldentape.display import show
 from verifier.verdict import (
@@ -34,16 +34,27 @@ UNKNOWN_SHOWN = 8
 AROUND = 20
 """Places in the tape before and after a proof that the command to try next shows."""
 
+CONVERSATIONS = 10
+"""Violations whose conversation is shown; of the others the command to try next tells."""
+
 STYLES: Mapping[str, str] = {
     "FAIL": "red", "ERROR": "red", "fail": "red", "error": "red", "WARN": "yellow", "warning": "yellow", "?": "yellow",
     "vacuous": "yellow", "inconclusive": "yellow", "ok": "green", "pass": "green", "why": "cyan", "wanted": "cyan",
-    "impact": "cyan", "seen": "cyan", "next": "cyan", "note": "cyan",
+    "impact": "cyan", "seen": "cyan", "next": "cyan", "note": "cyan", "id": "cyan",
+    "around": "cyan", "similar": "cyan", "contract": "cyan",
 }  # fmt: skip
 """Colours of the first word of a line, for terminals that have some."""
 
 
-def lines(verdict: Verdict, tape: str, state: str) -> Iterator[str]:
+Around = Callable[[Violation], Iterable[str]]
+"""Gives the lines of what was said around a violation."""
+
+
+def lines(
+    verdict: Verdict, tape: str, state: str, around: Around | None = None, *, excerpts: bool = True
+) -> Iterator[str]:
     """Yield the lines of the report.  Recorded text is escaped; the caller prints as it is."""
+    shown = 0
     size = [
         plural(verdict.users, "user"), plural(verdict.connections, "connection"), plural(verdict.messages, "message"),
     ]  # fmt: skip
@@ -59,7 +70,11 @@ def lines(verdict: Verdict, tape: str, state: str) -> Iterator[str]:
                 continue
             for group in groups:
                 yield ""
-                yield from _violation(verdict, outcome, group, tape)
+                yield from violation(verdict, outcome, group, excerpts=excerpts)
+                shown += 1
+                if around is not None and shown <= CONVERSATIONS:
+                    yield from conversation(around(group.first[0]))
+                yield from next_command(group.first[0], tape)
     yield ""
     width = max((len(o.name) for o in verdict.outcomes), default=0)
     for outcome in verdict.outcomes:
@@ -114,7 +129,8 @@ def _judged(outcome: Outcome) -> str:
     return ", ".join(parts)
 
 
-def _violation(verdict: Verdict, outcome: Outcome, group: Group, tape: str) -> Iterator[str]:
+def violation(verdict: Verdict, outcome: Outcome, group: Group, *, excerpts: bool = True) -> Iterator[str]:
+    """Yield one distinct violation: its proof, why it is one, and how often it was seen."""
     first = group.first[0]
     where = " ".join(f"{show(name, 32)}={_value(name, value)}" for name, value in first.slice)
     parts = [f"{show(outcome.file, 400)}:{outcome.line} ({outcome.kind}, {first.severity})", where]
@@ -122,7 +138,7 @@ def _violation(verdict: Verdict, outcome: Outcome, group: Group, tape: str) -> I
         parts.append(f"ending {show(first.ending)}")
     parts += [f"fault: {first.fault}", " ".join(outcome.req)]
     yield f"{_level(outcome, group)}  {outcome.name}  {'   '.join(part for part in parts if part)}"
-    yield from witness(first.witness, verdict.begin)
+    yield from witness(first.witness, verdict.begin, excerpts=excerpts)
     late = f" (late by {first.late_by / 1e9:.3f} s)" if first.late_by else ""
     yield f"why: {show(first.why, 600)}{late}"
     if first.expected not in first.why:
@@ -130,11 +146,19 @@ def _violation(verdict: Verdict, outcome: Outcome, group: Group, tape: str) -> I
     if outcome.impact:
         yield f"impact: {show(outcome.impact, 400)}"
     if group.count > 1:
-        yield f"seen: {_seen(group)}; fingerprint {first.fingerprint}"
-    yield from _next(first, tape)
+        yield f"seen: {_seen(group)}"
+    yield f"id: {outcome.name}/{1 + outcome.groups.index(group)}, fingerprint {first.fingerprint}"
 
 
-def _next(first: Violation, tape: str) -> Iterator[str]:
+def conversation(said: Iterable[str]) -> Iterator[str]:
+    """Yield what was said around a proof, under a heading if it is anything."""
+    for number, line in enumerate(said):
+        if not number:
+            yield "around:"
+        yield line
+
+
+def next_command(first: Violation, tape: str) -> Iterator[str]:
     """Yield a command that shows the proof among what was said around it, where it can be typed as it stands.
 
     A name that `show` would cut or escape is no argument.
@@ -151,11 +175,11 @@ def _next(first: Violation, tape: str) -> Iterator[str]:
         yield f"next: goldentape tape show {shlex.quote(tape)} {which}"
 
 
-def witness(records: Sequence[Witness], begin: int) -> Iterator[str]:
+def witness(records: Sequence[Witness], begin: int, *, excerpts: bool = True) -> Iterator[str]:
     """Yield the records of a proof, one a line, in columns."""
     rows = []
     for one in records:
-        fields = "  ".join(f"{show(path, 40)}={show(value, 64)}" for path, value in one.fields)
+        fields = "  ".join(f"{show(path, 40)}={show(value, 64)}" for path, value in one.fields if excerpts)
         time = f"{(one.t - begin) / 1e9:.3f} s"
         rows.append(
             (one.label, time, one.dir or "", show(one.user, 32), show(one.event, 40), fields, show(one.note, 200))

@@ -60,7 +60,7 @@ class Printer:
         self.layout = layout
         self._console = Console(theme=THEME, highlight=False) if sys.stdout.isatty() else None
         self._width = None if full else self._console.width if self._console else PIPED
-        self._plain = not _can_say("→┌…")
+        self._plain = not can_say("→┌…")
 
     def __call__(self, line: Line) -> None:
         """Print one line."""
@@ -74,7 +74,8 @@ class Printer:
         self._console.print(painted, soft_wrap=True)
 
 
-def _can_say(signs: str) -> bool:
+def can_say(signs: str) -> bool:
+    """Return whether stdout's encoding has these signs."""
     try:
         signs.encode(sys.stdout.encoding or "ascii")
     except (UnicodeError, LookupError):

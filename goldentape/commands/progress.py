@@ -1,0 +1,51 @@
+"""How far long work has come, on stderr: one line that is written over on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+FIRST, OFTEN = 1.0, 0.5
+"""Seconds until the first line, and between two, on a terminal."""
+LATE, SELDOM = 10.0, 30.0
+"""The same, elsewhere."""
+
+
+class Progress:
+    """Counts what passes by; says nothing about what is soon over.  What is read again counts again."""
+
+    def __init__(self, what: str, total: int) -> None:
+        self._what = what
+        self._total = total
+        self._terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._begin = time.monotonic()
+        self._due = self._begin + (FIRST if self._terminal else LATE)
+        self._width = 0
+        self.done = 0
+
+    def add(self, count: int) -> None:
+        """So many more have passed."""
+        self.done += count
+        self.look()
+
+    def look(self) -> None:
+        """Say how far it is, if it is time to."""
+        now = time.monotonic()
+        if now < self._due:
+            return
+        self._due = now + (OFTEN if self._terminal else SELDOM)
+        share = f" of {self._total:,}" if self.done <= self._total else ""
+        line = f"{self._what}: {self.done:,}{share} events read, {now - self._begin:.0f} s"
+        if self._terminal:
+            sys.stderr.write(f"\r{line:<{self._width}}")
+            self._width = len(line)
+        else:
+            sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+    def end(self) -> None:
+        """Leave a clean line."""
+        if self._width:
+            sys.stderr.write("\r" + " " * self._width + "\r")
+            sys.stderr.flush()
+            self._width = 0
