@@ -149,7 +149,7 @@ def later() -> str:
     rows = [f"- The kinds {', '.join(f'`{kind}`' for kind in KINDS_LATER)}."]
     rows += [f"- The section `{section}`: {instead}." for section, instead in SECTIONS_LATER.items()]
     rows += [
-        "- `per: client`, `when` other than `exit`.",
+        "- `per: client`.",
         "- `shared_by` (owner), `one_at_a_time` (spans).",
         "- The times `@stamp @seen`, `wire.format: cloudevents`.",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from goldentape.event import Direction, Ending
@@ -18,9 +19,9 @@ class OpenConnection:
     """What is known of a connection that has not ended."""
 
     __slots__ = (
-        "accepted", "body", "client", "credential", "early", "end", "expires", "first_close", "held", "held_bytes",
-        "held_since", "id", "identity_seq", "n", "noted", "opened", "pending", "request", "response", "row", "rule",
-        "sides_closed", "stored", "streams", "tape_name", "user", "user_name",
+        "accepted", "body", "claims", "client", "credential", "early", "end", "expires", "first_close", "held",
+        "held_bytes", "held_since", "id", "identity_seq", "n", "noted", "opened", "pending", "request", "response",
+        "row", "rule", "sides_closed", "stored", "streams", "tape_name", "user", "user_name",
     )  # fmt: skip
 
     def __init__(self, row: int, name: str, client: str, opened: int) -> None:
@@ -45,6 +46,8 @@ class OpenConnection:
         self.rule = "connection"
         self.credential = "none"
         self.expires: int | None = None
+        self.claims: Mapping[str, Any] = {}
+        """Of its credential, as far as they are kept."""
         self.identity_seq = 0
         self.stored = False
         """Whether the row of `connection` exists."""

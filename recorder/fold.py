@@ -218,7 +218,7 @@ class Fold:
 
 def _identifier(settings: Settings, clock: Callable[[], float]) -> Identifier:
     key = None if settings.jwt_key_file is None else Path(settings.jwt_key_file).read_bytes()
-    return Identifier(settings.identify, key, clock)
+    return Identifier(settings.identify, key, clock, settings.claim)
 
 
 def _redactor(settings: Settings, writer: TapeWriter) -> Redactor:

@@ -41,6 +41,8 @@ class Found(Protocol):
     def credential(self) -> str: ...  # noqa: D102
     @property
     def expires(self) -> int | None: ...  # noqa: D102
+    @property
+    def claims(self) -> Mapping[str, Any]: ...  # noqa: D102
 
 
 class Folder:
@@ -230,12 +232,15 @@ class Folder:
     def _identify(self, c: OpenConnection, found: Found) -> None:
         """A message named the user, or said something new about the credential."""
         user = found.user if found.user is not None else c.user_name
-        if (user, found.rule, found.credential, found.expires) == (c.user_name, c.rule, c.credential, c.expires):
+        before = c.user_name, c.rule, c.credential, c.expires, c.claims
+        if (user, found.rule, found.credential, found.expires, found.claims) == before:
             return
         changed = c.held is None
         c.user_name, c.rule, c.credential, c.expires = user, found.rule, found.credential, found.expires
+        c.claims = found.claims
         if changed:
             self._settle(c, self._draw())
+            self._note_claims(c)
 
     def _settle(self, c: OpenConnection, seq: int) -> None:
         """From `seq` on the connection belongs to the user that is now known."""
@@ -249,6 +254,11 @@ class Folder:
         self._writer.add_identity(c.row, identity)
         if c.stored:
             self._writer.update_connection(c.row, user=c.user, credential=c.credential, credential_expires=c.expires)
+
+    def _note_claims(self, c: OpenConnection) -> None:
+        """Keep what of the credential contracts may ask for."""
+        if c.claims:
+            self.mark("claims", self.t, c.row, self._clean(dict(c.claims)))
 
     def _release(self, c: OpenConnection) -> None:
         """The user is known, or will not be waited for any longer: store what was held back."""
@@ -264,6 +274,7 @@ class Folder:
         if not self.muted:
             reason = self._redactor.text(response.reason)
             self._add_row(c, Request(request.method, target, headers), Response(response.status, reason, answer))
+        self._note_claims(c)
         for event in held:
             self._store((c.user, *event))
 
@@ -331,6 +342,7 @@ class Folder:
         found = self._identifier.handshake(c.heads()[0])
         c.user_name, c.credential, c.expires = found.user, found.credential, found.expires
         c.rule = found.rule if found.user is not None else "connection"
+        c.claims = found.claims
         c.identity_seq = self._draw()
 
     def _on_response(self, record: Record, t: int) -> None:

@@ -12,7 +12,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote
 
@@ -60,6 +60,8 @@ class Found:
     """none, malformed, expired, bad_signature or valid."""
     expires: int | None
     """Unix seconds."""
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    """Of the credential, as far as somebody asked to keep them."""
 
 
 # Places of a request: each yields the values that are there, in the order they were sent.
@@ -133,6 +135,17 @@ def _name(value: Any) -> str | None:
     text = str(value).strip()
     # JSON can spell half a character ("\ud800"), which no text can hold: no tape either.
     return text if 0 < len(text) <= MAX_NAME and text.encode("utf-8", "ignore").decode() == text else None
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """Return a claim as far as a contract can ask of it: small, and JSON."""
+    if isinstance(value, str):
+        return value[:MAX_NAME].encode("utf-8", "ignore").decode()
+    if isinstance(value, Mapping) and depth < 3:
+        return {str(_plain(str(name))): _plain(inner, depth + 1) for name, inner in list(value.items())[:32]}
+    if isinstance(value, list) and depth < 3:
+        return [_plain(inner, depth + 1) for inner in value[:32]]
+    return value if isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 1 << 53) else None
 
 
 # Rules
@@ -223,10 +236,13 @@ _BASIC = re.compile(r"(?i)(?:basic|digest|negotiate|ntlm)\s")
 class Identifier:
     """The rules of one recording, compiled."""
 
-    def __init__(self, rules: Sequence[str], jwt_key: bytes | None, now: Callable[[], float]) -> None:
+    def __init__(
+        self, rules: Sequence[str], jwt_key: bytes | None, now: Callable[[], float], keep: Sequence[str] = ()
+    ) -> None:
         self.rules = tuple(parse_rule(text) for text in rules) or DEFAULT_RULES
         self._key = jwt_key
         self._now = now
+        self._keep = tuple(keep)
         self._of_handshake = tuple(r for r in self.rules if r.place != "message")
         self._of_messages = tuple(r for r in self.rules if r.path is not None)
         self.wants_messages = bool(self._of_messages)
@@ -242,9 +258,9 @@ class Identifier:
                 user, credential = self._apply(rule, value)
                 if user is not None:
                     kept = credential if credential.kind != NONE else best
-                    return Found(user, rule.text, kept.kind, kept.expires)
+                    return self._found(user, rule.text, kept)
                 best = credential if best.kind == NONE else best
-        return Found(None, CONNECTION, best.kind, best.expires)
+        return self._found(None, CONNECTION, best)
 
     def message(self, payload: bytes, opcode: int) -> Found | None:
         """Apply the rules to a data message of the client; None where none of them finds a name or a JWT."""
@@ -259,10 +275,14 @@ class Identifier:
                     continue
                 user, credential = self._apply(rule, value)
                 if user is not None:
-                    return Found(user, rule.text, credential.kind, credential.expires)
+                    return self._found(user, rule.text, credential)
                 if best is None and credential.kind != NONE:
                     best = credential
-        return None if best is None else Found(None, CONNECTION, best.kind, best.expires)
+        return None if best is None else self._found(None, CONNECTION, best)
+
+    def _found(self, user: str | None, rule: str, credential: Credential) -> Found:
+        claims = {name: _plain(credential.claims[name]) for name in self._keep if name in credential.claims}
+        return Found(user, rule, credential.kind, credential.expires, claims)
 
     def _apply(self, rule: Rule, value: Any) -> tuple[str | None, Credential]:
         if rule.claim is None:

@@ -153,6 +153,7 @@ class Recorder:
             "identify": s.identify, "max_stored": s.max_stored, "max_connections": self._room, "drain": s.drain,
             "on_storage_error": s.on_storage_error, "keep_host": s.keep_host, "http": s.http, "tls": bool(self._tls),
             "signatures": s.jwt_key_file is not None, "tags": s.tags,
+            "claims": s.claim,
         }  # fmt: skip
         return {
             "epoch": c.epoch, "recorder": self.id, "wall": time.time_ns(), "mono": time.monotonic_ns(),

@@ -21,6 +21,8 @@ class Settings:
     """Rules in their own spelling; empty means the default rules."""
     tag: tuple[str, ...] = ()
     """`name=value`: what contracts know the recording by."""
+    claim: tuple[str, ...] = ()
+    """Claims of a user's JWT that are kept, for contracts."""
     jwt_key_file: str | None = None
     """Key that JWT signatures are checked with; without one, `valid` means well-formed and not expired."""
     redact: tuple[str, ...] = ()

@@ -206,7 +206,6 @@ LATER = [
     *((f"the section {section}", contract(keys=f"{section}: {{}}"), "5:1", f"`{section}` is not in this release")
       for section in ("include", "asyncapi", "principal", "tiers", "compare", "waivers", "clock")),
     ("cloudevents", contract(wire="wire: {format: cloudevents}"), "3:8", "`cloudevents` is not in this release"),
-    ("a condition", contract("{kind: never, event: done, when: {tag: {a: b}}}"), "9:51", "`when: tag` is not in"),
     ("per client", contract("{kind: count, event: done, max: 1, per: client}"), "9:52", "`per: client` is not in"),
     ("@stamp", contract('{kind: latency, from: "@stamp", to: done, max: 1s}'), "9:", "not in this release"),
 ]  # fmt: skip

@@ -13,12 +13,13 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+import jwt
 import pytest
 from websockets.sync.client import connect
 from websockets.sync.server import serve
 
 from goldentape.tape import open_tape
-from verifier.history import tags_of
+from verifier.history import kept_claims, tags_of
 
 GOLDENTAPE = [sys.executable, "-m", "goldentape"]
 UP = ["--upstream", "ws://127.0.0.1:9"]
@@ -190,6 +191,21 @@ def test_tags_are_in_the_tape_for_contracts(tmp_path):
 
     with open_tape(tape) as recorded:
         assert [tags_of(epoch) for epoch in recorded.epochs] == [{"tier": "hard", "release": "2.3.1=rc"}]
+
+
+def test_of_a_token_only_the_claims_that_were_named_are_kept(tmp_path):
+    tape = tmp_path / "a.tape"
+    token = jwt.encode({"sub": "alice", "role": "admin", "mail": "alice@example.org"}, "k" * 40, algorithm="HS256")
+    with Recording(tape, "--claim", "role", "--claim", "tier") as recording:
+        with connect(f"{recording.url}/?token={token}") as ws:
+            ws.send("hello")
+            ws.recv()
+        recording.stop()
+
+    assert rows(tape, "SELECT kind, data FROM mark WHERE connection IS NOT NULL") == [("claims", '{"role": "admin"}')]
+    with open_tape(tape) as recorded:
+        assert kept_claims(recorded.epochs[0]) == {"role", "tier"}
+    assert b"alice@example.org" not in tape.read_bytes()
 
 
 def test_open_connections_are_ended_when_the_drain_is_over(tmp_path):

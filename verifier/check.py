@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from goldentape.display import show
+from verifier.conditions import Occasion, inapplicable, untold
 from verifier.contract import Contract, Spec
 from verifier.copies import AWAY, Copies
 from verifier.endings import Ending
@@ -45,7 +46,7 @@ from verifier.record import (
 from verifier.slices import MANY, Placeholder, Slice
 from verifier.slicing import RECORDING, SESSION, SPAN, WIDE, Check, Feed
 from verifier.spans import AMBIGUOUS, Instance, SpanRun
-from verifier.verdict import Outcome, Tally, Verdict, judge, plural
+from verifier.verdict import NOT_APPLICABLE, VACUOUS, Outcome, Tally, Verdict, judge, plural
 
 
 @dataclass(slots=True)
@@ -63,10 +64,12 @@ class Found:
     end: int = 0
     seen: Counter[str] = field(default_factory=Counter)
     """How often each event of the contract came."""
+    occasion: Occasion = field(default_factory=Occasion)
 
     def add(self, other: Found) -> None:
         """Add what another part has seen."""
         self.seen.update(other.seen)
+        self.occasion.add(other.occasion)
         self.end = max(self.end, other.end)
         for name in ("connections", "users", "messages", "events", "unreadable", "doubtful", "ghosts"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -128,6 +131,8 @@ class Engine:
         contract = self.contract
         self.history = history
         self.gaps = history.gaps
+        if any(check.spec.when.asks_recording for check in self.checks):
+            self.found.occasion.add(history.occasion())
         self.spans = {
             span.name: SpanRun(span, contract.keys[span.keys[0]] if span.keys else None)
             for span in contract.spans.values()
@@ -363,7 +368,8 @@ class Engine:
         if session.ghost:
             return
         for check in self._eager_connect:
-            check.of_session(session, record.t)
+            if check.meant(session):
+                check.of_session(session, record.t)
         self.open[session] = None
         self._dispatch(record)
 
@@ -376,9 +382,11 @@ class Engine:
         self._people.add(session.user)
         self._copies.opened(session, record.t)
         for check in self._eager_accept:
-            check.of_session(session, record.t)
+            if check.meant(session):
+                check.of_session(session, record.t)
         for check in self._eager_user:
-            check.of_user(session, record.t)
+            if check.meant(session):
+                check.of_user(session, record.t)
         self._dispatch(record)
 
     def _reject(self, record: Record) -> None:
@@ -471,7 +479,8 @@ class Engine:
 
     def _end_instance(self, run: SpanRun, instance: Instance, ending: Ending) -> None:
         for check in self.active:
-            if check.mode == SPAN and check.eager and check.spec.scope == run.span.name:
+            eager = check.mode == SPAN and check.eager and check.spec.scope == run.span.name
+            if eager and check.meant(instance.opened.session):
                 check.of_instance(instance)
         for of_check in instance.slices.values():
             for slice in list(of_check.values()):
@@ -559,13 +568,17 @@ class Engine:
         )
 
     def _outcome(self, spec: Spec, tally: Tally) -> Outcome:
+        why = inapplicable(spec.when, self.found.occasion)
+        unclear = untold(spec.when, self.found.occasion) if why is None else None
+        if why is not None or unclear is not None:
+            tally = Tally(unknown=Counter({unclear: 1} if unclear is not None else {}))
         return Outcome(
             name=spec.name,
             kind=spec.kind,
             title=str(spec.options.get("title", "")),
             severity=spec.severity,
             gate=spec.gate,
-            verdict=judge(tally, spec.min_activations),
+            verdict=NOT_APPLICABLE if why is not None else _judged(spec, tally),
             file=self.contract.document.file(*spec.at),
             line=spec.line,
             req=spec.req,
@@ -582,6 +595,9 @@ class Engine:
             if event.deprecated is not None and found.seen[event.name]:
                 times = plural(found.seen[event.name], "time")
                 yield f"{event.name} came {times}, and the contract calls it deprecated: {event.deprecated}"
+        for check in self.checks:
+            if (why := inapplicable(check.spec.when, found.occasion)) is not None:
+                yield f"{check.spec.name} is not applicable: {why}"
         yield from notes(self.contract)
         if found.unreadable:
             torn = plural(found.unreadable, "message is", "messages are")
@@ -592,6 +608,13 @@ class Engine:
         if found.ghosts:
             wanted = show(str(self.contract.wire.subprotocol))
             yield f"{found.ghosts} messages are of another subprotocol than {wanted}; not judged"
+
+
+def _judged(spec: Spec, tally: Tally) -> str:
+    verdict = judge(tally, spec.min_activations)
+    if verdict == VACUOUS and spec.when.claims and tally.not_applicable and not tally.activations:
+        return NOT_APPLICABLE
+    return verdict
 
 
 def verify(contract: Contract, source: Source) -> Verdict:

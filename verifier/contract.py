@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from verifier.conditions import When, compile_when
 from verifier.durations import duration, parse_duration
 from verifier.events import BUILT_IN, EventDef
 from verifier.keys import Key
@@ -76,7 +77,7 @@ class Spec:
     segment: Segment | None
     """Of the slice, or of the span's instance."""
     where: Predicate | None
-    when_exit: frozenset[str] | None
+    when: When
     severity: str
     gate: str
     at_end: Mapping[str, str]
@@ -405,21 +406,8 @@ def _spec(contract: Contract, name: str, spec: Mapping[str, Any], at: Path) -> S
         raise contract.error((*at, "per"), "`recording` stands alone")
     if scope is not None and {"recording", "connection", "user"} & set(per):
         raise contract.error((*at, "per"), "inside a span only keys slice further", found=", ".join(per))
-    when = spec.get("when", {})
-    for word in when:
-        if word != "exit":
-            raise contract.error((*at, "when", word), f"`when: {word}` is not in this release")
-    when_exit = None
-    if "exit" in when:
-        if scope is None:
-            raise contract.error((*at, "when"), "`when: exit` wants a span as scope")
-        when_exit = frozenset(as_list(when["exit"]))
-        for exit in when_exit:
-            known = contract.spans[scope].exits
-            if exit not in known:
-                raise contract.error(
-                    (*at, "when", "exit"), f"the span {scope} has no such exit", found=exit, fix=nearest(exit, known)
-                )
+    if "recording" in per and "claim" in spec.get("when", {}):
+        raise contract.error((*at, "when", "claim"), "a recording has many users, and `claim` is of one")
     return Spec(
         name,
         spec["kind"],
@@ -427,7 +415,7 @@ def _spec(contract: Contract, name: str, spec: Mapping[str, Any], at: Path) -> S
         scope,
         segment,
         compile_predicate(spec["where"], contract.document, (*at, "where")) if "where" in spec else None,
-        when_exit,
+        compile_when(contract, spec.get("when", {}), scope, (*at, "when")),
         spec.get("severity", "error"),
         spec.get("gate", "rate"),
         spec.get("at_end", {}),

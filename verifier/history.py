@@ -14,6 +14,7 @@ from goldentape.codec import Problem
 from goldentape.event import Connection, Epoch, Mark
 from goldentape.formats import BINARY_DECODERS, DECODERS
 from goldentape.tape import Row, Tape
+from verifier.conditions import Occasion, most_at_once
 from verifier.contract import Wire
 from verifier.credentials import Declarations, credentials_of
 from verifier.gaps import Gaps
@@ -54,6 +55,14 @@ class Source:
     epochs: Mapping[int, Epoch] = field(default_factory=dict)
     """The recorder's runs: what they were told and could check, and what their clocks said."""
 
+    peak: Callable[[], int] | None = None
+    """Most users connected at once in the whole recording, where this is a part of it."""
+
+    def occasion(self) -> Occasion:
+        """Return what `when` asks of a recording."""
+        most = most_at_once(self.connections()) if self.peak is None else self.peak()
+        return Occasion({tuple(sorted(tags_of(epoch).items())) for epoch in self.epochs.values()}, most)
+
     @classmethod
     def of(cls, tape: Tape, user: str | None = None) -> Source:
         """Return a tape's history, all of it or one user's."""
@@ -72,6 +81,7 @@ class Source:
             {person.number: person.name for person in people},
             frozenset(person.name for person in people if person.rule == "connection"),
             epochs={epoch.number: epoch for epoch in tape.epochs},
+            peak=lambda: most_at_once(tape.numbered_connections()),
         )
 
 
@@ -82,6 +92,15 @@ def tags_of(epoch: Epoch) -> Mapping[str, str]:
         return {}
     return {name: value for name, value in tags.items() if isinstance(value, str)}
 
+
+def kept_claims(epoch: Epoch | None) -> frozenset[str]:
+    """Return which claims of its users a run of the recorder has kept (`record --claim`)."""
+    names = None if epoch is None else epoch.options.get("claims")
+    return frozenset(name for name in names if isinstance(name, str)) if isinstance(names, list) else frozenset()
+
+
+CLAIMS = "claims"
+"""The kind of mark in which the recorder keeps claims of a connection's user."""
 
 END = "end"
 """A connection is over whose close or refusal was a record of its own; nothing a contract can name."""
@@ -107,6 +126,7 @@ class History:
         self.now = 0
         agenda = []
         declared = Declarations.of(source.marks)
+        claims = {m.connection: m.data for m in reversed(source.marks) if m.kind == CLAIMS and m.connection is not None}
         tagged = {number: tags_of(epoch) for number, epoch in source.epochs.items()}
         self._tags = [(source.epochs[number].first_seq, tags) for number, tags in sorted(tagged.items())]
         for number, connection in source.connections():
@@ -116,6 +136,8 @@ class History:
             session.credentials = credentials_of(
                 connection, source.epochs.get(connection.epoch), declared.take(connection)
             )
+            session.claims = claims.get(connection.id, {})
+            session.kept = kept_claims(source.epochs.get(connection.epoch))
             session.tags = tagged.get(connection.epoch, {})
             if wire.subprotocol is not None and connection.subprotocol != wire.subprotocol:
                 session.ghost = connection.status == 101
@@ -131,6 +153,10 @@ class History:
         """Sessions that could not be followed to their end: how they were closed is not known."""
         self.agenda = agenda
         """(time, order, number of the session): handshakes and ends."""
+
+    def occasion(self) -> Occasion:
+        """Return what `when` asks of the recording."""
+        return self._source.occasion()
 
     def named(self, user: str) -> bool:
         """Return whether an identity rule named a user."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from goldentape.codec import Problem
 from goldentape.display import show
+from verifier.conditions import ALWAYS
 from verifier.contract import Contract, Spec
 from verifier.paths import MISSING, compile_value_path
 from verifier.record import Record
@@ -75,6 +76,6 @@ class _Judge(Stateless):
 def _spec(contract: Contract, name: str) -> Spec:
     severity = {"violation": "error", "warning": "warning", "ignore": "info"}[contract.wire.unknown]
     return Spec(
-        f"wire.{name}", "wire", (), None, None, None, None, severity, "rate", {}, 0, (), None,
+        f"wire.{name}", "wire", (), None, None, None, ALWAYS, severity, "rate", {}, 0, (), None,
         contract.document.line("wire"), {}, ("wire",),
     )  # fmt: skip

@@ -33,7 +33,7 @@ class Session:
     __slots__ = (
         "accepted", "body", "claims", "client", "close_code", "close_reason", "close_seen", "closed", "closed_by",
         "credentials", "doubts", "ended", "ending", "ghost", "headless", "id", "identities", "inferred",
-        "instances", "known", "number", "open", "opened", "shown", "since", "slices", "standing", "status",
+        "instances", "kept", "known", "number", "open", "opened", "shown", "since", "slices", "standing", "status",
         "subprotocol", "tags", "target", "touched", "user",
     )  # fmt: skip
 
@@ -47,6 +47,8 @@ class Session:
         """Whose it was from when on, and with what credential."""
         self.claims: Mapping[str, Any] = {}
         """Of the user's token, as far as the recorder was told to keep them."""
+        self.kept: frozenset[str] = frozenset()
+        """The claims that the recorder keeps."""
         self.tags: Mapping[str, str] = {}
         """Of the recorder's run that it belongs to."""
         self.client = ""
@@ -81,6 +83,11 @@ class Session:
         self.shown: dict[str, Any] = {}
         self.inferred: dict[str, Any] = {}
         self.standing: dict[int, Any] | None = None
+
+    @property
+    def named_by_token(self) -> bool:
+        """Whether it has shown a token that claims something."""
+        return any(identity.credential not in ("none", "malformed") for identity in self.identities)
 
     def credential(self, seq: int | None) -> Credential:
         """Return what it had shown of itself at a place of the tape; None: in the handshake."""

@@ -53,7 +53,7 @@ def _satisfiable(contract: Contract, spec: Spec, automaton: Automaton, dead: set
     never: list[str] = []
     for exit, names in span.exits.items():
         plain = _plain(contract, names)
-        if (spec.when_exit is not None and exit not in spec.when_exit) or not _said(contract, plain):
+        if (spec.when.exit is not None and exit not in spec.when.exit) or not _said(contract, plain):
             continue  # what an ended connection leaves half-way is waived
         ok = _reaches(automaton, begins, between, [live.get(name, ()) for name in plain])
         (possible if ok else never).append(exit)

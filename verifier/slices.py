@@ -81,7 +81,7 @@ class Slice:
         self.over = False
         self.log: list[tuple[Record, tuple[str, ...]]] | None = None
         """What was stepped in while the slice's key was not known."""
-        self.buffered = check.spec.when_exit is not None
+        self.buffered = check.spec.when.exit is not None
         self.tally: Tally = Tally() if self.buffered else check.tally
         self.state: Any = None
         self.state = (check.rule if rule is None else rule).start(self)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from verifier.conditions import meant
 from verifier.endings import Ending
 from verifier.keys import Key
 from verifier.paths import MISSING
@@ -74,6 +75,30 @@ class Check:
         if isinstance(rule, Scoped):
             self.edges = Edges(self, rule, self.feed)
             self.feed = self.edges.feed
+
+        self._told: dict[int, bool] = {}
+        """Of each connection: whether the invariant is meant for its user."""
+        if spec.when.claims:
+            self._meant_feed, self.feed = self.feed, self._feed_meant
+
+    def meant(self, session: Session | None) -> bool:
+        """Return whether the invariant is meant for the user of a connection."""
+        when = self.spec.when
+        if not when.claims or session is None:
+            return True
+        told = self._told.get(session.number)
+        if told is None:
+            said = meant(when, session)
+            if isinstance(said, str):
+                self.tally.unknown[said] += 1
+            elif not said:
+                self.tally.not_applicable += 1
+            told = self._told[session.number] = said is True
+        return told
+
+    def _feed_meant(self, record: Record, names: tuple[str, ...], wakes: bool, instance: Instance | None) -> None:
+        if self.meant(record.session):
+            self._meant_feed(record, names, wakes, instance)
 
     def wakes(self, names: tuple[str, ...]) -> bool:
         """Return whether a slice that does not exist yet needs a record of these names."""
@@ -192,6 +217,8 @@ class Check:
 
     def lifecycle(self, record: Record, names: tuple[str, ...]) -> None:
         """Step a handshake, a close or a mark into every slice it is compatible with."""
+        if not self.meant(record.session):
+            return
         if self.mode == RECORDS:
             self._feed_direct(record, names, True, None)
             return
@@ -209,6 +236,8 @@ class Check:
         if self.mode == SESSION:
             found = []
             for one in [session] if session is not None else list(engine.open):
+                if not self.meant(one):
+                    continue
                 if not self.dims:
                     found.append(self.of_session(one, record.t))
                 else:
@@ -217,6 +246,7 @@ class Check:
         if self.mode == SPAN:
             run = engine.spans[self.spec.scope or ""]
             instances = run.on(session) if session is not None else run.instances()
+            instances = [instance for instance in instances if self.meant(instance.opened.session)]
             if not self.dims:
                 return [self.of_instance(instance) for instance in instances]
             return [s for i in instances for s in i.slices.get(self.index, {}).values()]
@@ -374,6 +404,7 @@ class Check:
         self.tally.activations += len(self.frozen)  # they owe nothing
         self.frozen.clear()
         self.doubts.clear()
+        self._told.clear()
         if self.edges is not None:
             self.edges.over()
 
@@ -385,7 +416,7 @@ class Check:
         self.rule.end(slice, ending)
         if slice.tally is self.tally:
             return
-        wanted = self.spec.when_exit
+        wanted = self.spec.when.exit
         if wanted is None or ending.exit in wanted:
             self.tally.merge(slice.tally)
         elif ending.cause == "cut":

@@ -16,6 +16,8 @@ FAIL: Final = "fail"
 INCONCLUSIVE: Final = "inconclusive"
 VACUOUS: Final = "vacuous"
 ERROR: Final = "error"
+NOT_APPLICABLE: Final = "not applicable"
+"""Of an invariant: its `when` does not hold for the recording."""
 
 KEPT: Final = 3
 """Violations of one fingerprint that are kept in full; the others are counted."""

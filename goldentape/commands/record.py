@@ -54,6 +54,13 @@ def parse_listen(text: str) -> tuple[str, int]:
     "jwt:cookie:NAME:sub, header:X-User, query:user, cookie:NAME, message:PATH, path:REGEX.",
 )
 @click.option(
+    "--claim",
+    multiple=True,
+    metavar="NAME",
+    help="A claim of the users' JWTs that is kept for contracts (`@user.claims.role`, `when: {claim: ...}`); no "
+    "other is.",
+)
+@click.option(
     "--tag",
     multiple=True,
     metavar="NAME=VALUE",
@@ -152,6 +159,8 @@ def record(
 
 
 def _check_rules(settings: Settings) -> None:
+    if any(not 0 < len(name) <= 64 for name in settings.claim):
+        raise InputError("--claim is the name of a claim", found=max(settings.claim, key=len), wanted="role")
     named = set()
     for word in settings.tag:
         name, equals, value = word.partition("=")

@@ -13,6 +13,7 @@ from verifier.verdict import (
     ERROR,
     FAIL,
     INCONCLUSIVE,
+    NOT_APPLICABLE,
     PASS,
     VACUOUS,
     Group,
@@ -23,7 +24,14 @@ from verifier.verdict import (
     plural,
 )
 
-_WORDS: Mapping[str, str] = {PASS: "ok", FAIL: "FAIL", INCONCLUSIVE: "?", VACUOUS: "vacuous", ERROR: "ERROR"}
+_WORDS: Mapping[str, str] = {
+    PASS: "ok",
+    FAIL: "FAIL",
+    INCONCLUSIVE: "?",
+    VACUOUS: "vacuous",
+    ERROR: "ERROR",
+    NOT_APPLICABLE: "n/a",
+}
 ID = 12
 """Characters that are shown of a connection's id, which has 32."""
 
@@ -114,6 +122,8 @@ def _word(outcome: Outcome) -> str:
 def _judged(outcome: Outcome) -> str:
     tally = outcome.tally
     parts = [f"{tally.activations:,} judged"]
+    if outcome.verdict == NOT_APPLICABLE:
+        return "its `when` does not hold for this recording"
     if not tally.activations and outcome.verdict == PASS and outcome.kind != "wire":
         parts = ["nothing to judge, which the contract allows"]
     elif outcome.verdict == VACUOUS:

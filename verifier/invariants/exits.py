@@ -37,7 +37,7 @@ class Exits(Stateless):
             raise contract.error(spec.at, "`exits` wants a span as scope, and no `per`")
         if spec.where is not None:
             raise contract.error((*spec.at, "where"), "`where` is not read by `exits`")
-        if spec.when_exit is not None:
+        if spec.when.exit is not None:
             raise contract.error((*spec.at, "when"), "`exits` judges all exits", fix="name the allowed ones in `allow`")
         span = contract.spans[spec.scope]
         allow = as_list(spec.options.get("allow")) or tuple(span.exits)
