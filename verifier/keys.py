@@ -30,9 +30,8 @@ class Key:
     without: frozenset[str] = frozenset()
     """Events that say `keys: {}`: they carry none."""
 
-    def carried(self, record: Record) -> bool:
-        """Return whether the contract says that such a record has it: else none is missing."""
-        names = record.names
+    def carried(self, names: tuple[str, ...]) -> bool:
+        """Return whether the contract says that a record of these names has it: else none is missing."""
         return (self.inside is None or not self.inside.isdisjoint(names)) and self.without.isdisjoint(names)
 
     def read(self, record: Record) -> Any:
@@ -40,7 +39,7 @@ class Key:
         found = record.keys.get(self.name)
         if found is not None:
             return found
-        if (self.inside is not None or self.without) and not self.carried(record):
+        if (self.inside is not None or self.without) and not self.carried(record.names):
             record.keys[self.name] = MISSING
             return MISSING
         get = self.get
@@ -65,7 +64,7 @@ class Key:
 
     def read_fallback(self, record: Record) -> Any:
         """Return the stand-in for a fallback value, or MISSING; never equal to a value of the key itself."""
-        if self.fallback is None or not self.carried(record):
+        if self.fallback is None or not self.carried(record.names):
             return MISSING
         value = self.fallback(record)
         return MISSING if value is MISSING or value is None else ("fallback", atom(value))

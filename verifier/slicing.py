@@ -319,7 +319,7 @@ class Check:
                 ] += 1
                 return MISSING
             return value
-        if key.missing == "violation" and not record.copy and key.carried(record):
+        if key.missing == "violation" and not record.copy and key.carried(record.names):
             slice = Slice(self, (), record.user, None, None, record.t)
             slice.tally = self.tally
             slice.judged()

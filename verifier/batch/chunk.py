@@ -192,11 +192,13 @@ class KeyColumn:
         values = self._read(chunk.docs)
         if set(map(type, values)) - {str, type(None)} or not self._strings:
             values = [self._stand_in(value) for value in values]
-        if self.key.by_event:
+        key = self.key
+        if key.by_event or key.inside is not None or key.without:
             for symbol, places in chunk.of.items():
-                if not self.key.by_event.keys().isdisjoint(self._symbols.names[symbol]):
+                names = self._symbols.names[symbol]
+                if not key.by_event.keys().isdisjoint(names) or not key.carried(names):
                     for at in places:
-                        values[at] = self._elsewhere(chunk.docs[at], self._symbols.names[symbol])
+                        values[at] = self._elsewhere(chunk.docs[at], names)
         return values
 
     def _stand_in(self, value: Any) -> Any:

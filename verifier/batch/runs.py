@@ -34,7 +34,7 @@ class OverShapes(Accept):
 
     def settle(self, log: Log) -> None:
         """Look at each shape once."""
-        wanted = self.check.spec.when_exit
+        wanted = self.check.spec.when.exit
         for (shape, exit), times in log.shapes(self._over).items():
             if wanted is not None and exit not in wanted:
                 self.not_applicable += times
@@ -148,7 +148,7 @@ class AcceptPair(Accept):
         rule = self.rule
         if check.mode != SPAN or check.dims or rule.discipline != "key" or len(rule.keys) != 1:
             raise Unsupported
-        if rule.during or rule.lenient or rule.asks or check.spec.when_exit is not None:
+        if rule.during or rule.lenient or rule.asks or check.spec.when.exit is not None:
             raise Unsupported
         if rule.opens & rule.closes:
             raise Unsupported

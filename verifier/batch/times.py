@@ -23,7 +23,7 @@ class AcceptTimes(Accept):
 
     def __init__(self, check: Check, batch: Batch, begins: frozenset[str], ends: frozenset[str]) -> None:
         super().__init__(check, batch)
-        if check.mode not in (SESSION, WIDE, SPAN) or check.spec.where is not None or check.spec.when_exit is not None:
+        if check.mode not in (SESSION, WIDE, SPAN) or check.spec.where is not None or check.spec.when.exit is not None:
             raise Unsupported
         if len(check.dims) > 1:
             raise Unsupported
