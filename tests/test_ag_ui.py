@@ -117,7 +117,8 @@ FAMILIES = {
                   event("REASONING_MESSAGE_CONTENT", messageId="m", delta="x"),
                   event("REASONING_MESSAGE_END", messageId="m"), event("REASONING_END", messageId="m")],
     "subagent": [event("SUBAGENT_STARTED", subagentRunId="a", name="A"),
-                 event("SUBAGENT_STARTED", subagentRunId="b", name="B"),
+                 event("SUBAGENT_STARTED", subagentRunId="b", name="B", parentSubagentRunId="a"),
+                 event("SUBAGENT_STARTED", subagentRunId="a", name="A", parentSubagentRunId="a"),
                  event("SUBAGENT_FINISHED", subagentRunId="a"),
                  event("SUBAGENT_ERROR", subagentRunId="b", message="no")],
 }  # fmt: skip
@@ -127,7 +128,7 @@ FAMILIES = {
 def test_what_is_begun_is_ended_as_the_client_has_it(client, family):
     sequences = [[STARTED, *word, FINISHED] for word in words(FAMILIES[family], 3)]
 
-    assert agree(client, sequences) > 1
+    assert agree(client, sequences) > 0
 
 
 OWNED = {
@@ -200,7 +201,7 @@ EVENTS = st.one_of(
     *(some(type_, stepName=IDS) for type_ in ("STEP_STARTED", "STEP_FINISHED")),
     some("REASONING_ENCRYPTED_VALUE", entityId=IDS, subtype=st.sampled_from(["tool-call", "message"])),
     some("SUBAGENT_STARTED", name="N", subagentRunId=st.sampled_from(["a", "b", "c"]),
-         parentSubagentRunId=st.sampled_from([..., ..., None]), description=NULLABLE,
+         parentSubagentRunId=st.sampled_from([..., ..., "a", "b", None]), description=NULLABLE,
          parentToolCallId=NULLABLE, parentMessageId=NULLABLE),
     some("SUBAGENT_FINISHED", subagentRunId=st.sampled_from(["a", "b", "c"]), outcome=OUTCOMES),
     some("SUBAGENT_ERROR", subagentRunId=st.sampled_from(["a", "b", "c"]), message="no", code=NULLABLE),

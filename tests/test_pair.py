@@ -46,7 +46,7 @@ BYE = ["bob < (close 1000)", "bob > (close 1000)"]
         (DURING, ["bob < tool_executing c1", "* bob < tool_completed c1", "200ms", "* bob < agent_thinking c1"]),
         (FIFO, ["bob > ask", "* bob > ask", "bob < agent_completed", *BYE]),
         (FIFO, ["bob > ask", "bob < agent_completed", "* bob < agent_error"]),
-        (ASKED, ["* bob > ask c1", "* bob > ask c1", "bob < agent_completed c1", *BYE]),
+        (ASKED, ["* bob > ask c1", "* bob > ask c1", "300ms", "bob < agent_completed c1", *BYE]),
         (ASKED, ["bob > ask c1", "* bob > ask c1", "3s", "* bob < agent_error c1", "bob < agent_completed c1", *BYE]),
         (LENIENT, ["bob > ask c1", "* bob > stop c1", "600ms", "* bob < agent_thinking c1"]),
     ],

@@ -106,7 +106,7 @@ OPTIONS: Mapping[str, Compare] = {
     "min": _MORE, "min_activations": _MORE, "min_samples": _MORE, "min_chars": _MORE, "min_words": _MORE,
     "confidence": _MORE, "min_units": _MORE,
     "max": _LESS, "within": _LESS, "p50": _LESS, "p90": _LESS, "p95": _LESS, "p99": _LESS, "p999": _LESS,
-    "mean": _LESS, "grace": _LESS, "max_open": _LESS, "quiet_after": _bound(WEAKER, STRONGER),
+    "mean": _LESS, "grace": _LESS, "max_open": _LESS, "max_during": _LESS, "quiet_after": _bound(WEAKER, STRONGER),
     "answer": _names(WEAKER, STRONGER), "allow": _names(WEAKER, WEAKER), "close": _names(WEAKER, WEAKER),
     "unless": _BUT, "lenient": _BUT, "except": _BUT, "may_follow": _BUT, "rebind_by": _BUT, "reset_by": _BUT,
     "allow_before_reject": _BUT, "shared_by": _BUT, "late_ok": _BUT,

@@ -6,8 +6,8 @@ Why: a subagent's words in a message of its parent are shown, kept and billed as
     broken   alice < TEXT_MESSAGE_START m1 subagent=s1   alice < TEXT_MESSAGE_CONTENT m1 subagent=s2
     holds    alice < TEXT_MESSAGE_START m1 subagent=s1   alice < TEXT_MESSAGE_CONTENT m1
 
-No options but `scope`, the span of a run.  The contract has AG-UI's events under their own names.  `subagentRunId`
-names the agent.  In what begins something, none means the parent; in what continues it, none says nothing.  A tool
+Options: `scope`, the span of a run, and `events` (default: those of AG-UI's below that the contract has, under their own
+names).  `subagentRunId` names the agent.  In what begins something, none means the parent; in what continues it, none says nothing.  A tool
 call without one belongs to whom its `parentMessageId` does.  TOOL_CALL_RESULT, MESSAGES_SNAPSHOT and an
 ACTIVITY_SNAPSHOT that replaces say anew whose something is; the messages of RUN_STARTED's `input`, whose it was before.
 """
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from verifier.equality import atom
 from verifier.keys import plain
-from verifier.paths import MISSING
+from verifier.paths import MISSING, as_list
 from verifier.record import Record
 from verifier.rule import Stateless
 from verifier.slices import Proof, Slice, proof
@@ -55,7 +55,14 @@ class Attributed(Stateless):
             raise contract.error(spec.at, "`attributed` wants the span of a run as scope", fix="scope: run")
         if spec.where is not None:
             raise contract.error((*spec.at, "where"), "`where` is not read by `attributed`")
-        self.wants = frozenset(contract.names([*BEGIN, *GO_ON, *OTHERS], spec.at))
+        known = [*BEGIN, *GO_ON, *OTHERS]
+        wanted = spec.options.get("events", [name for name in known if name in contract.events])
+        self.wants = frozenset(contract.names(wanted, (*spec.at, "events")))
+        strange = next((name for name in as_list(wanted) if name not in known), None)
+        if strange is not None or not self.wants:
+            raise contract.error(
+                (*spec.at, "events"), "no event of AG-UI that `attributed` knows", found=strange, wanted=", ".join(known)
+            )
 
     def start(self, slice: Slice) -> dict[tuple[str, Any], Owner]:
         """Begin with nothing that is anybody's: (what, id) to its owner."""

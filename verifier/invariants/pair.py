@@ -9,7 +9,8 @@ Why: a tool call that is never completed is a spinner for ever; one that complet
 Options: `open`, `close`, `during` (only while open), `key` (or `discipline: fifo | lifo | count` without ids),
 `reopen` (a closed key may open again), `max_open`, `closed_by` (the span's exits at which all must be closed;
 default: every ending), `within`, `agree` (paths equal in both), `lenient` (may come while nothing is open),
-`late_ok: {after, for}` (in flight after a close), `if_open: {answer, within}` (a second open must be answered).
+`late_ok: {after, for}` (in flight after a close), `if_open: {answer, within}` (a second open must be answered),
+`max_during` (how many `during` may come for one open).
 """
 
 from __future__ import annotations
@@ -46,9 +47,13 @@ AMBIGUOUS: Final = _Ambiguous()
 class Opened:
     """One open key."""
 
-    __slots__ = ("key", "name", "number", "record", "timed")
+    __slots__ = ("after", "between", "key", "name", "number", "record", "timed")
 
     def __init__(self, record: Record, name: str, key: Any, number: int) -> None:
+        self.after: int | None = None
+        """When the same key was closed before, and what was in flight then may still come."""
+        self.between: list[Record] = []
+        """What came for it, where only so much may."""
         self.number = number
         self.record = record
         self.name = name
@@ -59,7 +64,7 @@ class Opened:
 class Pairs:
     """The state of a slice."""
 
-    __slots__ = ("ambiguous", "asked", "closed", "count", "last_closed", "loose", "open", "since")
+    __slots__ = ("ambiguous", "asked", "closed", "count", "either", "last_closed", "loose", "open", "since")
 
     def __init__(self) -> None:
         self.count = 0
@@ -73,8 +78,10 @@ class Pairs:
         self.closed: dict[Any, tuple[Record, Record, str]] = {}
         """Closed keys, what opened and what closed them: where they may not open again, or may be in flight still."""
         self.last_closed: tuple[Any, Record] | None = None
-        self.asked: list[tuple[Record, Record]] = []
-        """Second opens that `if_open` says must be answered, with the first ones."""
+        self.asked: list[tuple[Any, Record, Record, str]] = []
+        """Second opens that `if_open` says must be answered: key, second, first, the second's name."""
+        self.either: set[Any] = set()
+        """Keys that were closed, used again and closed at once: by which of the two closes is not known."""
 
 
 class Pair(Stateless):
@@ -119,6 +126,7 @@ class Pair(Stateless):
             contract.time(asked["within"], (*at, "if_open", "within")) if asked and "within" in asked else None
         )
         self.asks = asked is not None
+        self.max_during = options.get("max_during")
         self.wants = self.opens | self.closes | self.during | self.lenient | self._answers
         self._show = [(key.name, key.read) for key in self.keys] + [(path, later) for path, later, _ in self.agree]
         self._keep_closed = not self.reopen or bool(late)
@@ -133,7 +141,7 @@ class Pair(Stateless):
     def idle(self, slice: Slice) -> bool:
         """Hold the slice while something is open or must not open again."""
         state: Pairs = slice.state
-        return not state.open and not state.closed and not state.asked
+        return not state.open and not state.closed and not state.asked and not state.either
 
     def pending(self, slice: Slice) -> bool:
         """Whether something is open that still has time."""
@@ -181,6 +189,9 @@ class Pair(Stateless):
             elif closes:
                 assert isinstance(found, Opened)
                 self._closing(slice, state, record, names, found)
+            elif self.max_during is not None:
+                assert isinstance(found, Opened)
+                self._coming(slice, record, names, found)
         else:
             self._opening(slice, state, record, names, key)
 
@@ -255,7 +266,7 @@ class Pair(Stateless):
         fallback = any(map(_stand_in, key))
         slice.judged()
         if queue and self.asks:
-            state.asked.append((record, queue[0].record))
+            state.asked.append((key, record, queue[0].record, names[0]))
             return
         if queue and self.discipline == "key" and not fallback:
             first = queue[0].record
@@ -280,12 +291,12 @@ class Pair(Stateless):
                 because=closed,
                 since=closed.t if slice.instance is not None else None,  # the span may have ended in between
             )
-        state.closed.pop(key, None)
-        state.count += 1
-        if not state.open:
-            state.since = record.t
+        state.either.discard(key)
+        before = state.closed.pop(key, None)
         state.loose = state.loose or fallback or self.discipline != "key"
-        state.open.setdefault(key, []).append(Opened(record, names[0], key, state.count))
+        now_open = self._opened(state, record, names[0], key)
+        if before is not None and self._flying(before[2], before[1], record):
+            now_open.after = before[1].t
         if self.max_open is not None:
             count = sum(map(len, state.open.values()))
             if count > self.max_open:
@@ -297,6 +308,42 @@ class Pair(Stateless):
                     since=min(r.t for r in opened),
                 )
 
+    def _opened(self, state: Pairs, record: Record, name: str, key: Any) -> Opened:
+        state.count += 1
+        if not state.open:
+            state.since = record.t
+        opened = Opened(record, name, key, state.count)
+        state.open.setdefault(key, []).append(opened)
+        return opened
+
+    def _flying(self, name: str, closed: Record, record: Record) -> bool:
+        """Return whether what comes behind a close can have been on its way already."""
+        return self._in_flight and name in self._late_after and self._soon(closed.t, record)
+
+    def _soon(self, t: int, record: Record) -> bool:
+        return self._late_for is None or record.t - t <= self._late_for
+
+    def _coming(self, slice: Slice, record: Record, names: tuple[str, ...], opened: Opened) -> None:
+        """Count what comes for one open."""
+        assert self.max_during is not None
+        if opened.after is not None and self._soon(opened.after, record):
+            return  # perhaps still of the one before
+        if len(opened.between) < self.max_during:
+            opened.between.append(record.slim())
+            return
+        called = self._called(opened.key)
+        slice.violated(
+            [
+                self._proof(opened.record, "opened", "opened here"),
+                *(proof(r, "before") for r in opened.between),
+                self._proof(record, "offender", "one too many"),
+            ],
+            why=f"{names[0]} at {record.label} is number {len(opened.between) + 1} for {called};"
+            f" at most {self.max_during} may come",
+            expected=f"at most {self.max_during} for {called}",
+            since=opened.record.t,
+        )
+
     def _closing(self, slice: Slice, state: Pairs, record: Record, names: tuple[str, ...], opened: Opened) -> None:
         key = opened.key
         queue = state.open[key]
@@ -304,8 +351,11 @@ class Pair(Stateless):
         if not queue:
             del state.open[key]
         state.last_closed = (key, record.slim())
-        if self._keep_closed:
+        if opened.after is not None and self._soon(opened.after, record):
+            state.either.add(key)
+        elif self._keep_closed:
             state.closed[key] = (opened.record.slim(), record.slim(), names[0])
+        self._reopened(slice, state, record, key)
         for path, later, earlier in self.agree:
             a, b = earlier(opened.record), later(record)
             if a is MISSING and b is MISSING:
@@ -323,6 +373,16 @@ class Pair(Stateless):
                 )
         if self.within is not None and opened.timed:
             self._timed(slice, state, opened, record)
+
+    def _reopened(self, slice: Slice, state: Pairs, record: Record, key: Any) -> None:
+        """A second open that crossed the close on its way was none: it opened what was closed already."""
+        for asked in state.asked:
+            if asked[0] == key and slice.check.crossed(asked[1], record):
+                state.asked.remove(asked)
+                state.closed.pop(key, None)
+                slice.raced()
+                self._opened(state, asked[1], asked[3], key)
+                return
 
     def _timed(self, slice: Slice, state: Pairs, opened: Opened, record: Record) -> None:
         assert self.within is not None
@@ -342,13 +402,12 @@ class Pair(Stateless):
         )
 
     def _outside(self, slice: Slice, state: Pairs, record: Record, names: tuple[str, ...], key: Any) -> None:
-        if not self.lenient.isdisjoint(names) or state.ambiguous:
+        if not self.lenient.isdisjoint(names) or state.ambiguous or key in state.either:
             return
         closed = state.closed.get(key)
         if closed is not None:
             opened, by, name = closed
-            soon = self._late_for is None or record.t - by.t <= self._late_for
-            if self._in_flight and name in self._late_after and soon:
+            if self._flying(name, by, record):
                 return
             slice.judged()
             slice.violated(
@@ -374,7 +433,7 @@ class Pair(Stateless):
         )
 
     def _answered(self, slice: Slice, state: Pairs, record: Record) -> None:
-        asked, first = state.asked.pop(0)
+        _, asked, first, _ = state.asked.pop(0)
         if self._answer_within is not None and record.t - asked.t > self._answer_within:
             slice.violated(
                 [proof(first, "opened"), proof(asked, "trigger"), proof(record, "late")],
@@ -392,9 +451,10 @@ class Pair(Stateless):
         for queue in () if state.ambiguous else state.open.values():
             for opened in queue:
                 self._unclosed(slice, state, opened, ending)
-        for asked, first in state.asked:
+        for _, asked, first, _ in state.asked:
+            # Who closes otherwise has answered otherwise: an `at_end` that lets pairs stay open says nothing of this.
             slice.owed(
-                ending,
+                Ending("expired", ending.t, record=ending.record) if ending.cause == "lost" else ending,
                 [proof(first, "opened", note="opened here"), proof(asked, "trigger", note="opened again")],
                 since=asked.t,
                 why=f"the second open at {asked.label} was never answered by {listed(sorted(self._answers))}",
