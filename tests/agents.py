@@ -46,6 +46,22 @@ def spelled(sentence: str) -> str:
     return f"{match['who']} {match['dir']} {match['flags']}{json.dumps(message, ensure_ascii=False)}"
 
 
+_WORD = re.compile(r"(?P<who>(?P<user>[^\s/<>]+)(?:/\S+)?) (?P<dir>[<>]) (?P<type>[A-Za-z_]\w*)(?P<rest>(?: \S+)*)")
+
+
+def written(sentence: str) -> str:
+    """Return a sentence of another protocol than the agents' with its message written out: `type field=value n:=3`."""
+    guilty = "* " if sentence.startswith("* ") else ""
+    match = _WORD.fullmatch(sentence.removeprefix("* "))
+    if match is None:
+        return sentence
+    message: dict[str, Any] = {"type": match["type"]}
+    for word in match["rest"].split():
+        path, _, value = word.partition("=")
+        _put(message, path.removesuffix(":"), json.loads(value) if path.endswith(":") else value)
+    return f"{guilty}{match['who']} {match['dir']} {json.dumps(message, ensure_ascii=False)}"
+
+
 def fields(type_: str, words: list[str], user: str | None) -> dict[str, Any]:
     """Return the message that the words say."""
     found: dict[str, Any] = {"type": type_, "timestamp": "2026-01-01T00:00:00Z"}

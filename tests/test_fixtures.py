@@ -1,31 +1,53 @@
-"""The fixtures: each good tape passes golden-path, and each bad one fails just in what its file says."""
+"""The fixtures: each good tape passes its contract, and each bad one fails just in what its file says."""
 
 from pathlib import Path
 
 import pytest
-from agents import Talk, failed, golden_path, judge, talk, troubled
+from agents import Talk, failed, judge, shipped, talk, troubled, written
+
+from verifier.contract import Contract
 
 HOME = Path(__file__).parent.parent / "fixtures"
-GOOD = sorted(HOME.glob("good/*.txt"))
-BAD = sorted(HOME.glob("bad/*/*.txt"))
+GOOD = sorted([*HOME.glob("good/*.txt"), *HOME.glob("*/good/*.txt")])
+BAD = sorted([*HOME.glob("bad/*/*.txt"), *HOME.glob("*/bad/*/*.txt")])
+CLIENTS_OWN = "# the client's own: "
+"""Begins a line with the findings that blame the client, who may do wrong where the server does right."""
+CONTRACTS = ["golden-path", *sorted(path.parent.name for path in HOME.glob("*/good"))]
 
 
-def told(path: Path) -> Talk:
-    return talk(*(line for line in path.read_text("utf-8").splitlines() if line and not line.startswith("#")))
+def name(path: Path) -> str:
+    return "-".join(path.relative_to(HOME).with_suffix("").parts)
 
 
-@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
+def contract_of(path: Path) -> str:
+    """A directory of its own for each contract; golden-path has the fixtures' own."""
+    top = path.relative_to(HOME).parts[0]
+    return "golden-path" if top in ("good", "bad") else top
+
+
+def told(path: Path) -> tuple[Contract, Talk]:
+    sentences = [line for line in path.read_text("utf-8").splitlines() if line and not line.startswith("#")]
+    contract = contract_of(path)
+    if contract != "golden-path":
+        sentences = [written(sentence) for sentence in sentences]
+    return shipped(contract), talk(*sentences)
+
+
+@pytest.mark.parametrize("path", GOOD, ids=name)
 def test_a_good_tape_fails_nothing(path):
-    verdict = judge(golden_path(), told(path).tape)
+    contract, talked = told(path)
+    verdict = judge(contract, talked.tape)
 
-    assert failed(verdict) == set(), troubled(verdict)
+    own = next((line for line in path.read_text("utf-8").splitlines() if line.startswith(CLIENTS_OWN)), "")
+
+    assert failed(verdict) == set(own.removeprefix(CLIENTS_OWN).split()), troubled(verdict)
     assert verdict.verdict == ("inconclusive" if path.stem == "recording-stops" else "pass"), troubled(verdict)
 
 
-@pytest.mark.parametrize("path", BAD, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize("path", BAD, ids=name)
 def test_a_bad_tape_fails_in_what_it_is_about(path):
-    talked = told(path)
-    verdict = judge(golden_path(), talked.tape)
+    contract, talked = told(path)
+    verdict = judge(contract, talked.tape)
     head = path.read_text("utf-8").splitlines()[0]
 
     assert failed(verdict) == set(head.removeprefix("# fails: ").split()), troubled(verdict)
@@ -33,8 +55,11 @@ def test_a_bad_tape_fails_in_what_it_is_about(path):
     assert any(talked.culprits <= witness for witness in witnesses), (talked.culprits, witnesses)
 
 
-def test_every_invariant_of_golden_path_has_a_tape_that_only_it_and_named_companions_catch():
-    about = {path.parent.name for path in BAD}
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_every_invariant_has_a_tape_that_only_it_and_named_companions_catch(contract):
+    about = {path.parent.name for path in BAD if contract_of(path) == contract}
+    invariants = shipped(contract).invariants
+    errors = {name for name, spec in invariants.items() if contract == "golden-path" or spec.severity == "error"}
 
-    assert about >= set(golden_path().invariants)
-    assert about <= {*golden_path().invariants, "wire.unknown", "wire.undecodable"}
+    assert about >= errors
+    assert about <= {*invariants, "wire.unknown", "wire.undecodable"}

@@ -61,7 +61,10 @@ class Attributed(Stateless):
         strange = next((name for name in as_list(wanted) if name not in known), None)
         if strange is not None or not self.wants:
             raise contract.error(
-                (*spec.at, "events"), "no event of AG-UI that `attributed` knows", found=strange, wanted=", ".join(known)
+                (*spec.at, "events"),
+                "no event of AG-UI that `attributed` knows",
+                found=strange,
+                wanted=", ".join(known),
             )
 
     def start(self, slice: Slice) -> dict[tuple[str, Any], Owner]:

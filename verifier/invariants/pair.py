@@ -435,6 +435,8 @@ class Pair(Stateless):
     def _answered(self, slice: Slice, state: Pairs, record: Record) -> None:
         _, asked, first, _ = state.asked.pop(0)
         if self._answer_within is not None and record.t - asked.t > self._answer_within:
+            if slice.excused(record.t - asked.t - self._answer_within, asked.t, record.t):
+                return
             slice.violated(
                 [proof(first, "opened"), proof(asked, "trigger"), proof(record, "late")],
                 why=f"the second open at {asked.label} was answered after {duration(record.t - asked.t)}",
@@ -453,8 +455,13 @@ class Pair(Stateless):
                 self._unclosed(slice, state, opened, ending)
         for _, asked, first, _ in state.asked:
             # Who closes otherwise has answered otherwise: an `at_end` that lets pairs stay open says nothing of this.
+            settled = Ending("expired", ending.t, record=ending.record) if ending.cause == "lost" else ending
+            if self._answer_within is not None and ending.t - asked.t > self._answer_within:
+                if slice.excused(ending.t - asked.t - self._answer_within, asked.t, ending.t):
+                    continue
+                settled = Ending("expired", ending.t)
             slice.owed(
-                Ending("expired", ending.t, record=ending.record) if ending.cause == "lost" else ending,
+                settled,
                 [proof(first, "opened", note="opened here"), proof(asked, "trigger", note="opened again")],
                 since=asked.t,
                 why=f"the second open at {asked.label} was never answered by {listed(sorted(self._answers))}",
