@@ -6,10 +6,10 @@ Why: a subagent's words in a message of its parent are shown, kept and billed as
     broken   alice < TEXT_MESSAGE_START m1 subagent=s1   alice < TEXT_MESSAGE_CONTENT m1 subagent=s2
     holds    alice < TEXT_MESSAGE_START m1 subagent=s1   alice < TEXT_MESSAGE_CONTENT m1
 
-Options: `scope`, the span of a run, and `events` (default: those of AG-UI's below that the contract has, under their own
-names).  `subagentRunId` names the agent.  In what begins something, none means the parent; in what continues it, none says nothing.  A tool
-call without one belongs to whom its `parentMessageId` does.  TOOL_CALL_RESULT, MESSAGES_SNAPSHOT and an
-ACTIVITY_SNAPSHOT that replaces say anew whose something is; the messages of RUN_STARTED's `input`, whose it was before.
+Options: `scope`, the span of a run, and `events` (default: those of AG-UI's that the contract has, under their own
+names).  `subagentRunId` names the agent.  In what begins something, none means the parent; in what continues it, none
+says nothing.  A tool call without one belongs to whom its `parentMessageId` does.  TOOL_CALL_RESULT, MESSAGES_SNAPSHOT
+and an ACTIVITY_SNAPSHOT that replaces say anew whose something is; the messages of RUN_STARTED's `input`, whose it was.
 """
 
 from __future__ import annotations
