@@ -292,11 +292,11 @@ class Pair(Stateless):
                 since=closed.t if slice.instance is not None else None,  # the span may have ended in between
             )
         state.either.discard(key)
-        before = state.closed.pop(key, None)
+        earlier = state.closed.pop(key, None)
         state.loose = state.loose or fallback or self.discipline != "key"
         now_open = self._opened(state, record, names[0], key)
-        if before is not None and self._flying(before[2], before[1], record):
-            now_open.after = before[1].t
+        if earlier is not None and self._flying(earlier[2], earlier[1], record):
+            now_open.after = earlier[1].t
         if self.max_open is not None:
             count = sum(map(len, state.open.values()))
             if count > self.max_open:
