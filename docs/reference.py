@@ -33,6 +33,7 @@ PACKAGES = (
     ("verifier", "verifier: tape to verdict"),
     ("verifier/invariants", "verifier/invariants: a kind each"),
     ("verifier/faults", "verifier/faults: a fault each"),
+    ("verifier/taint", "verifier/taint: whose values are found where"),
     ("verifier/exporters", "verifier/exporters: a view of the verdict each"),
     ("fixtures/demo", "fixtures/demo: the demo's service, its users, and what is told of them"),
 )

@@ -255,7 +255,7 @@ def test_a_contract_that_cannot_be_used_is_refused_with_the_place_and_the_neares
     assert what in said
 
 
-@pytest.mark.parametrize("kind", ["taint", "coverage"])
+@pytest.mark.parametrize("kind", ["ratio", "coverage"])
 def test_a_kind_of_a_later_release_is_allowed_where_it_is_disabled_and_the_report_says_so(kind):
     read = accepted(contract(invariants=f"invariants: {{a: {{kind: {kind}, enabled: false}}, b: "
                              "{kind: never, event: done}}"))  # fmt: skip

@@ -111,6 +111,10 @@ class Engine:
         self._whole = [c for c in active if c.mode == RECORDING and c.eager]
         self.odd = OddMessages(self)
         self.found = Found()
+        self.whole: tuple[Source, ...] = ()
+        """The whole recording, in one part or several: for rules that look a second time."""
+        self.baselines: tuple[Source, ...] = ()
+        """Recordings of users who were alone."""
 
     def feed(self, source: Source) -> None:
         """Judge a history, the whole or a part, to its end."""
@@ -617,9 +621,10 @@ def _judged(spec: Spec, tally: Tally) -> str:
     return verdict
 
 
-def verify(contract: Contract, source: Source) -> Verdict:
-    """Judge a recording by a contract."""
+def verify(contract: Contract, source: Source, baselines: Iterable[Source] = ()) -> Verdict:
+    """Judge a recording by a contract; `baselines` are recordings of users who were alone."""
     engine = Engine(contract)
+    engine.whole, engine.baselines = (source,), tuple(baselines)
     engine.feed(source)
     engine.close()
     return engine.verdict()

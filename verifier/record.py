@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,13 +28,17 @@ S2C: Final = 1
 SIDES: Final = {"client": C2S, "server": S2C}
 
 
+_PLACEHOLDER = re.compile(r"\[r:(?!failed)[a-z]+:[0-9a-f]{32}\]")
+
+
 class Session:
     """One WebSocket from handshake to close, while the history runs past it."""
 
     __slots__ = (
         "accepted", "body", "claims", "client", "close_code", "close_reason", "close_seen", "closed", "closed_by",
         "credentials", "doubts", "ended", "ending", "ghost", "headless", "id", "identities", "inferred",
-        "instances", "kept", "known", "number", "open", "opened", "shown", "since", "slices", "standing", "status",
+        "instances", "kept", "known", "number", "open", "opened", "secrets", "shown", "since", "slices", "standing",
+        "status",
         "subprotocol", "tags", "target", "touched", "user",
     )  # fmt: skip
 
@@ -55,6 +60,8 @@ class Session:
         self.credentials: tuple[Credential, ...] = ()
         """What it has shown of itself, in order."""
         self.target = ""
+        self.secrets: tuple[str, ...] = ()
+        """Placeholders of what was secret in its handshake."""
         self.subprotocol: str | None = None
         self.status: int | None = None
         self.body: bytes | None = None
@@ -105,6 +112,9 @@ class Session:
         session.identities = connection.identities
         session.client = connection.client
         session.target = connection.target
+        session.secrets = tuple(
+            _PLACEHOLDER.findall("\n".join([connection.target, *(v for _, v in connection.request)]))
+        )
         session.subprotocol = connection.subprotocol
         session.status = connection.status
         session.body = connection.body

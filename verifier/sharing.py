@@ -10,29 +10,72 @@ from verifier.record import S2C, Record
 NAMES = 10_000
 """Values of one event that are looked at for names of users."""
 
+Invited = frozenset[str] | None
+"""Users; None: everybody."""
+
+
+def invited(record: Record, owner: str | None, people: Collection[str]) -> Invited:
+    """Return with whom an event shares: with the user it is said to, and whom it names; naming nobody, with all."""
+    with_ = {name for name in _texts(record.value) if name in people}
+    if record.dir == S2C:
+        with_.add(record.user)
+    else:
+        with_.discard(record.user)
+    with_.discard(owner or "")
+    return frozenset(with_) or None
+
 
 class Shares:
     """To whom ids are shown, beside their owner."""
 
     def __init__(self) -> None:
-        self._with: dict[Hashable, set[str] | None] = {}
-        """None: everybody."""
+        self._with: dict[Hashable, Invited] = {}
 
     def include(self, id: Hashable, user: str) -> bool:
         """Return whether an id is shared with a user."""
-        users = self._with.get(id, ())
+        users = self._with.get(id, frozenset())
         return users is None or user in users
 
     def add(self, id: Hashable, record: Record, owner: str | None, people: Collection[str]) -> None:
-        """An event shares an id: with the user it is said to, and whom it names; naming nobody, with all."""
-        with_ = {name for name in _texts(record.value) if name in people}
-        if record.dir == S2C:
-            with_.add(record.user)
-        else:
-            with_.discard(record.user)
-        with_.discard(owner or "")
-        known = self._with.get(id, set())
-        self._with[id] = None if known is None or not with_ else known | with_
+        """An event shares an id."""
+        known, more = self._with.get(id, frozenset()), invited(record, owner, people)
+        self._with[id] = None if known is None or more is None else known | more
+
+
+class Grants:
+    """The same where nobody knows yet who owns an id: asked at the end, for one owner at a time."""
+
+    def __init__(self) -> None:
+        self._of: dict[Hashable, list[tuple[int, str | None, Invited]]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._of)
+
+    def add(self, id: Hashable, at: int, record: Record, people: Collection[str]) -> None:
+        """An event shares an id; what the server says needs no right to."""
+        by = None if record.dir == S2C else record.user
+        self._of.setdefault(id, []).append((at, by, invited(record, None, people)))
+
+    def allow(self, id: Hashable, owner: str, user: str, at: int) -> bool:
+        """Return whether a user shares an id with its owner at a place."""
+        members = {owner}
+        for when, by, with_ in sorted(self._of.get(id, ()), key=lambda grant: grant[0]):
+            if when > at:
+                break
+            if by is None or by in members:
+                if with_ is None or (by is None and with_ == {owner}):
+                    return True
+                members |= with_
+        return user in members
+
+    def part(self) -> Any:
+        """Return what was gathered."""
+        return self._of
+
+    def absorb(self, part: Any) -> None:
+        """Add what another part has gathered."""
+        for id, grants in part.items():
+            self._of.setdefault(id, []).extend(grants)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -113,7 +113,12 @@ class Tally:
     """Why something could not be judged, and how often."""
     errors: Counter[str] = field(default_factory=Counter)
     groups: dict[str, Group] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
+    """Values that were not looked for, by the reason."""
+    suppressed: Counter[str] = field(default_factory=Counter)
+    """What looked like a violation and was none, by the rule that says why."""
+    suppressions: list[str] = field(default_factory=list)
+    """The same, one by one."""
 
     @property
     def accepting(self) -> bool:
@@ -146,7 +151,9 @@ class Tally:
         self.demoted += other.demoted
         self.unknown.update(other.unknown)
         self.errors.update(other.errors)
-        self.notes += other.notes
+        self.passed_over.update(other.passed_over)
+        self.suppressed.update(other.suppressed)
+        self.suppressions += other.suppressions
         for fingerprint, group in other.groups.items():
             mine = self.groups.setdefault(fingerprint, Group([]))
             mine.first = sorted(mine.first + group.first, key=lambda v: v.place)[:KEPT]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from goldentape.tape import Tape
@@ -30,9 +30,10 @@ GROUP = 50_000
 class Judge:
     """One contract over one tape."""
 
-    def __init__(self, contract: Contract, tape: Tape) -> None:
+    def __init__(self, contract: Contract, tape: Tape, baselines: Iterable[Source] = ()) -> None:
         self._contract = contract
         self._tape = tape
+        self._baselines = tuple(baselines)
         self._tapes = Divided(tape)
         self._names = list(contract.invariants)
         self.unclear: Counter[str] = Counter()
@@ -42,6 +43,7 @@ class Judge:
         """Judge everything."""
         wide = {c.spec.name for c in Engine(self._contract).checks if c.mode == RECORDING}
         parts = Engine(self._contract, set(self._names) - wide, apart=True)
+        parts.whole, parts.baselines = (Source.of(self._tape),), self._baselines
         left = self._plain_ones(parts) if not self._marks_matter(parts) else list(self._tapes.parts)
         for group in _groups(left):
             parts.feed(self._tapes.source(group))
@@ -110,15 +112,16 @@ class Judge:
         """Judge some invariants by one pass over all users, and put that in the place of what the parts found."""
         names = names | {c.spec.name for c in parts.checks if c.rule.across}
         engine = Engine(self._contract, names)
-        engine.feed(Source.of(self._tape))
+        engine.whole, engine.baselines = (Source.of(self._tape),), self._baselines
+        engine.feed(engine.whole[0])
         parts.replace(engine, names)
 
 
-def verify_tape(contract: Contract, tape: Tape, user: str | None = None) -> Verdict:
-    """Judge a tape, or one user's log of it, by a contract."""
+def verify_tape(contract: Contract, tape: Tape, user: str | None = None, baselines: Iterable[Source] = ()) -> Verdict:
+    """Judge a tape, or one user's log of it, by a contract; `baselines` are recordings of users who were alone."""
     if user is not None:
-        return verify(contract, Source.of(tape, user))
-    return Judge(contract, tape).verdict()
+        return verify(contract, Source.of(tape, user), baselines)
+    return Judge(contract, tape, baselines).verdict()
 
 
 def _groups(parts: list[Part]) -> Iterator[list[Part]]:

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,8 @@ from verifier.choose import WIRE, choose, demand_known, without_wire
 from verifier.contract import Contract
 from verifier.exporters import story
 from verifier.exporters.json import render
-from verifier.exporters.text import STYLES, lines
+from verifier.exporters.text import STYLES, lines, suppressed
+from verifier.history import Source
 from verifier.load import nearest
 from verifier.params import parse_settings
 from verifier.verdict import FAIL, FAIL_ON, Verdict, Violation, exit_of
@@ -68,6 +69,9 @@ class Asked:
     fail_on: frozenset[str]
     expect_fail: frozenset[str]
     explain: str | None
+    explain_suppressed: bool
+    alone: tuple[Source, ...]
+    """Recordings of users who were alone."""
     excerpts: bool
     as_json: bool
     quiet: bool
@@ -85,6 +89,16 @@ def _demand_sense(asked: Asked, tapes: tuple[Path, ...]) -> None:
     names = {name for contract in asked.contracts for name in contract.invariants}
     for name in asked.expect_fail - names:
         raise InputError("--expect-fail: no such invariant", found=name, fix=nearest(name, names))
+
+
+def _alone(stack: ExitStack, path: Path, allow_unsealed: bool) -> Source:
+    """Return the history of users who were alone."""
+    bring_in(path)
+    tape = stack.enter_context(open_tape(path, quick_check=False))
+    if not tape.sealed and not allow_unsealed:
+        raise unsealed(tape)
+    check_tape(tape).demand(tape)
+    return Source.of(tape)
 
 
 def _demand_state(tape: Tape, asked: Asked) -> None:
@@ -123,6 +137,9 @@ def _demand_state(tape: Tape, asked: Asked) -> None:
               help="Exit 1 also for warnings, or for what is inconclusive; never: 0 whatever is found.")  # fmt: skip
 @click.option("--expect-fail", multiple=True, metavar="INVARIANT",
               help="A failure to be reproduced: exit 0 if this invariant fails and no other does, else 1.")  # fmt: skip
+@click.option("--baseline", "baselines", multiple=True, metavar="TAPE", type=click.Path(path_type=Path),
+              help="A recording of users who were alone; may be given several times.")  # fmt: skip
+@click.option("--explain-suppressed", is_flag=True, help="List what looked like a leak and was none, with the reasons.")
 @click.option("--allow-code", is_flag=True, help="Run the Python files whose invariants the contract uses.")
 @click.option("--allow-unsealed", is_flag=True, help="Judge a tape that is being recorded, or that a crash has ended.")
 @click.option("--expect-head", metavar="HEX", help="The head that the seal printed; another one is refused.")
@@ -133,8 +150,8 @@ def _demand_state(tape: Tape, asked: Asked) -> None:
 def verify(
     tapes: tuple[Path, ...], contracts: tuple[str, ...], settings: tuple[str, ...], only: tuple[str, ...],
     tags: tuple[str, ...], user: str | None, explain: str | None, fail_on: tuple[str, ...],
-    expect_fail: tuple[str, ...], allow_code: bool, allow_unsealed: bool, expect_head: str | None, strict: bool,
-    excerpts: bool, as_json: bool, quiet: bool,
+    expect_fail: tuple[str, ...], baselines: tuple[Path, ...], explain_suppressed: bool, allow_code: bool,
+    allow_unsealed: bool, expect_head: str | None, strict: bool, excerpts: bool, as_json: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Judge each TAPE by each contract.
 
@@ -145,21 +162,24 @@ def verify(
     asked = Asked(
         contracts=read, only=frozenset(only), tags=frozenset(tags), user=user, allow_unsealed=allow_unsealed,
         expect_head=expect_head, strict=strict, fail_on=frozenset(fail_on), expect_fail=frozenset(expect_fail),
-        explain=explain, excerpts=excerpts, as_json=as_json, quiet=quiet,
+        explain=explain, explain_suppressed=explain_suppressed, alone=(), excerpts=excerpts, as_json=as_json,
+        quiet=quiet,
     )  # fmt: skip
     _demand_sense(asked, tapes)
     if only or tags:
         asked = replace(asked, contracts=[choose(contract, asked.only, asked.tags) for contract in read])
     codes: list[Exit] = []
     told: list[str] = []
-    for path in tapes:
-        try:
-            codes += _judge(path, asked, told)
-        except GoldentapeError as error:
-            if len(tapes) == 1:
-                raise
-            fail(str(error))
-            codes.append(error.exit_code)
+    with ExitStack() as stack:
+        asked = replace(asked, alone=tuple(_alone(stack, path, allow_unsealed) for path in baselines))
+        for path in tapes:
+            try:
+                codes += _judge(path, asked, told)
+            except GoldentapeError as error:
+                if len(tapes) == 1:
+                    raise
+                fail(str(error))
+                codes.append(error.exit_code)
     if explain is not None and explain not in told:
         ids = [id for id in told if id != explain]
         raise InputError(
@@ -204,7 +224,7 @@ def _progress(tape: Tape, asked: Asked, doing: str) -> Iterator[None]:
 
 def _verdict(tape: Tape, contract: Contract, asked: Asked) -> Verdict:
     with _progress(tape, asked, "judging"):
-        verdict = verify_tape(contract, tape, asked.user)
+        verdict = verify_tape(contract, tape, asked.user, asked.alone)
     return without_wire(verdict) if (asked.only or asked.tags) and not asked.only & set(WIRE) else verdict
 
 
@@ -236,6 +256,8 @@ def _print(tape: Tape, contract: Contract, verdict: Verdict, asked: Asked, told:
         print(json.dumps(render(verdict, name, tape.state, excerpts=asked.excerpts)))
     elif not asked.quiet:
         _echo(lines(verdict, name, tape.state, partial(_around, tape, asked, NEAR), excerpts=asked.excerpts))
+        if asked.explain_suppressed:
+            _echo(suppressed(verdict))
 
 
 def _story(tape: Tape, contract: Contract, verdict: Verdict, asked: Asked, told: list[str], name: str) -> None:

@@ -35,6 +35,8 @@ def _invariant(o: Outcome, excerpts: bool) -> dict[str, Any]:
         "contract": {"file": o.file, "line": o.line}, "req": list(o.req), "impact": o.impact,
         "activations": tally.activations, "violated": tally.violated, "waived": tally.waived,
         "not_applicable": tally.not_applicable, "raced": tally.raced, "client_faults": tally.demoted,
+        "suppressed": dict(sorted(tally.suppressed.items())),
+        "passed_over": dict(sorted(tally.passed_over.items())),
         "inconclusive": dict(sorted(tally.unknown.items())), "errors": dict(sorted(tally.errors.items())),
         "violations": [_group(f"{o.name}/{n}", group, excerpts) for n, group in enumerate(o.groups, 1)],
     }  # fmt: skip

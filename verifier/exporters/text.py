@@ -96,6 +96,17 @@ def lines(
     yield _not_said(verdict)
 
 
+def suppressed(verdict: Verdict) -> Iterator[str]:
+    """Yield what looked like a violation and was none, one by one, and how many values were not looked for."""
+    yield ""
+    for outcome in verdict.outcomes:
+        tally = outcome.tally
+        for line in tally.suppressions:
+            yield f"{outcome.name}  {show(line, 400)}"
+        for why, count in sorted(tally.passed_over.items()):
+            yield f"{outcome.name}  {plural(count, 'value')} of sources not looked for: {show(why)}"
+
+
 def _unknown(outcome: Outcome, groups: Sequence[Group]) -> Iterator[str]:
     """A contract that names a few of many messages on purpose: all the others in one place."""
     yield f"WARN  {outcome.name}  {show(outcome.file, 400)}:{outcome.line} ({outcome.kind}, warning)"
@@ -134,6 +145,7 @@ def _judged(outcome: Outcome) -> str:
     ):  # fmt: skip
         if count:
             parts.append(f"{count:,} {word}")
+    parts += [f"{count:,} set aside: {show(why)}" for why, count in sorted(tally.suppressed.items())]
     parts += [f"{count:,} inconclusive: {show(why)}" for why, count in sorted(tally.unknown.items())]
     parts += [f"{count:,} not evaluated: {show(why)}" for why, count in sorted(tally.errors.items())]
     return ", ".join(parts)

@@ -27,6 +27,7 @@ from verifier.invariants.responds import Responds
 from verifier.invariants.resume import Resume
 from verifier.invariants.same import Same
 from verifier.invariants.schema import Schema
+from verifier.invariants.taint import Taint
 from verifier.invariants.together import Together
 from verifier.invariants.unique import Unique
 from verifier.rule import Rule
@@ -50,6 +51,7 @@ KINDS: Mapping[str, Callable[[Spec, Contract], Rule]] = {
     "same": Same,
     "exits": Exits,
     "owner": owner,
+    "taint": Taint,
     "schema": Schema,
     "latency": Latency,
     "gap": Gap,
