@@ -4,7 +4,7 @@ import pytest
 from agents import contract, expect, judge
 from tapes import tape
 
-from verifier.invariants.monotone import number_of
+from verifier.equality import number_of
 from verifier.load import ContractError
 
 OF_RUN = "event: [agent_started, agent_thinking, agent_completed], scope: run, path: seq"

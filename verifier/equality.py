@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from fractions import Fraction
+from math import isfinite
 from typing import Any
+
+Number = int | Fraction
 
 
 def equal(a: Any, b: Any) -> bool:
@@ -78,3 +82,12 @@ def is_type(value: Any, name: str) -> bool:
 def write(value: Any) -> str:
     """Return a value as compact JSON, for people."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def number_of(value: Any) -> Number | None:
+    """Return a number exactly as it was written (0.1 is a tenth), or None."""
+    if type(value) is int:
+        return value
+    if type(value) is not float or not isfinite(value):
+        return None
+    return int(value) if value.is_integer() else Fraction(repr(value))

@@ -13,6 +13,7 @@ from verifier.invariants.count import Count
 from verifier.invariants.exclusive import Exclusive
 from verifier.invariants.exits import Exits
 from verifier.invariants.fanout import Fanout
+from verifier.invariants.fold import Folded
 from verifier.invariants.gap import Gap
 from verifier.invariants.latency import Latency
 from verifier.invariants.monotone import Monotone
@@ -49,6 +50,7 @@ KINDS: Mapping[str, Callable[[Spec, Contract], Rule]] = {
     "monotone": Monotone,
     "unique": Unique,
     "same": Same,
+    "fold": Folded,
     "exits": Exits,
     "owner": owner,
     "taint": Taint,

@@ -15,11 +15,9 @@ another connection, in its order: a user who comes back misses nothing and goes 
 from __future__ import annotations
 
 from collections import deque
-from fractions import Fraction
-from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from verifier.equality import type_name
+from verifier.equality import Number, number_of, type_name
 from verifier.paths import MISSING, as_list
 from verifier.record import Record, Session
 from verifier.redacted import redacted
@@ -32,8 +30,6 @@ if TYPE_CHECKING:
 
 REMEMBERED = 64
 """Values that may be told again on another connection, where no `step` says which there were."""
-
-Number = int | Fraction
 
 
 class Point:
@@ -175,15 +171,6 @@ class Monotone(Stateless):
             Proof(before.record, "before", before.name, "", ((self._path, _shown(before.value)),)),
             Proof(record, "offender", name, "", ((self._path, _shown(number)),)),
         ]
-
-
-def number_of(value: Any) -> Number | None:
-    """Return a number exactly as it was written (0.1 is a tenth), or None."""
-    if type(value) is int:
-        return value
-    if type(value) is not float or not isfinite(value):
-        return None
-    return int(value) if value.is_integer() else Fraction(repr(value))
 
 
 def _shown(number: Number) -> str:
