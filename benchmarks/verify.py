@@ -26,7 +26,7 @@ from goldentape.seal import seal
 from goldentape.tape_writer import Row, TapeWriter
 
 MS = 1_000_000
-PAD = "the order left the warehouse on monday and should be with you by thursday at the latest, thanks for asking"
+PAD = "the order left the warehouse on monday; we recommend to enable messages about where it is, thanks for asking"
 
 READ = """
 import sqlite3, sys, orjson

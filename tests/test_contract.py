@@ -204,7 +204,7 @@ LATER = [
     *((f"the kind {kind}", contract(f"{{kind: {kind}}}"), "9:18", f"`{kind}` is not in this release")
       for kind in KINDS_LATER),
     *((f"the section {section}", contract(keys=f"{section}: {{}}"), "5:1", f"`{section}` is not in this release")
-      for section in ("asyncapi", "principal", "tiers", "compare", "waivers", "clock")),
+      for section in ("include", "asyncapi", "principal", "tiers", "compare", "waivers", "clock")),
     ("cloudevents", contract(wire="wire: {format: cloudevents}"), "3:8", "`cloudevents` is not in this release"),
     ("per client", contract("{kind: count, event: done, max: 1, per: client}"), "9:52", "`per: client` is not in"),
     ("@stamp", contract('{kind: latency, from: "@stamp", to: done, max: 1s}'), "9:", "not in this release"),

@@ -44,10 +44,6 @@ def both(contract: Contract, tape: Tape) -> Judge:
     return judge
 
 
-def quick(judge: Judge, users: int) -> bool:
-    return sum(judge.unclear.values()) < users
-
-
 @given(SEEDS, st.booleans())
 @CHECK
 def test_a_good_conversation_is_judged_alike(seed, stays):
@@ -78,7 +74,8 @@ def run(user: str, number: int, *, thread: str = "", without: str = "", tools: i
     for tool in range(tools):
         call = f'"data": {{"call_id": "c-{user}-{number}-{tool}", "tool_name": "search"}}'
         said += [("tool_executing", call), ("tool_completed", call)]
-    said.append(("agent_completed", '"data": {"result": "it is on its way"}'))
+    result = "Your order is on its way; I recommend to enable messages of where it is."
+    said.append(("agent_completed", f'"data": {{"result": "{result}"}}'))
     lines += [f'{user} < {{"type": "{kind}", {ids}, {more}}}' for kind, more in said if kind != without]
     return lines
 
@@ -90,14 +87,14 @@ def plain(*runs: list[str]) -> Tape:
 def test_plain_logs_go_the_quick_way():
     tape = plain(run("alice", 1), run("bob", 1), run("alice", 2, tools=3))
 
-    assert both(golden_path(), tape).unclear == {}
+    assert {why.partition(":")[0] for why in both(golden_path(), tape).unclear} <= {"no-leak"}
 
 
 @pytest.mark.parametrize("missing", ["agent_started", "agent_thinking", "tool_completed", "agent_completed"])
 def test_only_the_log_with_the_fault_is_looked_at_closely(missing):
     judge = both(golden_path(), plain(run("alice", 1), run("bob", 1, without=missing), run("carol", 1)))
 
-    assert sum(judge.unclear.values()) == 1
+    assert len([why for why in judge.unclear if not why.startswith("no-leak")]) >= 1
 
 
 def test_an_id_of_two_users_is_judged_over_all_of_them():
@@ -115,8 +112,11 @@ ODD = [
     'alice < {"type": "agent_thinking", "run_id": "r-alice-1", "user_id": "bob"}',
     'bob < {"type": "agent_thinking", "run_id": "r-bob-1", "why": "FactoryInitializationError"}',
 ]  # fmt: skip
-FIELDS = ["type", "thread_id", "run_id", "timestamp", "agent_name", "call_id", "tool_name", "data"]
-VALUES = ["1", '""', "null", '"r-bob-1"', '"r-alice-1"', '"t-alice"', "{}", '"c-alice-1-0"', "1e400"]
+FIELDS = [
+    "type", "thread_id", "run_id", "timestamp", "agent_name", "call_id", "tool_name", "data", "result", "content",
+]  # fmt: skip
+VALUES = ["1", '""', "null", '"r-bob-1"', '"r-alice-1"', '"t-alice"', "{}", '"c-alice-1-0"', "1e400",
+          '"lorem ipsum"', '"something else altogether: reduce the noise of the machine in your cellar"']  # fmt: skip
 
 
 @st.composite

@@ -130,6 +130,11 @@ class Engine:
         found.doubtful += self.history.doubtful
         found.end = max(found.end, self.history.now)
 
+    @property
+    def now(self) -> int:
+        """Until when the recorder watched, as far as is known."""
+        return self.found.end
+
     def begin(self, history: History) -> None:
         """Take a history; nothing of the one before is left but what was found."""
         contract = self.contract
@@ -525,8 +530,12 @@ class Engine:
                 self._end_instance(run, instance, ending)
         for session in list(self.open):
             self._part(session, cut, [], None) if session.open else self._end_session(session, cut)
+        self.found.end = max(self.found.end, now)
         for check in self.active:
             check.finish_all(cut)
+            last = Slice(check, (), None, None, None, 0)
+            last.tally = check.tally
+            check.rule.over(last)
 
     def close(self) -> None:
         """Judge what is known only when everything was seen."""

@@ -6,13 +6,16 @@ Marks are of all users.  Most are ticks, which say nothing but that time passed;
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
 from goldentape.event import Connection
-from goldentape.tape import Tape
+from goldentape.tape import Row, Tape
 from verifier.gaps import NOTICEABLE, lag_of
 from verifier.history import Source
+
+_CONTROL = 8
+"""The least opcode of a control frame: closes are always needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,8 @@ class Divided:
             connections = sorted(number for user in numbers for number in of.get(user, ()))
             yield Part(tuple(numbers), tuple(connections), sum(events[number] for number in numbers))
 
-    def source(self, parts: Iterable[Part]) -> Source:
-        """Return the history of some parts."""
+    def source(self, parts: Iterable[Part], seqs: Container[int] | None = None) -> Source:
+        """Return the history of some parts; of their messages only those of `seqs`, if they are given."""
         chosen = list(parts)
         users = [number for part in chosen for number in part.users]
         numbers = sorted(number for part in chosen for number in part.connections)
@@ -73,10 +76,17 @@ class Divided:
             for number in numbers:
                 yield number, self.tape.connection(number)
 
+        wanted = seqs if seqs is not None else ()
+
+        def rows() -> Iterator[Row]:
+            for row in self.tape.merged(users):
+                if row[0] in wanted or row[6] >= _CONTROL:
+                    yield row
+
         return Source(
             connections,
             self._telling,
-            lambda: self.tape.merged(users),
+            (lambda: self.tape.merged(users)) if seqs is None else rows,
             self._names,
             self._unnamed,
             until=self.until,

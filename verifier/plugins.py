@@ -74,10 +74,9 @@ def _files(contract: Contract, module: str, at: Path, beside: Sequence[FilePath]
     home = FilePath(contract.file).parent
     for index, name in enumerate(contract.document.value.get("plugins", ())):
         if FilePath(name).stem == module:
-            file = FilePath(contract.document.file("plugins", index)).parent / name
-            if not file.is_file():
+            if not (home / name).is_file():
                 raise contract.error(("plugins", index), "no such file", found=name)
-            yield file
+            yield home / name
     for directory in (home, *beside):
         yield directory / f"{module.replace('.', '/')}.py"
 

@@ -59,13 +59,18 @@ class Rule(Protocol):
     def settle(self, slice: Slice, record: Record, names: tuple[str, ...]) -> bool:
         """Take what may settle that, and nothing else; return whether it is used up."""
 
+    def over(self, slice: Slice) -> None:
+        """A history, or a part of one, is over; judge what is still on its way.  `slice` belongs to no session."""
+
     across: bool
     """It compares users (owners of ids, taint): a history that is split by user cannot be judged part by part."""
-    contested: bool
-    """What parts have gathered does not fit together: it has to be judged over all users, in order."""
+
+    @property
+    def contested(self) -> bool:
+        """Whether what parts have gathered does not fit together: it has to be judged over all users, in order."""
 
     def close(self, slice: Slice) -> None:
-        """The recording is over; judge what is known only now.  `slice` belongs to no session."""
+        """All parts are over; judge what is known only now.  `slice` belongs to no session."""
 
     def part(self) -> Any:
         """Return what a part of the users has gathered for `close` (samples, units): plain values, for `absorb`."""
@@ -84,7 +89,11 @@ class Stateless:
     vague = False
     freezes = False
     across = False
-    contested = False
+
+    @property
+    def contested(self) -> bool:
+        """All fits."""
+        return False
 
     def start(self, slice: Slice) -> Any:
         """Return the state of a new slice: none."""
@@ -115,6 +124,9 @@ class Stateless:
     def settle(self, slice: Slice, record: Record, names: tuple[str, ...]) -> bool:
         """Settle nothing."""
         return False
+
+    def over(self, slice: Slice) -> None:
+        """Nothing is on its way."""
 
     def close(self, slice: Slice) -> None:
         """Judge nothing at the end."""

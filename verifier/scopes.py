@@ -123,7 +123,6 @@ class Scoped:
         self.vague = rule.vague
         self.freezes = False
         self.across = rule.across
-        self.contested = rule.contested
 
     def start(self, slice: Slice) -> Course:
         """Begin inside the scope or outside, by what all slices were told before."""
@@ -209,6 +208,15 @@ class Scoped:
             edges = slice.check.edges
             assert edges is not None
             edges.unended(part, ending)
+
+    @property
+    def contested(self) -> bool:
+        """Whether the rule's parts do not fit together."""
+        return self.rule.contested
+
+    def over(self, slice: Slice) -> None:
+        """Let the rule judge what is still on its way."""
+        self.rule.over(slice)
 
     def close(self, slice: Slice) -> None:
         """Judge what is known only at the end."""

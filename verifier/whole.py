@@ -37,7 +37,9 @@ class Judge:
         self._tapes = Divided(tape)
         self._names = list(contract.invariants)
         self.unclear: Counter[str] = Counter()
-        """Why logs were left to the engine, and how many."""
+        """Why something of a log was left to the engine, and how often."""
+        self.closer = 0
+        """Logs of which something was."""
 
     def verdict(self) -> Verdict:
         """Judge everything."""
@@ -63,22 +65,27 @@ class Judge:
         except Unsupported:
             return list(self._tapes.parts)
         left = []
+        others: dict[frozenset[str], Engine] = {}
         with _no_collection():
             for part in self._tapes.parts:
                 try:
                     if len(part.users) > 1:
                         raise Unclear("users who share a connection")
-                    batch.accept(self._tapes.source([part]), self._tape.columns(part.users[0]))
+                    refused = batch.accept(self._tapes.source([part]), self._tape.columns(part.users[0]))
                 except Unclear as why:
                     self.unclear[str(why)] += 1
+                    self.closer += 1
                     left.append(part)
-        if batch.left:
-            # No acceptor knows these: the engine judges them, and only them, for the logs that were accepted.
-            rest = Engine(self._contract, set(batch.left), apart=True)
-            unclear = set(map(id, left))
-            for group in _groups([part for part in self._tapes.parts if id(part) not in unclear]):
-                rest.feed(self._tapes.source(group))
-            engine.adopt(rest, batch.left)
+                    continue
+                self.unclear.update(refused.whys)
+                if refused.names:
+                    self.closer += 1
+                    other = others.get(refused.names)
+                    if other is None:
+                        other = others[refused.names] = Engine(self._contract, refused.names, apart=True)
+                    other.feed(self._tapes.source([part], refused.seqs))
+        for names, other in others.items():
+            engine.adopt(other, names)
         return left
 
     def _marks_matter(self, engine: Engine) -> bool:

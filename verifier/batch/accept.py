@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from verifier.batch.chunk import Chunk, Unclear
+from verifier.batch.chunk import Chunk, Keyless, Unclear
 from verifier.batch.log import Field, Log, Spans
 from verifier.slicing import Check
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Unsupported(Exception):
-    """An invariant with options that no acceptor knows: the engine judges it, for all users."""
+    """An invariant with options that no acceptor knows: the engine judges it, with the messages that it wants."""
 
 
 class Accept:
@@ -51,9 +51,9 @@ class Accept:
         tally.waived += self.waived
         tally.not_applicable += self.not_applicable
 
-    def field(self, paths: tuple[str, ...], wanted: frozenset[str]) -> Field:
-        """Ask for the values at some paths of some events."""
-        field = Field(paths, wanted, self.batch.symbols)
+    def field(self, paths: tuple[str, ...], wanted: frozenset[str], *, raw: bool = False) -> Field:
+        """Ask for the values at some paths of some events, as they are or as they compare."""
+        field = Field(paths, wanted, self.batch.symbols, raw)
         self.fields.append(field)
         return field
 
@@ -67,8 +67,22 @@ class Accept:
         values = log.keys[key]
         found = [values[at] for at in places]
         if None in found:
-            raise Unclear(f"a message without its {key}")
+            raise Keyless(f"a message without its {key}")
         return found
+
+
+class AcceptNothing(Accept):
+    """Where no acceptor knows better: the engine judges the invariant."""
+
+    def __init__(self, check: Check, batch: Batch) -> None:
+        super().__init__(check, batch)
+        self.keys = frozenset(check.dims)
+
+    def settle(self, log: Log) -> None:
+        """Say so, and whether its messages are enough for that."""
+        for key in self.check.dims:
+            self.column(log, key, log.having(self.rule.wants))
+        raise Unclear("no acceptor")
 
 
 Acceptor = Callable[[Check, "Batch"], Accept]

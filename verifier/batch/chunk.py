@@ -31,7 +31,11 @@ _LONG, _LONG_NEGATIVE = b"0" * 20, b"-" + b"0" * 19
 
 
 class Unclear(Exception):
-    """This log is not as plain as the quick way needs it: the engine must look at each of its events."""
+    """What an acceptor cannot accept.  Of one invariant: the engine must judge that one; of a log: all of them."""
+
+
+class Keyless(Unclear):
+    """A message says nothing of the key that its slice is told by: the engine needs the whole log to infer it."""
 
 
 class Symbols:

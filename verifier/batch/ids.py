@@ -20,8 +20,9 @@ class AcceptOwnedKeys(Accept):
 
     rule: OwnedKeys
 
-    def __init__(self, check: Check, batch: Batch) -> None:
+    def __init__(self, check: Check, batch: Batch, rule: OwnedKeys | None = None) -> None:
         super().__init__(check, batch)
+        self.rule = rule or self.rule
         if self.rule.where is not None or "shared_by" in check.spec.options:
             raise Unsupported
         self.hears_lifecycle = True  # handshakes show no ids
@@ -32,11 +33,11 @@ class AcceptOwnedKeys(Accept):
         """Gather the ids."""
         symbols = self.batch.symbols
         mine = [
-            symbol for symbol in symbols.having(self.rule.wants)
+            symbol for symbol in symbols.having(self.rule.wants).intersection(log.places)
             if symbols.directions[symbol] == S2C and self.rule.exempt.isdisjoint(symbols.names[symbol])
         ]  # fmt: skip
         everything = len(mine) == len(log.places)
-        places = [] if everything else sorted(at for symbol in mine for at in log.places.get(symbol, ()))
+        places = [] if everything else sorted(at for symbol in mine for at in log.places[symbol])
         for key in self.rule.keys:
             column = log.keys[key.name]
             values = column if everything else [column[at] for at in places]

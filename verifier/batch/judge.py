@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from verifier.batch.accept import Accept, Unsupported
-from verifier.batch.chunk import PLAIN_FLAGS, Chunk, KeyColumn, Row, Symbols, Unclear, column
+from verifier.batch.accept import Accept, AcceptNothing, Unsupported
+from verifier.batch.chunk import PLAIN_FLAGS, Chunk, KeyColumn, Keyless, Row, Symbols, Unclear, column
 from verifier.batch.log import Log, Spans
 from verifier.batch.table import ACCEPTORS
 from verifier.check import Engine
@@ -21,6 +22,17 @@ _TEXT = 1
 _NAMED = frozenset({CONNECT, ACCEPT, REJECT, CLOSE, LOSS})
 _EVER = 1 << 62
 _PLAIN = frozenset(flags << 8 | _TEXT << 1 | direction for flags in (0, PLAIN_FLAGS) for direction in (0, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What of a log the engine must judge."""
+
+    names: frozenset[str]
+    """Invariants; empty: all is accepted."""
+    seqs: frozenset[int] | None
+    """The messages that they need; None: all."""
+    whys: tuple[str, ...]
 
 
 class Batch:
@@ -42,20 +54,17 @@ class Batch:
         """Whose log it is."""
         self._spans: dict[str, Spans] = {}
         self.accepts: list[Accept] = []
-        self.left: list[str] = []
-        """Invariants that nothing here can accept: the engine judges them for all users."""
         for check in engine.active:
             try:
-                make = ACCEPTORS.get(type(check.rule))
-                if make is None:
-                    raise Unsupported
-                self.accepts.append(make(check, self))
+                accept = ACCEPTORS.get(type(check.rule), AcceptNothing)(check, self)
             except Unsupported:
-                self.left.append(check.spec.name)
+                accept = AcceptNothing(check, self)
+            self.accepts.append(accept)
         names = {key for accept in self.accepts for key in accept.keys}
         names |= {spans.span.keys[0] for spans in self._spans.values()}
         self._keys = [KeyColumn(contract.keys[name], self.symbols) for name in sorted(names)]
-        self._fields = [field for accept in self.accepts for field in accept.fields]
+        self._chunkers = [accept for accept in self.accepts if type(accept).chunk is not Accept.chunk]
+        self._fields = list({field.name: field for accept in self.accepts for field in accept.fields}.values())
         ids = as_list(contract.document.value["wire"].get("id"))
         self._id_of = column(ids) if ids else None
 
@@ -70,10 +79,11 @@ class Batch:
             found = self._spans[name] = Spans(span, self.symbols, wants)
         return found
 
-    def accept(self, source: Source, lists: Iterable[list[Row]]) -> None:
-        """Accept a user's log, and count it.  Raise Unclear, with nothing counted, where the engine must look.
+    def accept(self, source: Source, lists: Iterable[list[Row]]) -> Refused:
+        """Accept what can be of a user's log, and count it; return what the engine must judge.
 
-        `source`: the user's connections; `lists`: the log, as `Tape.columns` yields it.
+        `source`: the user's connections; `lists`: the log, as `Tape.columns` yields it.  Raises Unclear, with nothing
+        counted, where the engine must look at the log as a whole.
         """
         engine = self.engine
         history = History(source, engine.contract.wire)
@@ -81,25 +91,50 @@ class Batch:
         sessions = self._plain(history)
         self.user = sessions[0].user
         log = Log(self.user, sessions, self.symbols, history.gaps)
+        left: dict[Accept, Unclear] = {}
         for accept in self.accepts:
             accept.begin()
         ids: list[object] = []
         for chunk in self._chunks(log, history, lists):
-            for accept in self.accepts:
-                accept.chunk(chunk)
+            for accept in self._chunkers:
+                if accept not in left:
+                    try:
+                        accept.chunk(chunk)
+                    except Unclear as why:
+                        left[accept] = why
             log.extend(chunk, self._keys, self._fields)
             if self._id_of is not None and len(sessions) > 1:
                 ids += [id for id in self._id_of(chunk.docs_by_server()) if id is not None]
         if len(ids) != len(set(map(atom, ids))):
             raise Unclear("a message that was told twice")
-        wants = {name for accept in self.accepts if not accept.hears_lifecycle for name in accept.rule.wants}
-        if any(not wants.isdisjoint(names) for _, names in log.lifecycle):
-            raise Unclear("a handshake or an end that an invariant listens to")
+        for spans in self._spans.values():
+            log.pieces(spans)
+        happened = {name for _, names in log.lifecycle for name in names}
         for accept in self.accepts:
-            accept.settle(log)
+            if accept not in left:
+                try:
+                    if not accept.hears_lifecycle and not happened.isdisjoint(accept.rule.wants):
+                        raise Unclear("a handshake or an end that it listens to")
+                    accept.settle(log)
+                except Unclear as why:
+                    left[accept] = why
         for accept in self.accepts:
-            accept.commit(log)
+            if accept not in left:
+                accept.commit(log)
         self._count(log)
+        return self._refused(log, left)
+
+    def _refused(self, log: Log, left: dict[Accept, Unclear]) -> Refused:
+        names = frozenset(accept.check.spec.name for accept in left)
+        whys = tuple(f"{accept.check.spec.name}: {why}" for accept, why in left.items())
+        if not left or any(isinstance(why, Keyless) for why in left.values()):
+            return Refused(names, None, whys)
+        wants = {name for accept in left for name in accept.rule.wants}
+        for accept in left:
+            if accept.check.spec.scope is not None:
+                wants |= self.spans(accept.check.spec.scope).ends
+        seqs = log.seqs
+        return Refused(names, frozenset(seqs[at] for at in log.having(frozenset(wants))), whys)
 
     def _count(self, log: Log) -> None:
         found = self.engine.found

@@ -13,8 +13,11 @@ from typing import Any
 
 from verifier.batch.chunk import Chunk, KeyColumn, Symbols, Unclear, column
 from verifier.contract import Span
+from verifier.equality import atom
 from verifier.gaps import Gaps
 from verifier.record import MESSAGE, Record, Session
+
+_STRINGS = {str, type(None)}
 
 Shape = tuple[int, ...]
 """The symbols of a run's messages, in order."""
@@ -37,7 +40,9 @@ class Spans:
         self.span = span
         self._symbols = symbols
         self.exits = {name: exit for exit, names in span.exits.items() for name in names}
-        self.listened = wants | span.open | self.exits.keys()
+        self.ends = span.open | self.exits.keys()
+        """The events that an instance begins and ends with."""
+        self.listened = wants | self.ends
         self._cuts: dict[Shape, tuple[tuple[int, int, str], ...]] = {}
 
     def cuts(self, shape: Shape) -> tuple[tuple[int, int, str], ...]:
@@ -84,8 +89,8 @@ class Log:
         self.places: dict[int, list[int]] = defaultdict(list)
         """Symbol to the places of its messages."""
         self.keys: dict[str, list[Any]] = defaultdict(list)
-        self.values: dict[tuple[str, ...], dict[int, Any]] = defaultdict(dict)
-        """Paths to the values at them, by place, where somebody asked for them."""
+        self.values: dict[object, list[Any]] = defaultdict(list)
+        """Values that somebody asked for, one a message, by the name of the field."""
         self.odd: list[tuple[int, Any]] = []
         """Place and type of the messages that are no event of the contract."""
         self.starts: list[int] = []
@@ -114,7 +119,7 @@ class Log:
         for key in keys:
             self.keys[key.key.name] += key.read(chunk)
         for field in fields:
-            field.read(chunk, self.values[field.paths])
+            self.values[field.name] += field.read(chunk)
 
     def having(self, wanted: frozenset[str]) -> list[int]:
         """Return the places of the messages that have any of these names, in order."""
@@ -185,16 +190,29 @@ class Log:
 class Field:
     """Values at a path that some acceptor needs of some events."""
 
-    def __init__(self, paths: tuple[str, ...], wanted: frozenset[str], symbols: Symbols) -> None:
+    def __init__(self, paths: tuple[str, ...], wanted: frozenset[str], symbols: Symbols, raw: bool) -> None:
         self.paths = paths
         self.wanted = wanted
+        self.name = (paths, wanted, raw)
+        self._raw = raw
         self._read = column(paths)
         self._symbols = symbols
 
-    def read(self, chunk: Chunk, values: dict[int, Any]) -> None:
-        """Put the values of a chunk into a table by place; absent is None."""
-        for symbol in self._symbols.having(self.wanted):
-            if symbol in chunk.of:
-                base = chunk.base
-                places = [base + at for at in chunk.of[symbol]]
-                values.update(zip(places, self._read(chunk.docs_of(symbol)), strict=True))
+    def read(self, chunk: Chunk) -> list[Any]:
+        """Return the values for a chunk, one a message: None where absent, null, or of another event.
+
+        As they are if `raw`, else what stands for them in comparisons.
+        """
+        wanted = self._symbols.having(self.wanted).intersection(chunk.of)
+        if len(wanted) == len(chunk.of):
+            return self._fit(self._read(chunk.docs))
+        values: list[Any] = [None] * len(chunk.docs)
+        for symbol in wanted:
+            for at, value in zip(chunk.of[symbol], self._fit(self._read(chunk.docs_of(symbol))), strict=True):
+                values[at] = value
+        return values
+
+    def _fit(self, values: list[Any]) -> list[Any]:
+        if self._raw or set(map(type, values)) <= _STRINGS:
+            return values
+        return [value if value is None else atom(value) for value in values]

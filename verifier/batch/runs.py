@@ -15,6 +15,7 @@ from verifier.invariants.count import Count
 from verifier.invariants.exits import Exits
 from verifier.invariants.pair import Pair
 from verifier.invariants.protocol import Protocol
+from verifier.paths import as_list
 from verifier.regex import DEAD
 from verifier.slicing import SPAN, WIDE, Check
 
@@ -155,10 +156,8 @@ class AcceptPair(Accept):
         self._over = self.spans()
         self._key = rule.keys[0].name
         self.keys = frozenset([self._key])
-        self._agree = [
-            (self.field((path,), rule.wants), path) for path in (check.spec.options.get("agree") or ())
-            if isinstance(path, str)
-        ]  # fmt: skip
+        paths = as_list(agree) if not isinstance(agree := check.spec.options.get("agree", ()), dict) else ()
+        self._agree = [self.field((path,), rule.opens | rule.closes) for path in paths]
         if len(self._agree) != len(rule.agree):
             raise Unsupported
         self._steps: dict[Shape, tuple[tuple[int, bool], ...]] = {}
@@ -167,7 +166,7 @@ class AcceptPair(Accept):
         """Pair in each instance."""
         keys, times = log.keys[self._key], log.times
         rule = self.rule
-        agreeing = [log.values[field.paths] for field, _ in self._agree]
+        agreeing = [log.values[field.name] for field in self._agree]
         steps_of = self._steps
         for piece in log.pieces(self._over):
             steps = steps_of.get(piece.shape)
@@ -196,7 +195,7 @@ class AcceptPair(Accept):
                     raise Unclear("a close of what is not open")
                 closed.add(key)
                 for values in agreeing:
-                    if values.get(begun) != values.get(place) or type(values.get(begun)) not in (str, type(None)):
+                    if values[begun] != values[place] or values[begun] is None:
                         raise Unclear("a pair that does not agree")
                 if rule.within is not None and times[place] - times[begun] > rule.within:
                     raise Unclear("a pair that took too long")

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 
 from verifier.batch.accept import Acceptor
 from verifier.batch.ids import ACCEPTS as IDS
+from verifier.batch.people import ACCEPTS as PEOPLE
 from verifier.batch.records import ACCEPTS as RECORDS
 from verifier.batch.runs import ACCEPTS as RUNS
+from verifier.batch.texts import ACCEPTS as TEXTS
 from verifier.batch.times import ACCEPTS as TIMES
+from verifier.batch.values import ACCEPTS as VALUES
 
-ACCEPTORS: Mapping[type, Acceptor] = {**RECORDS, **RUNS, **TIMES, **IDS}
+ACCEPTORS: Mapping[type, Acceptor] = {**RECORDS, **RUNS, **TIMES, **TEXTS, **IDS, **PEOPLE, **VALUES}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
+from operator import sub
 from typing import TYPE_CHECKING
 
 from verifier.batch.accept import Accept, Acceptor, Unsupported
-from verifier.batch.chunk import Unclear
+from verifier.batch.chunk import Keyless, Unclear
 from verifier.batch.log import Log
+from verifier.invariants.gap import Gap
 from verifier.invariants.latency import Latency
 from verifier.invariants.responds import Responds
 from verifier.record import ACCEPT, CONNECT, Record
@@ -52,7 +54,7 @@ class AcceptTimes(Accept):
             if keys is not None:
                 key = keys[at]
                 if key is None:
-                    raise Unclear(f"a message without its {self.key}")
+                    raise Keyless(f"a message without its {self.key}")
             where = (log.session(at).number if by_session else number, key)
             step = (at, symbol in begins, symbol in ends)
             found = of.get(where)
@@ -184,6 +186,36 @@ class AcceptHandshake(Accept):
             self.rule.sample(end.t - begin.t, end.t - begin.t - log.stalled(begin.t, end.t), begin, end)
 
 
+class AcceptGap(Accept):
+    """No silence is too long."""
+
+    rule: Gap
+
+    def __init__(self, check: Check, batch: Batch) -> None:
+        super().__init__(check, batch)
+        if check.mode != SPAN or check.dims or self.rule.where is not None or check.spec.when.exit is not None:
+            raise Unsupported
+        self._over = self.spans()
+
+    def settle(self, log: Log) -> None:
+        """Measure each instance as a whole first."""
+        times, longest = log.times, self.rule.max
+        breaks: frozenset[int] | None = None
+        for piece in log.pieces(self._over):
+            at = piece.at
+            if times[at[-1]] - times[at[0]] > longest:
+                if breaks is None:
+                    breaks = self.batch.symbols.having(self.rule.wants)
+                heard = [times[place] for place in at[:-1] if log.symbols[place] in breaks and self._counts(log, place)]
+                heard.append(times[at[-1]])
+                if max(map(sub, heard[1:], heard)) > longest:
+                    raise Unclear("a silence that is too long")
+            self.judged += 1
+
+    def _counts(self, log: Log, place: int) -> bool:
+        return self.rule.dir is None or self.batch.symbols.directions[log.symbols[place]] == self.rule.dir
+
+
 def accept_latency(check: Check, batch: Batch) -> Accept:
     """Return the acceptor of a `latency`."""
     if check.rule.wants == {"$connect", "$accept"}:
@@ -191,4 +223,4 @@ def accept_latency(check: Check, batch: Batch) -> Accept:
     return AcceptLatency(check, batch)
 
 
-ACCEPTS: Mapping[type, Acceptor] = {Responds: AcceptResponds, Latency: accept_latency}
+ACCEPTS: Mapping[type, Acceptor] = {Responds: AcceptResponds, Latency: accept_latency, Gap: AcceptGap}

@@ -56,35 +56,36 @@ class Content(Stateless):
 
     def __init__(self, spec: Spec, contract: Contract) -> None:
         options, at = spec.options, spec.at
-        self._event = frozenset(contract.names(options["event"], (*at, "event")))
-        self._paths = as_list(options["path"])
-        self._gets = [contract.getters(path, (*at, "path")) for path in self._paths]
-        self._demands_text = options.get("missing", "ignore") == "violation"
-        self._over = frozenset(contract.names(options.get("fold"), (*at, "fold")))
-        self._chars: int = options.get("min_chars", 0)
-        self._words: int = options.get("min_words", 0)
-        self._any, self._all, self._never = (
+        self.event = frozenset(contract.names(options["event"], (*at, "event")))
+        self.paths = as_list(options["path"])
+        self._gets = [contract.getters(path, (*at, "path")) for path in self.paths]
+        self.demands_text = options.get("missing", "ignore") == "violation"
+        self.fold = frozenset(contract.names(options.get("fold"), (*at, "fold")))
+        self.chars: int = options.get("min_chars", 0)
+        self.words: int = options.get("min_words", 0)
+        self.any_of, self.all_of, self.never = (
             tuple(folded(word) for word in options.get(name, ())) for name in ("any_of", "all_of", "never")
         )
         about = options.get("relevant_to")
-        self._request: frozenset[str] = frozenset()
+        self.request: frozenset[str] = frozenset()
         if about is not None:
             for word in ("event", "path"):
                 if word not in about:
                     raise contract.error((*at, "relevant_to"), f"`relevant_to` wants `{word}`")
-            self._request = frozenset(contract.names(about["event"], (*at, "relevant_to", "event")))
+            self.request = frozenset(contract.names(about["event"], (*at, "relevant_to", "event")))
+            self.asked_at = as_list(about["path"])
             self._asked = contract.getters(about["path"], (*at, "relevant_to", "path"))
-            self._overlap: int = about.get("overlap", 1)
+            self.overlap: int = about.get("overlap", 1)
         action = options.get("actionable", {})
-        self._verbs = tuple(folded(word) for word in action.get("any", ()))
-        self._steps: int = action.get("at_least", 1) if action else 0
-        if action and not self._verbs:
+        self.verbs = tuple(folded(word) for word in action.get("any", ()))
+        self.steps: int = action.get("at_least", 1) if action else 0
+        if action and not self.verbs:
             raise contract.error((*at, "actionable"), "`actionable` wants `any`: the words of a sentence to act on")
-        asks = (self._chars, self._words, self._any, self._all, self._never, self._request, self._steps)
-        if not any(asks) and not self._demands_text:
+        asks = (self.chars, self.words, self.any_of, self.all_of, self.never, self.request, self.steps)
+        if not any(asks) and not self.demands_text:
             raise contract.error(at, "`content` demands nothing of the text")
-        self._where = spec.where
-        self.wants = self._event | self._over | self._request
+        self.where = spec.where
+        self.wants = self.event | self.fold | self.request
 
     def start(self, slice: Slice) -> Talk:
         """Begin with nothing asked."""
@@ -97,20 +98,16 @@ class Content(Stateless):
     def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
         """Remember what was asked; judge what is said."""
         talk: Talk = slice.state
-        if not self._request.isdisjoint(names):
+        if not self.request.isdisjoint(names):
             asked = self._asked(record)
             words = content_words(text) if (text := text_of(asked)) is not None and "[r:" not in text else frozenset()
             talk.requests.append((record.slim(), words))
             if len(talk.requests) > REQUESTS:
                 del talk.requests[0]
-        if (
-            not self._event.isdisjoint(names)
-            and record.kind == MESSAGE
-            and (self._where is None or self._where(record))
-        ):
+        if not self.event.isdisjoint(names) and record.kind == MESSAGE and (self.where is None or self.where(record)):
             text, path = self._read(record)
             hidden = bool(record.flags & _REDACTED) and text is not None and "[r:" in text
-            if not self._over:
+            if not self.fold:
                 self._judge(slice, talk, record, text, path, hidden)
             else:
                 talk.first = talk.first or record.slim()
@@ -118,18 +115,18 @@ class Content(Stateless):
                 if text is not None and talk.size < LONGEST:
                     talk.parts.append(text)
                     talk.size += len(text)
-        if not self._over.isdisjoint(names) and talk.first is not None:
+        if not self.fold.isdisjoint(names) and talk.first is not None:
             text = "".join(talk.parts) if talk.parts else None
             first, talk.first = talk.first, None
-            self._judge(slice, talk, record, text, self._paths[0], talk.hidden, first)
+            self._judge(slice, talk, record, text, self.paths[0], talk.hidden, first)
             talk.parts, talk.size, talk.hidden = [], 0, False
 
     def _read(self, record: Record) -> tuple[str | None, str]:
-        for path, get in zip(self._paths, self._gets, strict=True):
+        for path, get in zip(self.paths, self._gets, strict=True):
             value = get(record)
             if value is not MISSING and (text := text_of(value)) is not None:
                 return text, path
-        return None, self._paths[0]
+        return None, self.paths[0]
 
     def _judge(
         self, slice: Slice, talk: Talk, record: Record, text: str | None, path: str, hidden: bool,
@@ -139,14 +136,14 @@ class Content(Stateless):
         if requests:
             # Answers come in any order: it takes the request that it is about, else the oldest.
             said = content_words(text, SAID) if text is not None else frozenset()
-            about = (i for i, (_, words) in enumerate(requests) if shared(words, said) >= self._overlap)
+            about = (i for i, (_, words) in enumerate(requests) if shared(words, said) >= self.overlap)
             del talk.requests[next(about, 0)]
-        if text is None and not self._demands_text:
+        if text is None and not self.demands_text:
             slice.inapplicable()
             return
         slice.judged()
         if text is None:
-            wrong = {"missing": f"has no text ({listed(self._paths)})"}
+            wrong = {"missing": f"has no text ({listed(self.paths)})"}
         else:
             wrong = self._wrong(text, requests)
         if not wrong:
@@ -157,7 +154,7 @@ class Content(Stateless):
         if first is not None and slice.hole(first.t, record.t, record):
             slice.unknown("the recording has a gap in the text")
             return
-        name = next((n for n in record.names if n in (self._over or self._event)), record.kind)
+        name = next((n for n in record.names if n in (self.fold or self.event)), record.kind)
         proofs: list[Proof] = [] if first is None else [proof(first, "first", note="the text begins here")]
         if "relevant_to" in wrong:
             proofs = [proof(asked, "request") for asked, _ in requests] + proofs
@@ -174,38 +171,38 @@ class Content(Stateless):
         """Return what the text lacks: option to sentence."""
         found: dict[str, str] = {}
         size = len(text.strip())
-        if size < self._chars:
+        if size < self.chars:
             found["min_chars"] = f"has {plural(size, 'character')}"
-        if self._words and (many := len(text.split())) < self._words:
+        if self.words and (many := len(text.split())) < self.words:
             found["min_words"] = f"has {plural(many, 'word')}"
-        if self._any or self._all or self._never:
+        if self.any_of or self.all_of or self.never:
             whole = folded(text)
-            if self._any and not any(occurs(word, whole) for word in self._any):
-                found["any_of"] = f"has none of {listed(self._any)}"
-            if lacking := [word for word in self._all if not occurs(word, whole)]:
+            if self.any_of and not any(occurs(word, whole) for word in self.any_of):
+                found["any_of"] = f"has none of {listed(self.any_of)}"
+            if lacking := [word for word in self.all_of if not occurs(word, whole)]:
                 found["all_of"] = f"lacks {listed(lacking, 'and')}"
-            if bad := [word for word in self._never if occurs(word, whole)]:
+            if bad := [word for word in self.never if occurs(word, whole)]:
                 found["never"] = f"says {listed(bad, 'and')}"
-        if requests and all(len(words) >= self._overlap for _, words in requests):
+        if requests and all(len(words) >= self.overlap for _, words in requests):
             said = content_words(text, SAID)
-            if not any(shared(words, said) >= self._overlap for _, words in requests):
-                found["relevant_to"] = f"shares no {plural(self._overlap, 'word')} with what was asked"
-        if self._steps:
-            steps = sum(any(occurs(verb, sentence) for verb in self._verbs) for sentence in sentences(text))
-            if steps < self._steps:
+            if not any(shared(words, said) >= self.overlap for _, words in requests):
+                found["relevant_to"] = f"shares no {plural(self.overlap, 'word')} with what was asked"
+        if self.steps:
+            steps = sum(any(occurs(verb, sentence) for verb in self.verbs) for sentence in sentences(text))
+            if steps < self.steps:
                 found["actionable"] = f"has {plural(steps, 'sentence')} to act on"
         return found
 
     def _expected(self, wrong: dict[str, str]) -> str:
         wanted = {
-            "missing": f"a text at {listed(self._paths)}",
-            "min_chars": f"at least {plural(self._chars, 'character')}",
-            "min_words": f"at least {plural(self._words, 'word')}",
-            "any_of": f"one of {listed(self._any)}",
-            "all_of": f"all of {listed(self._all, 'and')}",
-            "never": f"nothing of {listed(self._never)}",
+            "missing": f"a text at {listed(self.paths)}",
+            "min_chars": f"at least {plural(self.chars, 'character')}",
+            "min_words": f"at least {plural(self.words, 'word')}",
+            "any_of": f"one of {listed(self.any_of)}",
+            "all_of": f"all of {listed(self.all_of, 'and')}",
+            "never": f"nothing of {listed(self.never)}",
             "relevant_to": "words of the request",
-            "actionable": f"{plural(self._steps, 'sentence')} with {listed(self._verbs)}",
+            "actionable": f"{plural(self.steps, 'sentence')} with {listed(self.verbs)}",
         }
         return "; ".join(wanted[option] for option in wrong)
 

@@ -228,9 +228,9 @@ class Fanout(Stateless):
             fault="server",
         )
 
-    def close(self, slice: Slice) -> None:
+    def over(self, slice: Slice) -> None:
         """Judge what was on its way when the recording ended."""
-        now = slice.check.engine.found.end
+        now = slice.check.engine.now
         for user, person in list(self._people.items()):
             self._settle(slice, user, person, now)
             for delivery in person.queue:
@@ -239,6 +239,8 @@ class Fanout(Stateless):
                         slice.unknown("the recording ended before it was due")
                     else:
                         slice.waived()
+        self._people.clear()
+        self._members.clear()
 
 
 def _parts(first: Record | None, other: Record) -> list[Proof]:

@@ -49,7 +49,7 @@ class Gap(Stateless):
 
     def __init__(self, spec: Spec, contract: Contract) -> None:
         options, at = spec.options, spec.at
-        self._max = contract.time(options["max"], (*at, "max"))
+        self.max = contract.time(options["max"], (*at, "max"))
         dir = options.get("dir", "s2c")
         if "event" in options:
             if "dir" in options:
@@ -62,16 +62,16 @@ class Gap(Stateless):
             self._who = SIDES[dir]
         if not self.wants:
             raise contract.error(at, "no event could ever break the silence", fix="name messages of that side")
-        self._dir = {"s2c": 1, "c2s": 0}.get(dir) if "event" not in options else None
-        self._where = spec.where
-        self._begins: frozenset[str] = frozenset()
+        self.dir = {"s2c": 1, "c2s": 0}.get(dir) if "event" not in options else None
+        self.where = spec.where
+        self.begins: frozenset[str] = frozenset()
         if spec.scope is not None:
-            self._begins = contract.spans[spec.scope].open
+            self.begins = contract.spans[spec.scope].open
         elif set(spec.per) <= {"connection", "user"}:
-            self._begins = frozenset({"$accept"})
+            self.begins = frozenset({"$accept"})
         dirs = {contract.events[name].dir for name in self.wants if name in contract.events}
         self._fault = "client" if dirs == {0} else "server"
-        self.wants |= self._begins
+        self.wants |= self.begins
         self.across = "recording" in spec.per
 
     def start(self, slice: Slice) -> Silence:
@@ -83,11 +83,11 @@ class Gap(Stateless):
 
     def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
         """The silence is over."""
-        begins = not self._begins.isdisjoint(names)
+        begins = not self.begins.isdisjoint(names)
         if not begins:
-            if self._dir is not None and record.dir != self._dir:
+            if self.dir is not None and record.dir != self.dir:
                 return
-            if self._where is not None and not self._where(record):
+            if self.where is not None and not self.where(record):
                 return
         state: Silence = slice.state
         if slice.away is not None and not state.away:
@@ -105,7 +105,7 @@ class Gap(Stateless):
             state.away = True
 
     def _measure(self, slice: Slice, state: Silence, until: int, record: Record | None) -> None:
-        late = until - state.since - self._max
+        late = until - state.since - self.max
         if late <= 0 or state.last is None or slice.excused(late, state.since, until):
             return
         took = duration(until - state.since)
@@ -117,8 +117,8 @@ class Gap(Stateless):
             Ending("expired", until, record=record),
             proofs,
             since=state.since,
-            why=why + f"; at most {duration(self._max)} is allowed",
-            expected=f"another message within {duration(self._max)}",
+            why=why + f"; at most {duration(self.max)} is allowed",
+            expected=f"another message within {duration(self.max)}",
             fault=self._fault,
             late_by=late if record is not None else None,
         )

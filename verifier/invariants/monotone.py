@@ -62,30 +62,31 @@ class Monotone(Stateless):
 
     def __init__(self, spec: Spec, contract: Contract) -> None:
         options, at = spec.options, spec.at
-        self._events = frozenset(contract.names(options["event"], (*at, "event")))
-        self._reset_by = frozenset(contract.names(options.get("reset_by"), (*at, "reset_by")))
-        self._path = listed(as_list(options["path"]))
+        self.events = frozenset(contract.names(options["event"], (*at, "event")))
+        self.reset_by = frozenset(contract.names(options.get("reset_by"), (*at, "reset_by")))
+        self.paths = as_list(options["path"])
+        self._path = listed(self.paths)
         self._get = contract.getters(options["path"], (*at, "path"))
-        self._step = None if "step" not in options else number_of(options["step"])
-        if self._step is not None and self._step <= 0:
+        self.interval = None if "step" not in options else number_of(options["step"])
+        if self.interval is not None and self.interval <= 0:
             raise contract.error((*at, "step"), "a step goes up", found=options["step"], wanted="more than 0")
-        self._strict = options.get("strict", False) or self._step is not None
-        self._required = options.get("missing", "violation") == "violation"
-        self._where = spec.where
-        self.wants = self._events | self._reset_by
+        self.strict = options.get("strict", False) or self.interval is not None
+        self.required = options.get("missing", "violation") == "violation"
+        self.where = spec.where
+        self.wants = self.events | self.reset_by
         self.across = "recording" in spec.per
 
     def start(self, slice: Slice) -> Growth:
         """Begin anywhere."""
-        return Growth(slice.session is None and self._step is None)
+        return Growth(slice.session is None and self.interval is None)
 
     def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
         """Compare with what came before."""
-        if not self._reset_by.isdisjoint(names):
+        if not self.reset_by.isdisjoint(names):
             slice.state = self.start(slice)
-        if self._events.isdisjoint(names) or (self._where is not None and not self._where(record)):
+        if self.events.isdisjoint(names) or (self.where is not None and not self.where(record)):
             return
-        name = next(n for n in names if n in self._events)
+        name = next(n for n in names if n in self.events)
         value = self._get(record)
         if value is MISSING or value is None:
             self._missing(slice, record, name)
@@ -110,7 +111,7 @@ class Monotone(Stateless):
             state.recent.append(number)
 
     def _missing(self, slice: Slice, record: Record, name: str) -> None:
-        if self._required:
+        if self.required:
             slice.judged()
             slice.violated(
                 [proof(record, "offender", [name])],
@@ -124,7 +125,7 @@ class Monotone(Stateless):
         if top is None:
             return
         if number > top.value:
-            if self._step is not None and number != top.value + self._step:
+            if self.interval is not None and number != top.value + self.interval:
                 self._gap(slice, top, record, name, number)
             return
         own = state.own.get(record.session)
@@ -132,7 +133,7 @@ class Monotone(Stateless):
             # Another connection than before: what was shown may be told again.
             if not self._told_before(state, number):
                 self._back(slice, top, record, name, number)
-        elif number < own.value or (number == own.value and self._strict):
+        elif number < own.value or (number == own.value and self.strict):
             self._back(slice, own, record, name, number)
 
     def _told_before(self, state: Growth, number: Number) -> bool:
@@ -141,8 +142,8 @@ class Monotone(Stateless):
         return state.first is not None and number >= state.first
 
     def _gap(self, slice: Slice, before: Point, record: Record, name: str, number: Number) -> None:
-        assert self._step is not None
-        expected = _shown(before.value + self._step)
+        assert self.interval is not None
+        expected = _shown(before.value + self.interval)
         slice.violated(
             self._proofs(before, record, name, number),
             why=f"{self._path} is {_shown(before.value)} at {before.record.label} ({before.name}) and"
@@ -153,10 +154,10 @@ class Monotone(Stateless):
         )
 
     def _back(self, slice: Slice, before: Point, record: Record, name: str, number: Number) -> None:
-        least = "more than" if self._strict else "at least"
+        least = "more than" if self.strict else "at least"
         again = "again" if number == before.value else "goes back"
         # Only what ends the slice, or resets it, could excuse that; and it could be lost.
-        lost = bool(self._reset_by) or slice.instance is not None or slice.guessed(record)
+        lost = bool(self.reset_by) or slice.instance is not None or slice.guessed(record)
         slice.violated(
             self._proofs(before, record, name, number),
             why=f"{self._path} is {_shown(before.value)} at {before.record.label} ({before.name}) and"

@@ -140,14 +140,19 @@ class OwnedKeys(Stateless):
         self._events: dict[str, int] = {}
         self._event_names: list[str] = []
         self._shares = Shares()
-        self.contested = False
+        self._contested = False
+
+    @property
+    def contested(self) -> bool:
+        """Whether two parts have shown the same id."""
+        return self._contested
 
     def claim(self, user: str, key: str, values: Iterable[Any]) -> None:
         """Take what the server has shown to a user, told without its places: a conflict is only noted."""
         number = self._number(user)
         for value in values:
             if self._owners.setdefault(_digest(key, value), number) & 0xFFFFFF != number:
-                self.contested = True
+                self._contested = True
 
     def part(self) -> tuple[list[str], dict[bytes, int]]:
         """Return whose each id is."""
@@ -159,7 +164,7 @@ class OwnedKeys(Stateless):
         numbers = [self._number(name) for name in names]
         for digest, number in owners.items():
             if self._owners.setdefault(digest, numbers[number]) & 0xFFFFFF != numbers[number]:
-                self.contested = True
+                self._contested = True
 
     def owner_of(self, key: str, value: Any) -> str | None:
         """Return to whom an id was shown first, or None."""

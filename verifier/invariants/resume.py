@@ -68,10 +68,10 @@ class Resume(Stateless):
         self._openers = {name: span for span in contract.spans.values() for name in span.open}
         self._exits = {name for span in contract.spans.values() for names in span.exits.values() for name in names}
         self._where = spec.where
-        self._owned: OwnedKeys | None = None
+        self.owned: OwnedKeys | None = None
         if "same_owner" in self._checks:
             keys = {"kind": "owner", "mode": "key", "keys": [name]}
-            self._owned = OwnedKeys(replace(spec, options=keys), contract)
+            self.owned = OwnedKeys(replace(spec, options=keys), contract)
             self.across = True
         self.wants = frozenset({"$accept", "$close", "$s2c", "$c2s"}) | self._snapshot
         self._stays: dict[Session, Stay] = {}
@@ -83,8 +83,8 @@ class Resume(Stateless):
         if session is None:
             return
         if record.kind == MESSAGE:
-            if self._owned is not None:
-                self._owned.step(slice, record, names)
+            if self.owned is not None:
+                self.owned.step(slice, record, names)
             if self._where is None or self._where(record):
                 stay = self._stays.get(session)
                 if stay is not None:
@@ -126,13 +126,29 @@ class Resume(Stateless):
             return record.code == 1000
         return not self._exits.isdisjoint(record.names)
 
-    def close(self, slice: Slice) -> None:
+    @property
+    def contested(self) -> bool:
+        """Whether two parts have shown the same id."""
+        return self.owned is not None and self.owned.contested
+
+    def part(self) -> Any:
+        """Return whose each id is."""
+        return None if self.owned is None else self.owned.part()
+
+    def absorb(self, part: Any) -> None:
+        """Add the ids of other users."""
+        if self.owned is not None:
+            self.owned.absorb(part)
+
+    def over(self, slice: Slice) -> None:
         """Judge the connections that were open until the recording ended."""
-        now = slice.check.engine.history.now
+        now = slice.check.engine.now
         for session, stay in self._stays.items():
             if stay.back is not None:
                 end = now if session.closed is None else min(now, session.closed)
                 self._over(slice, session, stay, stay.back, end, cut=True)
+        self._stays.clear()
+        self._left.clear()
 
     # -- messages
 

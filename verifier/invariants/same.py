@@ -47,51 +47,51 @@ class Same(Stateless):
 
     def __init__(self, spec: Spec, contract: Contract) -> None:
         options, at = spec.options, spec.at
-        self._paths = as_list(options["path"])
-        self._path = listed(self._paths)
+        self.paths = as_list(options["path"])
+        self._path = listed(self.paths)
         self._get = contract.getters(options["path"], (*at, "path"))
-        self._set_by = frozenset(contract.names(options.get("set_by"), (*at, "set_by")))
-        self._rebind_by = frozenset(contract.names(options.get("rebind_by"), (*at, "rebind_by")))
+        self.set_by = frozenset(contract.names(options.get("set_by"), (*at, "set_by")))
+        self.rebind_by = frozenset(contract.names(options.get("rebind_by"), (*at, "rebind_by")))
         self._by_server = "events" not in options
         if self._by_server:
             named = (e.name for e in contract.events.values() if e.on == MESSAGE and e.dir != C2S)
-            self._events = frozenset(named)
+            self.events = frozenset(named)
         else:
-            self._events = frozenset(contract.names(options["events"], (*at, "events")))
-        self._absent_agrees = options.get("absent", "agrees") == "agrees"
-        self._where = spec.where
-        self.wants = self._events | self._set_by | self._rebind_by
+            self.events = frozenset(contract.names(options["events"], (*at, "events")))
+        self.absent_agrees = options.get("absent", "agrees") == "agrees"
+        self.where = spec.where
+        self.wants = self.events | self.set_by | self.rebind_by
 
     def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
         """Compare with the value, or fix it."""
-        if self._where is not None and not self._where(record):
+        if self.where is not None and not self.where(record):
             return
         value = self._get(record)
         if value is None:
             value = MISSING
         fixed: Fixed | None = slice.state
-        if not self._rebind_by.isdisjoint(names):
-            slice.state = Fixed(record, _own(names, self._rebind_by), value)
+        if not self.rebind_by.isdisjoint(names):
+            slice.state = Fixed(record, _own(names, self.rebind_by), value)
             return
         if fixed is None:
             self._fix(slice, record, names, value)
             return
-        if self._events.isdisjoint(names) or (self._by_server and record.dir != S2C):
+        if self.events.isdisjoint(names) or (self._by_server and record.dir != S2C):
             return
         if value is MISSING:
-            if self._absent_agrees or fixed.value is MISSING:
+            if self.absent_agrees or fixed.value is MISSING:
                 return
         elif fixed.value is not MISSING and atom(value) == fixed.value:
             return
         self._differs(slice, fixed, record, names, value)
 
     def _fix(self, slice: Slice, record: Record, names: tuple[str, ...], value: Any) -> None:
-        if self._set_by:
-            if self._set_by.isdisjoint(names):
+        if self.set_by:
+            if self.set_by.isdisjoint(names):
                 return
-        elif (value is MISSING and self._absent_agrees) or (self._by_server and record.dir != S2C):
+        elif (value is MISSING and self.absent_agrees) or (self._by_server and record.dir != S2C):
             return
-        slice.state = Fixed(record, _own(names, self._set_by or self._events), value)
+        slice.state = Fixed(record, _own(names, self.set_by or self.events), value)
 
     def _differs(self, slice: Slice, fixed: Fixed, record: Record, names: tuple[str, ...], value: Any) -> None:
         if value is not MISSING and fixed.value is not MISSING:
@@ -112,14 +112,14 @@ class Same(Stateless):
         slice.violated(
             [
                 Proof(fixed.record, "fixed", fixed.name, "fixed here", ((self._path, was),)),
-                Proof(record, "offender", _own(names, self._events), "", ((self._path, shown),)),
+                Proof(record, "offender", _own(names, self.events), "", ((self._path, shown),)),
             ],
             why=f"{self._path} is {was} at {fixed.record.label} ({fixed.name}) and {shown} at {record.label}"
-            f" ({_own(names, self._events)})",
+            f" ({_own(names, self.events)})",
             expected=f"{self._path} = {was}" if fixed.shown else f"no {self._path}",
             because=fixed.record,
-            since=fixed.record.t if self._rebind_by or slice.instance is not None or slice.guessed(record) else None,
-            paths=self._paths,
+            since=fixed.record.t if self.rebind_by or slice.instance is not None or slice.guessed(record) else None,
+            paths=self.paths,
         )
 
     def end(self, slice: Slice, ending: Ending) -> None:

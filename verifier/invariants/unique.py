@@ -34,11 +34,11 @@ class Unique(Stateless):
     def __init__(self, spec: Spec, contract: Contract) -> None:
         options, at = spec.options, spec.at
         self.wants = frozenset(contract.names(options["event"], (*at, "event")))
-        self._paths = as_list(options["path"])
-        self._path = listed(self._paths)
+        self.paths = as_list(options["path"])
+        self._path = listed(self.paths)
         self._get = contract.getters(options["path"], (*at, "path"))
-        self._required = options.get("missing", "violation") == "violation"
-        self._where = spec.where
+        self.required = options.get("missing", "violation") == "violation"
+        self.where = spec.where
         self.across = "recording" in spec.per
 
     def start(self, slice: Slice) -> Seen:
@@ -47,18 +47,18 @@ class Unique(Stateless):
 
     def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
         """Look whether the value was there before."""
-        if self._where is not None and not self._where(record):
+        if self.where is not None and not self.where(record):
             return
         value = self._get(record)
         name = names[0]
         if value is MISSING or value is None:
-            if self._required:
+            if self.required:
                 slice.judged()
                 slice.violated(
                     [proof(record, "offender", names)],
                     why=f"{name} at {record.label} has no {self._path}",
                     expected=f"a value at {self._path}",
-                    paths=self._paths,
+                    paths=self.paths,
                 )
             return
         slice.judged()
@@ -78,7 +78,7 @@ class Unique(Stateless):
             expected=f"each {self._path} once",
             # Where a lost end would have made two spans of one, a hole between them excuses it.
             since=first.t if slice.instance is not None or slice.guessed(record) else None,
-            paths=self._paths,
+            paths=self.paths,
         )
 
 
