@@ -36,9 +36,11 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from goldentape.path import Place
+from goldentape.tape import DIRECTION, OPCODE, Row
 from verifier.globs import compile_glob
 from verifier.history import Source
 from verifier.paths import MISSING, PathError, as_list
@@ -190,15 +192,17 @@ class Taint(Stateless):
         """Yield what was shown to users and came from others, of one part of the users."""
         seams = Seams()
         contract = self._contract
-        _, records = replay(contract, source)
+        _, records = replay(contract, replace(source, rows=lambda: _by_server(source.rows())))
         for record in records:
             if record.dir != S2C or record.kind == CONNECT or not self._sinks.has(record):
                 continue
             if self._where is not None and not self._where(record):
                 continue
-            said = [(place, text) for place, text in texts(record) if not self._sinks.ignores(_without_name(place))]
-            for hit in searcher.hits(said):
-                sighting = self._sighting(hit, record, record.user)
+            said = list(texts(record))
+            if self._sinks.ignores is not None:
+                said = [(place, text) for place, text in said if not self._sinks.ignores(_without_name(place))]
+            for place, hit in searcher.hits(said):
+                sighting = self._sighting(place, hit, record, record.user)
                 if sighting is not None:
                     yield sighting
             if record.kind != MESSAGE or type(record.value) not in (dict, list, str):
@@ -213,7 +217,7 @@ class Taint(Stateless):
 
     def _over(self, searcher: Searcher, parts: list[Part]) -> Iterator[Sighting]:
         """Yield what is found only in several pieces of a text together."""
-        for hit in searcher.hits([(parts[0][1], joined(parts))]):
+        for _, hit in searcher.hits([(parts[0][1], joined(parts))]):
             at = stamp(place_of(parts[-1][0]), False)
             if not self._foreign(hit, parts[-1][0].user, at):
                 continue
@@ -221,15 +225,15 @@ class Taint(Stateless):
             if len(needed) < 2:
                 continue
             last, place, _ = needed[-1]
-            sighting = self._sighting(hit, last, last.user)
+            sighting = self._sighting(place, hit, last, last.user)
             if sighting is not None:
-                sighting.parts, sighting.place = tuple(needed), place
+                sighting.parts = tuple(needed)
                 yield sighting
 
     def _foreign(self, hit: Hit, user: str, at: Stamp) -> bool:
         return self._own.tables[hit.family].foreign(hit.key, self._own.number(user), at)
 
-    def _sighting(self, hit: Hit, record: Record, user: str) -> Sighting | None:
+    def _sighting(self, place: Place, hit: Hit, record: Record, user: str) -> Sighting | None:
         at = stamp(place_of(record), False)
         if not self._foreign(hit, user, at):
             return None
@@ -243,7 +247,7 @@ class Taint(Stateless):
         if not origins or any(who == me for _, who in before):
             return None
         return Sighting(
-            hit.family, hit.key, hit.spelled, me, at, record.slim(), hit.place, hit.chain, hit.offset, hit.raw,
+            hit.family, hit.key, hit.spelled, me, at, record.slim(), place, hit.chain, hit.offset, hit.raw,
             event_of(record), keys_of(record, self._keys), (), origins,
         )  # fmt: skip
 
@@ -352,7 +356,7 @@ class _Sinks:
         here = (*at, "sinks")
         self._events = frozenset(contract.names(options.get("event", "$any"), (*here, "event")))
         self._except = frozenset(contract.names(options.get("except"), (*here, "except")))
-        self.ignores = _covers(contract, options.get("ignore", ()), (*here, "ignore"))
+        self.ignores = _covers(contract, options["ignore"], (*here, "ignore")) if "ignore" in options else None
 
     def has(self, record: Record) -> bool:
         return not self._events.isdisjoint(record.names) and self._except.isdisjoint(record.names)
@@ -415,6 +419,10 @@ def _reader(contract: Contract, options: Any, at: tuple[str | int, ...]) -> tupl
     return reader, public.get("common_to")
 
 
+def _by_server(rows: Iterator[Row]) -> Iterator[Row]:
+    return (row for row in rows if row[DIRECTION] == S2C or row[OPCODE] == 8)
+
+
 def _without_name(place: Place) -> Place:
     return place[:-1] if place and place[-1] == NAME else place
 
@@ -435,9 +443,8 @@ def _fewest(parts: list[Part], still: Callable[[list[Part]], bool]) -> list[Part
 
 
 def _still(searcher: Searcher, parts: list[Part], hit: Hit) -> bool:
-    return any(
-        other.family == hit.family and other.key == hit.key for other in searcher.hits([(parts[0][1], joined(parts))])
-    )
+    found = searcher.hits([(parts[0][1], joined(parts))])
+    return any(other.family == hit.family and other.key == hit.key for _, other in found)
 
 
 def _shown(s: Sighting) -> str:

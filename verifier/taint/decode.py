@@ -104,7 +104,7 @@ def _html(text: str) -> Iterator[str]:
 def _base64(text: str) -> Iterator[str]:
     for match in _BASE64.finditer(text):
         run = "".join(match.group().split()).rstrip("=").replace("-", "+").replace("_", "/")
-        if run.isdigit():
+        if run.isdigit() or (run.islower() and run.isalpha()):  # a number, or a word: no text in base64 is all of these
             continue
         # What stands directly before it may be of its alphabet too: then it begins at another of four places.
         for shift in range(4):

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from goldentape.path import Place
 from verifier.taint.decode import BUDGET, DEFAULT, PIECES, views
@@ -20,6 +21,8 @@ _CHUNK = re.compile(r"[^\s\"'`<>(),;|{}]+")
 _TIMED = re.compile(
     r"(?:^|_|-|[a-z](?=[A-Z]))(?:at|on|time|times|timestamp|ts|date|expires?|exp|iat|nbf|deadline|until|since)$", re.I
 )
+LONG, REMEMBERED = 4096, 10_000
+"""Texts up to this length are remembered with what they hold, and so many."""
 _EPOCH = range(946_684_800, 4_102_444_800)
 """2000 to 2100."""
 
@@ -50,6 +53,18 @@ class Public:
 
 
 @dataclass(slots=True)
+class Values:
+    """What one text holds."""
+
+    canaries: list[str] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+    leaves: list[int] = field(default_factory=list)
+    runs: list[int] = field(default_factory=list)
+    vocabulary: set[str] = field(default_factory=set)
+    aside: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Reader:
     """How texts are read, of sources and of sinks alike."""
 
@@ -59,6 +74,8 @@ class Reader:
     public: Public = field(default_factory=Public)
     aside: Counter[str] = field(default_factory=Counter)
     """Values of sources that were set aside, by rule."""
+    _read: dict[tuple[str, bool, bool], Values] = field(default_factory=dict)
+    """What texts hold: the same ones come again and again."""
 
     def views(self, texts: Iterable[tuple[Place, str]]) -> Iterator[tuple[Place, tuple[str, ...], str]]:
         """Yield (place, decoders, text) of all that texts of one message say, however it is hidden."""
@@ -80,25 +97,51 @@ class Reader:
         """Enter the values of a source's texts as a user's."""
         who = into.number(user)
         tables = into.tables
-        for place, _, text in self.views(texts):
-            folded = fold(text)
-            for match in self.canaries(folded):
-                tables[CANARY].add(match.group(), who, at)
-            if self.public.covers(place):
+        budget = [BUDGET, PIECES]
+        for place, raw in texts:
+            name = next((step for step in reversed(place) if isinstance(step, str) and step != NAME), "")
+            public = self.public.covers(place)
+            key = (raw, _timed(name), bool(place) and place[-1] == NAME)
+            values = self._read.get(key)
+            if values is None:
+                values = self._values(*key, budget)
+                if len(self._read) >= REMEMBERED:
+                    self._read.clear()
+                if len(raw) <= LONG:
+                    self._read[key] = values
+            for canary in values.canaries:
+                tables[CANARY].add(canary, who, at)
+            if public:
                 self.aside[PUBLIC] += 1
                 continue
-            for token in self._tokens(place, folded, text):
+            for why in values.aside:
+                self.aside[why] += 1
+            for token in values.tokens:
                 tables[TOKEN].add(token, who, at)
-            if not place or place[-1] != NAME:
-                leaf = self._leaf(folded, text)
+            for leaf in values.leaves:
+                tables[LEAF].add(leaf, who, at)
+            for digest in values.runs:
+                tables[RUN].add(digest, who, at)
+            into.vocabulary |= values.vocabulary
+
+    def _values(self, raw: str, timed: bool, name: bool, budget: list[int]) -> Values:
+        """Return what a text holds, and all that is hidden in it."""
+        found = Values()
+        for _, text in views(raw[:BUDGET], self.decoders, budget):
+            folded = fold(text)
+            found.canaries += [match.group() for match in self.canaries(folded)]
+            found.tokens += self._tokens(timed, folded, found.aside)
+            if not name:
+                leaf = self._leaf(folded, text, found.aside)
                 if leaf is not None:
-                    tables[LEAF].add(hash(leaf), who, at)
+                    found.leaves.append(hash(leaf))
             size = self.limits.words
             for part in self._parts(folded) if size else ():
-                found = words(part)
-                for start, digest in runs(found, size):
-                    into.vocabulary.update(found[start : start + size])
-                    tables[RUN].add(digest, who, at)
+                spelled = words(part)
+                for start, digest in runs(spelled, size):
+                    found.vocabulary.update(spelled[start : start + size])
+                    found.runs.append(digest)
+        return found
 
     def _parts(self, folded: str) -> list[str]:
         """Return what is left of a text without what is public."""
@@ -119,39 +162,42 @@ class Reader:
             found.append(part[begin:])
         return found
 
-    def _tokens(self, place: Place, folded: str, raw: str) -> Iterator[str]:
+    def _tokens(self, timed: bool, folded: str, aside: list[str]) -> Iterator[str]:
         chunks = None
         for start, kind, token in tokens(folded, self.limits):
-            if kind == "number" and self._is_time(place, token, folded):
-                self.aside[PUBLIC] += 1
+            if kind == "number" and (timed or _is_time(token, folded)):
+                aside.append(PUBLIC)
                 continue
             if chunks is None:
                 chunks = [(m.start(), m.end(), m.group().strip(".:!?")) for m in _CHUNK.finditer(folded)]
             around = next((chunk for low, high, chunk in chunks if low <= start < high), token)
             if self.public.has(token) or self.public.has(around) or self.public.holds(" ".join(words(token))):
-                self.aside[PUBLIC] += 1
+                aside.append(PUBLIC)
             else:
                 yield token
 
-    def _is_time(self, place: Place, token: str, folded: str) -> bool:
-        name = next((step for step in reversed(place) if isinstance(step, str) and step != NAME), "")
-        if _TIMED.search(name):
-            return True
-        digits = token.partition(".")[0]
-        scale = {10: 1, 13: 1000, 16: 1_000_000, 19: 1_000_000_000}.get(len(digits))
-        return scale is not None and token == folded.strip() and int(digits) // scale in _EPOCH
-
-    def _leaf(self, folded: str, raw: str) -> str | None:
+    def _leaf(self, folded: str, raw: str, aside: list[str]) -> str | None:
         leaf = whole(folded)
         spelled = words(leaf)
         if not spelled or leaf.replace(".", "").replace("-", "").isdigit():
             return None
         if len(leaf) < self.limits.chars or bits(raw.strip()) < self.limits.bits:
-            self.aside[SHORT] += 1
+            aside.append(SHORT)
         elif self.public.has(leaf, raw) or self.public.holds(" ".join(spelled)):
-            self.aside[PUBLIC] += 1
+            aside.append(PUBLIC)
         elif is_common(raw):
-            self.aside[COMMON_WORDS] += 1
+            aside.append(COMMON_WORDS)
         else:
             return leaf
         return None
+
+
+@lru_cache(4096)
+def _timed(name: str) -> bool:
+    return _TIMED.search(name) is not None
+
+
+def _is_time(token: str, folded: str) -> bool:
+    digits = token.partition(".")[0]
+    scale = {10: 1, 13: 1000, 16: 1_000_000, 19: 1_000_000_000}.get(len(digits))
+    return scale is not None and token == folded.strip() and int(digits) // scale in _EPOCH

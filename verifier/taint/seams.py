@@ -6,6 +6,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from goldentape.path import Place
 from verifier.record import Record
@@ -40,8 +41,7 @@ class Seams:
 
     def feed(self, record: Record, about: Hashable, place: Place, text: str) -> Iterator[list[Part]]:
         """Take a piece of a stream; yield the pieces of what is long enough to be looked at."""
-        name = next((step for step in reversed(place) if isinstance(step, str)), "")
-        if _NO_TEXT.search(name):
+        if not _is_text(place):
             return
         key = (record.session.number if record.session else 0, about, shape(place))
         stream = self._streams.get(key)
@@ -90,3 +90,9 @@ def _shorten(stream: Stream, text: str, record: Record, place: Place) -> None:
 def joined(parts: list[Part]) -> str:
     """Return the text of pieces."""
     return "".join(part[2] for part in parts)
+
+
+@lru_cache(4096)
+def _is_text(place: Place) -> bool:
+    """Return whether a place may hold a piece of a text, by its name."""
+    return _NO_TEXT.search(next((step for step in reversed(place) if isinstance(step, str)), "")) is None

@@ -11,6 +11,7 @@ from typing import Final
 from ahocorasick_rs import AhoCorasick
 
 from goldentape.path import Place
+from verifier.taint.decode import BUDGET, PIECES, views
 from verifier.taint.extract import Reader
 from verifier.taint.tables import CANARY, LEAF, RUN, TOKEN, Sources
 from verifier.taint.text import WORD, fold, runs_of, telling, whole, words
@@ -32,7 +33,6 @@ class Hit:
     """What the tables know it by."""
     spelled: str
     """Its words, with one space between."""
-    place: Place
     chain: tuple[str, ...]
     offset: int
     """In the decoded and folded text."""
@@ -54,42 +54,51 @@ class Searcher:
         self._automaton = AhoCorasick(self._needles) if self._needles else None
         self._dull: set[str] = set()
         """Texts in which nothing was found."""
+        self._known: dict[str, list[Hit]] = {}
+        """Texts in which something was."""
         self.numbers: dict[int, set[int]] = defaultdict(set)
         """Numbers that were met, by their length: how likely one is met by chance."""
 
-    def hits(self, texts: Iterable[tuple[Place, str]]) -> Iterator[Hit]:
-        """Yield what of others' is in the texts of one message, and in all that is hidden in them."""
-        dull = self._dull
-        fresh = [(place, raw) for place, raw in texts if raw not in dull]
-        if not fresh:
-            return
-        found = set()
-        for place, chain, text in self._reader.views(fresh):
-            for hit in self._in(place, chain, text):
-                found.add(place)
-                yield hit
-        for place, raw in fresh:
-            if place not in found and len(raw) <= 64:
-                if len(dull) >= REMEMBERED:
-                    dull.clear()
-                dull.add(raw)
+    def hits(self, texts: Iterable[tuple[Place, str]]) -> Iterator[tuple[Place, Hit]]:
+        """Yield where, and what of others' is in the texts of one message, and in all that is hidden in them."""
+        dull, known = self._dull, self._known
+        budget = [BUDGET, PIECES]
+        for place, raw in texts:
+            if raw in dull:
+                continue
+            found = known.get(raw)
+            if found is None:
+                found = [
+                    hit for chain, text in views(raw[:BUDGET], self._reader.decoders, budget)
+                    for hit in self._in(chain, text)
+                ]  # fmt: skip
+                if len(raw) <= LONGEST:
+                    if len(dull) + len(known) >= REMEMBERED:
+                        dull.clear()
+                        known.clear()
+                    if found:
+                        known[raw] = found
+                    elif len(raw) <= 256:
+                        dull.add(raw)
+            public = found and self._reader.public.covers(place)
+            for hit in found:
+                if not public or hit.family == CANARY:
+                    yield place, hit
 
-    def _in(self, place: Place, chain: tuple[str, ...], text: str) -> Iterator[Hit]:
+    def _in(self, chain: tuple[str, ...], text: str) -> Iterator[Hit]:
         folded = fold(text)
         for match in self._reader.canaries(folded):
             value = match.group()
-            yield Hit(CANARY, value, " ".join(words(value)), place, chain, match.start(), value)
-        if self._reader.public.covers(place):
-            return
+            yield Hit(CANARY, value, " ".join(words(value)), chain, match.start(), value)
         for start, token in self._tokens_in(folded):
-            yield Hit(TOKEN, token, " ".join(words(token)), place, chain, start, token)
+            yield Hit(TOKEN, token, " ".join(words(token)), chain, start, token)
         if len(self._leaves):
             leaf = whole(folded)
             if hash(leaf) in self._leaves:
-                yield Hit(LEAF, hash(leaf), " ".join(words(leaf)), place, chain, 0, text.strip())
+                yield Hit(LEAF, hash(leaf), " ".join(words(leaf)), chain, 0, text.strip())
         size = self._reader.limits.words
         if len(self._runs) and size and len(folded) >= 2 * size:
-            yield from self._runs_in(place, chain, text, folded, size)
+            yield from self._runs_in(chain, text, folded, size)
         for match in _DIGITS.finditer(folded):
             known = self.numbers[len(match.group())]
             if len(known) < REMEMBERED:
@@ -105,7 +114,7 @@ class Searcher:
                 if match.group() in self._tokens:
                     yield match.start(), match.group()
 
-    def _runs_in(self, place: Place, chain: tuple[str, ...], text: str, folded: str, size: int) -> Iterator[Hit]:
+    def _runs_in(self, chain: tuple[str, ...], text: str, folded: str, size: int) -> Iterator[Hit]:
         vocabulary = self._vocabulary
         found = words(folded)
         if len(found) < size:
@@ -121,7 +130,7 @@ class Searcher:
                     # Folding may make other words of a few letters; then the whole text stands for the run.
                     same = len(spans) == len(found)
                     begin, end = (spans[at][0], spans[at + size - 1][1]) if same else (0, len(text))
-                    yield Hit(RUN, digest, " ".join(run), place, chain, begin, text[begin:end][:LONGEST])
+                    yield Hit(RUN, digest, " ".join(run), chain, begin, text[begin:end][:LONGEST])
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
