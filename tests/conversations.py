@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -61,6 +62,8 @@ class Style:
     ask_names_thread: bool
     one_thread: bool
     owner: str | None
+    seq: bool
+    """Events are numbered within their run, thoughts come in pieces, and the end says what there was."""
 
 
 @dataclass
@@ -95,6 +98,7 @@ class Person:
             ask_names_thread=random.random() < 0.7,
             one_thread=random.random() < 0.5,
             owner=random.choice(["user_id", "data.user_id", None]),
+            seq=random.random() < 0.6,
         )  # fmt: skip
         if not self.style.ask_names_thread:
             self.style.one_thread = True
@@ -153,13 +157,19 @@ class Person:
             t += 100
         if style.run is not None:
             _put(about, style.run, f"run-{self.name}-{number}")
-        self.emit(t, "agent_started", about | {"agent_name": "triage"}, number)
+        seq = count(random.choice([0, 1, 1, 40]))
+        numbered = (lambda: {"seq": next(seq)}) if style.seq else dict
+        self.emit(t, "agent_started", about | numbered() | {"agent_name": "triage"}, number)
         exit = random.choice(["completed", "completed", "completed", "error", "timeout"])
+        thoughts: list[str] = []
         steps = self.work(t, exit)
         for at, type_, data in steps:
-            message = json.loads(json.dumps(about))
+            message = json.loads(json.dumps(about)) | numbered()
             for path, value in data.items():
                 _put(message, path, value)
+            if style.seq and type_ == "agent_thinking":
+                message["delta"] = random.choice(["so ", "hm, ", "ah! ", ""])
+                thoughts.append(message["delta"])
             self.emit(at, type_, message, number)
         end = steps[-1][0] if steps else t
         end += random.randint(1, 500)
@@ -168,7 +178,10 @@ class Person:
         for path, value in result.items():
             message = about.setdefault(path, {}) if path == "data" else about
             message.update(value if path == "data" else {path: value})
-        self.emit(end, last, about, number)
+        if style.seq and exit == "completed":
+            calls = sum(type_ == "tool_completed" for _, type_, _ in steps)
+            about = about | {"thoughts": "".join(thoughts), "calls": calls}
+        self.emit(end, last, about | numbered(), number)
         return end + 1
 
     def work(self, t: int, exit: str) -> list[tuple[int, str, dict[str, Any]]]:
@@ -274,6 +287,11 @@ class Person:
                 if _open(tab, behind + 1):
                     kept.append(Step(behind, tab.name, "", message, event=number, run=run, copy=number in told))
                     told.add(number)
+            later = [tab for tab in self.tabs if tab.opened > t and _open(tab, tab.opened + 2 + tab.lag)]
+            if number not in told and later:  # lost with the connection, and sent again on the next
+                tab = min(later, key=lambda tab: tab.opened)
+                kept.append(Step(tab.opened + 1 + tab.lag, tab.name, "", message, event=number, run=run))
+                told.add(number)
         if self.style.event_id:
             kept += self.replays(kept)
         self.steps = sorted(kept, key=lambda step: step.t)
@@ -528,6 +546,66 @@ def factory_error(random: Random, steps: list[Step]) -> list[Step] | None:
     return [replace(s, message=message) if _same(step, s) else s for s in steps]
 
 
+def _numbered(steps: Sequence[Step]) -> list[Step]:
+    """Return the events with a number of runs that are told on one connection only, but the first of each run."""
+    tabs: dict[tuple[str, int], set[str]] = {}
+    for s in steps:
+        tabs.setdefault((s.user, s.run), set()).add(s.who)
+    return [
+        s for s in _named(steps)
+        if s.message and "seq" in s.message and s.type != "agent_started" and len(tabs[s.user, s.run]) == 1
+    ]  # fmt: skip
+
+
+def _renumbered(by: int) -> Mutation:
+    def mutate(random: Random, steps: list[Step]) -> list[Step] | None:
+        step = _pick(random, _numbered(steps), "agent_thinking", "tool_executing", "tool_completed", "agent_completed")
+        if step is None:
+            return None
+        rest = steps[steps.index(step) :]
+        later = {s.event for s in rest if s.run == step.run and s.user == step.user}
+        return [
+            replace(s, message=s.message | {"seq": s.message["seq"] + by})
+            if s.message is not None and s.user == step.user and s.event in later
+            else s
+            for s in steps
+        ]
+
+    return mutate
+
+
+skipped, repeated = _renumbered(1), _renumbered(-1)
+"""From one event of a run on all numbers are one more, as if one before had been lost; or one less."""
+
+
+def same_id(random: Random, steps: list[Step]) -> list[Step] | None:
+    """An event that carries the id of the one before it on the same connection."""
+    for at, step in enumerate(steps):
+        before = next((s for s in reversed(steps[:at]) if s.who == step.who and s.event >= 0 and s.run >= 0), None)
+        if (
+            before is None
+            or step.run < 0
+            or not step.message
+            or "event_id" not in step.message
+            or random.random() < 0.7
+        ):
+            continue
+        assert before.message is not None
+        if before.message["event_id"] != step.message["event_id"]:
+            message = step.message | {"event_id": before.message["event_id"]}
+            return [replace(s, message=message) if s is step else s for s in steps]
+    return None
+
+
+def rethreaded(random: Random, steps: list[Step]) -> list[Step] | None:
+    """An event of a run that names another thread."""
+    step = _pick(random, _named(steps), "agent_thinking", "tool_executing", "tool_completed", "agent_completed")
+    if step is None or step.message is None:
+        return None
+    message = step.message | {"thread_id": "another-thread"}
+    return [replace(s, message=message) if _same(step, s) else s for s in steps]
+
+
 def late(type_: str, by: int) -> Mutation:
     """Everything from one event on comes later."""
 
@@ -562,6 +640,11 @@ MUTATIONS: dict[str, tuple[Mutation, set[str]]] = {
     "cut off": (cut_off, {"tools-paired"}),
     "close 1011": (internal_error, {"never-1011"}),
     "an inner error": (factory_error, {"no-factory-error"}),
+    "a number is left out": (skipped, {"no-gap"}),
+    "a number comes twice": (repeated, {"no-gap"}),
+    "an event id comes twice": (same_id, {"no-repeat"}),
+    "a thread that changes": (rethreaded, {"one-context"}),
+    "a long silence": (late("tool_executing", 31 * SECOND), {"no-silence"}),
     "a late answer": (late("agent_started", 6 * SECOND), {"answered"}),
     "a late tool": (late("tool_completed", 31 * SECOND), {"tool-sla"}),
     "a late end": (late("agent_completed", 61 * SECOND), {"total-sla"}),
