@@ -3,8 +3,8 @@ exclusive: of several events, at most one occurs in a slice.
 
 Why: a run that ends twice, once well and once with an error, is told to the user as both.
 
-    broken   alice < agent_completed r1   alice < agent_error r1
-    holds    alice < agent_completed r1   alice < agent_started r2   alice < agent_error r2
+    broken   alice < agent_completed r1   alice < agent_error r1     (per: run)
+    holds    alice < agent_completed r1   alice < agent_error r2     (per: run)
 
 Options: `events` (two or more), `where` (only events that pass).  How often the one occurs is the business of `count`.
 """
@@ -30,7 +30,6 @@ class Exclusive(Stateless):
         self.wants = frozenset(contract.names(spec.options["events"], (*spec.at, "events")))
         self._expected = f"only one of {listed(spec.options['events'])}"
         self._where = spec.where
-        self.across = "recording" in spec.per
 
     def start(self, slice: Slice) -> dict[str, Record]:
         """Begin with none."""

@@ -16,13 +16,14 @@ null, says nothing.  Where no message ids tell what was told again on another co
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
 from verifier.equality import equal, type_name
 from verifier.folds import FOLDS, Fold, NotFoldable
 from verifier.json_patch import Document, PatchError, TooLarge, difference
 from verifier.paths import MISSING, as_list
-from verifier.record import Record, Session
+from verifier.record import Record
 from verifier.redacted import redacted
 from verifier.rule import Stateless
 from verifier.slices import Proof, Slice, excerpt
@@ -39,7 +40,7 @@ TOO_LARGE = "the document is too large or too deep to be followed"
 class Folding:
     """The state of a slice."""
 
-    __slots__ = ("document", "fold", "lost", "parts", "retold", "secret", "session", "since", "snapshot")
+    __slots__ = ("bare", "document", "first", "fold", "lost", "parts", "secret", "since", "snapshot")
 
     def __init__(self, fold: Fold | None, since: int | None) -> None:
         self.fold = fold
@@ -47,9 +48,10 @@ class Folding:
         """When it began anew; None: with the slice."""
         self.parts: list[Proof] = []
         """The latest events that were folded."""
-        self.session: Session | None = None
-        self.retold = False
-        """They came on several connections, and nobody can tell which of them are there twice."""
+        self.first: int | None = None
+        """When the first of them came."""
+        self.bare = False
+        """One of them has no id to tell whether it was there before."""
         self.secret = False
         self.lost: str | None = None
         """Why the result is not known."""
@@ -78,8 +80,9 @@ class Folded(Stateless):
             raise contract.error((*at, "reset"), "`json_patch` goes on from each `equals` anyway", fix="remove it")
         self._where = spec.where
         self._id = contract.wire.id
+        self._opened: tuple[object, dict[str | None, list[int]]] = (None, {})
+        """Of the history that is judged: when the connections of each user were opened."""
         self.wants = self._of | self._equals
-        self.across = "recording" in spec.per
 
     def start(self, slice: Slice) -> Folding:
         """Begin with nothing folded."""
@@ -136,10 +139,9 @@ class Folded(Stateless):
         if len(state.parts) > (TOLD if state.fold is None else state.fold.kept):
             state.parts.pop(0)
         state.secret = state.secret or (value is not MISSING and redacted(record, value))
-        if state.session is None:
-            state.session = record.session
-        elif record.session is not state.session and (self._id is None or self._id(record) is MISSING):
-            state.retold = True
+        state.bare = state.bare or self._id is None or self._id(record) is MISSING
+        if state.first is None:
+            state.first = record.t
 
     def _patch(self, slice: Slice, state: Folding, record: Record, patch: Any) -> None:
         assert state.document is not None
@@ -151,7 +153,7 @@ class Folded(Stateless):
         except PatchError as error:
             state.lost = "a patch before did not apply"
             slice.judged()
-            if self._cannot_tell(slice, state):
+            if self._cannot_tell(slice, state, record, None):
                 return
             last = state.parts[-1]
             self._report(
@@ -201,22 +203,37 @@ class Folded(Stateless):
                 )
         fresh = self._anew(record.t)
         fresh.snapshot = Proof(record.slim(), "snapshot", name, "from here")
-        fresh.session, fresh.secret = record.session, redacted(record, value)
+        fresh.first, fresh.secret = record.t, redacted(record, value)
         try:
             fresh.document = Document(value)
         except TooLarge:
             slice.unknown(TOO_LARGE)
         slice.state = fresh
 
-    def _cannot_tell(self, slice: Slice, state: Folding, record: Record | None = None, value: Any = None) -> bool:
+    def _cannot_tell(self, slice: Slice, state: Folding, record: Record, value: Any) -> bool:
         """Count a difference that need not be one."""
-        if state.secret or (record is not None and redacted(record, value)):
+        if state.secret or redacted(record, value):
             slice.unknown("what is folded is redacted in the tape")
-        elif state.retold:
-            slice.unknown("it came on several connections, and without ids nobody can tell what was told again")
+        elif state.bare and state.first is not None and self._came_back(slice, state.first, record.t):
+            slice.unknown("the user came back meanwhile, and without ids nobody can tell what was told again")
         else:
             return False
         return True
+
+    def _came_back(self, slice: Slice, begin: int, end: int) -> bool:
+        """Return whether another connection of the user was opened in that time."""
+        if slice.session is not None:
+            return False
+        history = slice.check.engine.history
+        if self._opened[0] is not history:
+            opened: dict[str | None, list[int]] = {}
+            for session in sorted(history.sessions.values(), key=lambda session: session.opened):
+                opened.setdefault(session.user, []).append(session.opened)
+                opened.setdefault(None, []).append(session.opened)
+            self._opened = (history, opened)
+        times = self._opened[1].get(slice.user, [])
+        at = bisect_right(times, begin)
+        return at < len(times) and times[at] <= end
 
     def _report(self, slice: Slice, state: Folding, proofs: list[Proof], *, why: str, expected: str, what: str) -> None:
         if state.snapshot is not None:

@@ -72,7 +72,6 @@ class Gap(Stateless):
         dirs = {contract.events[name].dir for name in self.wants if name in contract.events}
         self._fault = "client" if dirs == {0} else "server"
         self.wants |= self.begins
-        self.across = "recording" in spec.per
 
     def start(self, slice: Slice) -> Silence:
         """Begin to wait."""

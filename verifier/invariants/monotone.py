@@ -74,7 +74,6 @@ class Monotone(Stateless):
         self.required = options.get("missing", "violation") == "violation"
         self.where = spec.where
         self.wants = self.events | self.reset_by
-        self.across = "recording" in spec.per
 
     def start(self, slice: Slice) -> Growth:
         """Begin anywhere."""

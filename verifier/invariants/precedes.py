@@ -56,7 +56,6 @@ class Precedes(Stateless):
         self._called = listed(as_list(options["first"]))
         self._in_then = [(path, later) for path, later, _ in self._agree]
         self._in_first = [(path, earlier) for path, _, earlier in self._agree]
-        self.across = "recording" in spec.per
         self._demand_seen(spec, contract)
         self.wants = self._first | self._then
         if self._mode == "adjacent":
@@ -64,7 +63,7 @@ class Precedes(Stateless):
 
     def _demand_seen(self, spec: Spec, contract: Contract) -> None:
         """Refuse a `first` that comes before its slices begin, so that none would ever see it."""
-        if self.across:
+        if "recording" in spec.per:
             return
         for name in sorted(self._first):
             on = contract.events[name].on if name in contract.events else name.removeprefix("$")

@@ -63,7 +63,6 @@ class Rate(Stateless):
         if not self._window:
             raise contract.error((*at, "window"), "nothing comes in no time", found=options["window"])
         self._where = spec.where
-        self.across = "recording" in spec.per
         self._begins: frozenset[str] = frozenset()
         if self._min and spec.scope is not None:
             self._begins = contract.spans[spec.scope].open

@@ -30,7 +30,6 @@ class Together(Stateless):
         self._events = contract.names(spec.options["events"], (*spec.at, "events"))
         self.wants = frozenset(self._events)
         self._where = spec.where
-        self.across = "recording" in spec.per
         self._of_client = {
             name
             for name in self._events

@@ -39,7 +39,6 @@ class Unique(Stateless):
         self._get = contract.getters(options["path"], (*at, "path"))
         self.required = options.get("missing", "violation") == "violation"
         self.where = spec.where
-        self.across = "recording" in spec.per
 
     def start(self, slice: Slice) -> Seen:
         """Begin with no values."""
