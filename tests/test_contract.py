@@ -12,7 +12,7 @@ from verifier.contract import read_contract
 from verifier.lint import demand, notes
 from verifier.load import ContractError, load
 from verifier.params import demand_known, parse_settings
-from verifier.shape import KINDS_LATER
+from verifier.shape import KINDS_LATER, SECTIONS_LATER
 
 
 def refusal(text: str | bytes, settings: dict[str, str] | None = None) -> str:
@@ -204,7 +204,7 @@ LATER = [
     *((f"the kind {kind}", contract(f"{{kind: {kind}}}"), "9:18", f"`{kind}` is not in this release")
       for kind in KINDS_LATER),
     *((f"the section {section}", contract(keys=f"{section}: {{}}"), "5:1", f"`{section}` is not in this release")
-      for section in ("include", "asyncapi", "principal", "tiers", "compare", "waivers", "clock")),
+      for section in SECTIONS_LATER),
     ("cloudevents", contract(wire="wire: {format: cloudevents}"), "3:8", "`cloudevents` is not in this release"),
     ("per client", contract("{kind: count, event: done, max: 1, per: client}"), "9:52", "`per: client` is not in"),
     ("@stamp", contract('{kind: latency, from: "@stamp", to: done, max: 1s}'), "9:", "not in this release"),
@@ -255,7 +255,7 @@ def test_a_contract_that_cannot_be_used_is_refused_with_the_place_and_the_neares
     assert what in said
 
 
-@pytest.mark.parametrize("kind", ["ratio", "coverage"])
+@pytest.mark.parametrize("kind", KINDS_LATER)
 def test_a_kind_of_a_later_release_is_allowed_where_it_is_disabled_and_the_report_says_so(kind):
     read = accepted(contract(invariants=f"invariants: {{a: {{kind: {kind}, enabled: false}}, b: "
                              "{kind: never, event: done}}"))  # fmt: skip

@@ -46,6 +46,8 @@ from verifier.record import (
 from verifier.slices import MANY, Placeholder, Slice
 from verifier.slicing import RECORDING, SESSION, SPAN, WIDE, Check, Feed
 from verifier.spans import AMBIGUOUS, Instance, SpanRun
+from verifier.tiers import averaged
+from verifier.units import watched
 from verifier.verdict import NOT_APPLICABLE, VACUOUS, Outcome, Tally, Verdict, judge, plural
 
 
@@ -88,8 +90,12 @@ class Engine:
         self.provisional: set[str] = set()
         """Invariants whose findings here depend on users who are elsewhere."""
         self.checks: list[Check] = []
-        for index, spec in enumerate(contract.invariants.values()):
+        units = watched(contract)
+        for index, spec in enumerate((*contract.invariants.values(), *contract.tiers.values())):
             self.checks.append(Check(index, spec, rule_of(spec, contract), self))
+            self.checks[-1].watched = units.get(spec.name, ())
+        self._current: tuple[Record | None, dict[str, Instance] | None] = None, None
+        """The message that is being looked at, and of which instances it is."""
         self.active = [c for c in self.checks if only is None or c.spec.name in only]
         active = self.active
         self._keys = [key for key in contract.keys.values() if key.missing == "infer"]
@@ -213,6 +219,7 @@ class Engine:
             if value is not MISSING:
                 self._shown(session, key.name, value, record.dir == S2C)
         instances = self._instances(record, session) if self._runs else None
+        self._current = record, instances
         plan = self._plans.get(names)
         if plan is None:
             plan = self._plan(names)
@@ -248,6 +255,13 @@ class Engine:
     def sessions_of(self, user: str) -> Collection[Session]:
         """Return the open sessions of a user, as far as their begin is known."""
         return self._copies.sessions_of(user)
+
+    def instance_of(self, record: Record, span: str) -> Instance | None:
+        """Return the instance of a span that the message being looked at is of; None for any other record."""
+        current, instances = self._current
+        if instances is None or current is None or current.place != record.place:
+            return None
+        return instances.get(span)
 
     def _shown(self, session: Session, key: str, value: Any, by_server: bool) -> None:
         known = session.shown.get(key)
@@ -539,7 +553,7 @@ class Engine:
 
     def close(self) -> None:
         """Judge what is known only when everything was seen."""
-        for check in self.active:
+        for check in sorted(self.active, key=lambda check: check.rule.last):
             last = Slice(check, (), None, None, None, 0)
             last.tally = check.tally
             check.rule.close(last)
@@ -562,7 +576,7 @@ class Engine:
     def verdict(self) -> Verdict:
         """Return what was found, after `close`."""
         contract, found = self.contract, self.found
-        outcomes = [self._outcome(check.spec, check.tally) for check in self.checks]
+        outcomes = averaged(contract, [self._outcome(check.spec, check.tally) for check in self.checks])
         outcomes += [self._outcome(spec, tally) for spec, tally in self.odd.found()]
         return Verdict(
             contract=contract.id,
@@ -609,7 +623,8 @@ class Engine:
                 times = plural(found.seen[event.name], "time")
                 yield f"{event.name} came {times}, and the contract calls it deprecated: {event.deprecated}"
         for check in self.checks:
-            if (why := inapplicable(check.spec.when, found.occasion)) is not None:
+            why = inapplicable(check.spec.when, found.occasion)
+            if why is not None and check.spec.at[0] != "tiers":
                 yield f"{check.spec.name} is not applicable: {why}"
         yield from notes(self.contract)
         if found.unreadable:

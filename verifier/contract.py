@@ -20,6 +20,7 @@ from verifier.paths import Getter, PathError, as_list, compile_path, compile_val
 from verifier.predicate import Predicate, compile_predicate
 from verifier.record import C2S, S2C
 from verifier.shape import KINDS_LATER, check_shape
+from verifier.units import sliced
 
 SESSION_WORDS = ("connection", "session")
 DIRECTIONS: Mapping[str, int | None] = {"s2c": S2C, "c2s": C2S, "any": None}
@@ -103,6 +104,8 @@ class Contract:
     events: dict[str, EventDef] = field(default_factory=dict)
     spans: dict[str, Span] = field(default_factory=dict)
     invariants: dict[str, Spec] = field(default_factory=dict)
+    tiers: dict[str, Spec] = field(default_factory=dict)
+    """What share of the units must be well in recordings of some tags: a ratio each."""
     disabled: list[str] = field(default_factory=list)
     schemas: dict[str, Any] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
@@ -205,6 +208,7 @@ def _build(document: Document, data: bytes, settings: Mapping[str, str]) -> Cont
     _keys(contract, value.get("keys", {}))
     _spans(contract, value.get("spans", {}))
     _invariants(contract, value["invariants"])
+    _tiers(contract, value.get("tiers", {}))
     return contract
 
 
@@ -363,9 +367,23 @@ def _invariants(contract: Contract, value: Mapping[str, Any]) -> None:
             contract.disabled.append(name)
             continue
         assert spec["kind"] not in KINDS_LATER
-        contract.invariants[name] = _spec(contract, name, spec, at)
+        made = _spec(contract, name, spec, at)
+        contract.invariants[name] = sliced(contract, made) if made.kind == "ratio" else made
     if not contract.invariants:
         raise contract.error(("invariants",), "every invariant is disabled: nothing would be judged")
+
+
+def _tiers(contract: Contract, value: Mapping[str, Any]) -> None:
+    of = value.get("unit", "run")
+    for name, tier in value.items():
+        if name == "unit":
+            continue
+        at: Path = ("tiers", name)
+        options = {"kind": "ratio", "of": of, "min": tier["pass_rate"], "min_activations": 0}
+        options |= {word: tier[word] for word in ("when", "min_units") if word in tier}
+        if not tier["when"]:
+            raise contract.error((*at, "when"), "a tier is for some recordings", wanted="tag, users or release")
+        contract.tiers[name] = sliced(contract, _spec(contract, f"tier-{name}", options, at))
 
 
 def _segment(contract: Contract, scope: Mapping[str, Any], at: Path) -> Segment | None:

@@ -69,6 +69,9 @@ class Rule(Protocol):
     def contested(self) -> bool:
         """Whether what parts have gathered does not fit together: it has to be judged over all users, in order."""
 
+    last: bool
+    """It is closed after all others: it looks at what they have found."""
+
     def close(self, slice: Slice) -> None:
         """All parts are over; judge what is known only now.  `slice` belongs to no session."""
 
@@ -89,6 +92,7 @@ class Stateless:
     vague = False
     freezes = False
     across = False
+    last = False
 
     @property
     def contested(self) -> bool:

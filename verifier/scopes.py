@@ -123,6 +123,7 @@ class Scoped:
         self.vague = rule.vague
         self.freezes = False
         self.across = rule.across
+        self.last = rule.last
 
     def start(self, slice: Slice) -> Course:
         """Begin inside the scope or outside, by what all slices were told before."""

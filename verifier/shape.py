@@ -21,7 +21,7 @@ from verifier.paths import as_list
 from verifier.verdict import listed
 
 KINDS_LATER = (
-    "noninterference", "expiry", "ratio", "coverage",
+    "noninterference", "expiry", "coverage",
 )  # fmt: skip
 """Kinds of the language that this release does not judge; a contract that has one is refused, never judged without."""
 
@@ -29,7 +29,6 @@ SECTIONS_LATER: Mapping[str, str] = {
     "include": "write the invariants into one file",
     "asyncapi": "write the events out",
     "principal": "the recorder names the user: see `goldentape record --identify`",
-    "tiers": "judge each tape on its own",
     "waivers": "disable the invariant with `enabled: false`",
     "clock": "times are the recorder's; remove it",
     "compare": "remove it",

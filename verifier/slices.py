@@ -12,6 +12,7 @@ from verifier.equality import write
 from verifier.keys import plain
 from verifier.paths import MISSING, Getter
 from verifier.record import MESSAGE, S2C, Record, Session
+from verifier.units import unit_of
 from verifier.verdict import Tally, Violation, Witness
 
 if TYPE_CHECKING:
@@ -107,10 +108,14 @@ class Slice:
     def unknown(self, why: str) -> None:
         """It could not be judged."""
         self.tally.unknown[why] += 1
+        for kind in self.check.watched:
+            self.tally.noted.unknown(kind, unit_of(kind, self, None))
 
     def error(self, why: str) -> None:
         """It could not be evaluated."""
         self.tally.errors[why] += 1
+        for kind in self.check.watched:
+            self.tally.noted.unknown(kind, unit_of(kind, self, None))
 
     def violated(
         self,
@@ -173,6 +178,8 @@ class Slice:
                 paths=paths,
             )
         )
+        for kind in self.check.watched if fault != "client" else ():
+            self.tally.noted.violated(kind, unit_of(kind, self, last))
 
     def owed(
         self,

@@ -44,6 +44,8 @@ class Check:
         self.rule = rule
         self.engine = engine
         self.tally = Tally()
+        self.watched: tuple[str, ...] = ()
+        """Kinds of units of which somebody asks whether this invariant found something in them."""
         self.slices: dict[tuple[Any, ...], Slice] = {}
         """Of the modes `wide` and `recording`."""
         self.doubts: set[str | None] = set()

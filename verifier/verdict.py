@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from goldentape.errors import Exit
+from verifier.faulty import Faults
 
 PASS: Final = "pass"
 FAIL: Final = "fail"
@@ -119,6 +120,15 @@ class Tally:
     """What looked like a violation and was none, by the rule that says why."""
     suppressions: list[str] = field(default_factory=list)
     """The same, one by one."""
+    faults: Faults | None = None
+    """The units that these findings belong to, where somebody asks for them."""
+
+    @property
+    def noted(self) -> Faults:
+        """Where to note the unit of a finding."""
+        if self.faults is None:
+            self.faults = Faults()
+        return self.faults
 
     @property
     def accepting(self) -> bool:
@@ -154,6 +164,8 @@ class Tally:
         self.passed_over.update(other.passed_over)
         self.suppressed.update(other.suppressed)
         self.suppressions += other.suppressions
+        if other.faults is not None:
+            self.noted.add(other.faults)
         for fingerprint, group in other.groups.items():
             mine = self.groups.setdefault(fingerprint, Group([]))
             mine.first = sorted(mine.first + group.first, key=lambda v: v.place)[:KEPT]
@@ -176,6 +188,8 @@ class Outcome:
     req: tuple[str, ...]
     impact: str | None
     tally: Tally
+    averaged: bool = False
+    """A tier allows for so many findings of it as there are."""
 
     @property
     def groups(self) -> list[Group]:
@@ -185,7 +199,7 @@ class Outcome:
     @property
     def counts(self) -> bool:
         """Whether the verdict bears on the exit code."""
-        return self.severity == "error"
+        return self.severity == "error" and not self.averaged
 
     @property
     def warns(self) -> bool:

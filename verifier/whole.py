@@ -35,7 +35,7 @@ class Judge:
         self._tape = tape
         self._baselines = tuple(baselines)
         self._tapes = Divided(tape)
-        self._names = list(contract.invariants)
+        self._names = [*contract.invariants, *(spec.name for spec in contract.tiers.values())]
         self.unclear: Counter[str] = Counter()
         """Why something of a log was left to the engine, and how often."""
         self.closer = 0
@@ -55,6 +55,9 @@ class Judge:
         if again:
             self._over_all(parts, again)
         parts.found.end = max(parts.found.end, self._tapes.until)
+        if any(check.spec.when.asks_recording for check in parts.checks):
+            # How many were there at once is known only of all.
+            parts.found.occasion.add(Source.of(self._tape).occasion())
         parts.close()
         return parts.verdict()
 

@@ -9,8 +9,9 @@ from verifier.batch.ids import ACCEPTS as IDS
 from verifier.batch.people import ACCEPTS as PEOPLE
 from verifier.batch.records import ACCEPTS as RECORDS
 from verifier.batch.runs import ACCEPTS as RUNS
+from verifier.batch.shares import ACCEPTS as SHARES
 from verifier.batch.texts import ACCEPTS as TEXTS
 from verifier.batch.times import ACCEPTS as TIMES
 from verifier.batch.values import ACCEPTS as VALUES
 
-ACCEPTORS: Mapping[type, Acceptor] = {**RECORDS, **RUNS, **TIMES, **TEXTS, **IDS, **PEOPLE, **VALUES}
+ACCEPTORS: Mapping[type, Acceptor] = {**RECORDS, **RUNS, **TIMES, **TEXTS, **IDS, **PEOPLE, **VALUES, **SHARES}

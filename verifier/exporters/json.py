@@ -32,6 +32,7 @@ def _invariant(o: Outcome, excerpts: bool) -> dict[str, Any]:
     tally = o.tally
     return {
         "name": o.name, "kind": o.kind, "verdict": o.verdict, "severity": o.severity, "gate": o.gate,
+        "averaged": o.averaged,
         "contract": {"file": o.file, "line": o.line}, "req": list(o.req), "impact": o.impact,
         "activations": tally.activations, "violated": tally.violated, "waived": tally.waived,
         "not_applicable": tally.not_applicable, "raced": tally.raced, "client_faults": tally.demoted,

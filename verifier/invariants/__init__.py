@@ -24,6 +24,7 @@ from verifier.invariants.precedes import Precedes
 from verifier.invariants.protocol import Protocol
 from verifier.invariants.python import python
 from verifier.invariants.rate import Rate
+from verifier.invariants.ratio import Ratio
 from verifier.invariants.responds import Responds
 from verifier.invariants.resume import Resume
 from verifier.invariants.same import Same
@@ -64,6 +65,7 @@ KINDS: Mapping[str, Callable[[Spec, Contract], Rule]] = {
     "python": python,
     "fanout": Fanout,
     "resume": Resume,
+    "ratio": Ratio,
 }
 """Kind to what compiles it."""
 
