@@ -29,11 +29,11 @@ TALK = [
 """Messages, both ways and large ones among them: what stands before the end that a scenario is about."""
 
 
-def need_node() -> None:
+def need_node(*packages: str) -> None:
     """Skip where Node.js or its packages are not installed."""
     if shutil.which("node") is None:
         pytest.skip("node is not installed (tests/setup.sh)")
-    if not (NODE / "node_modules" / "ws").is_dir():
+    if not all((NODE / "node_modules" / package).is_dir() for package in ("ws", *packages)):
         pytest.skip("the npm packages of tests/node are not installed (tests/setup.sh)")
 
 

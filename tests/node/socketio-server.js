@@ -23,4 +23,12 @@ io.on("connection", (socket) => {
     console.log(JSON.stringify({ user: socket.handshake.query.user_id, got, reason, last: socket.conn.transport.name })),
   );
 });
+
+io.of("/admin").use((socket, next) => next(socket.handshake.auth.token === "good" ? undefined : new Error("not you")));
+io.of("/admin").on("connection", (socket) => {
+  socket.emit("welcome");
+  socket.on("stats", (answer) => answer({ users: 1, picture: Buffer.from([0, 1, 2]) }));
+  socket.on("ask me", (bytes, more, answer) => socket.emit("sure?", bytes, more, (said) => answer(said)));
+  socket.on("throw me out", () => socket.disconnect());
+});
 http.listen(0, "127.0.0.1", () => console.log(JSON.stringify(http.address().port)));

@@ -460,9 +460,12 @@ class Pair(Stateless):
                 if slice.excused(ending.t - asked.t - self._answer_within, asked.t, ending.t):
                     continue
                 settled = Ending("expired", ending.t)
+            proofs = [proof(first, "opened", note="opened here"), proof(asked, "trigger", note="opened again")]
+            if settled.record is not None:
+                proofs.append(proof(settled.record, "exit", note=f"the end: {ending}"))
             slice.owed(
                 settled,
-                [proof(first, "opened", note="opened here"), proof(asked, "trigger", note="opened again")],
+                proofs,
                 since=asked.t,
                 why=f"the second open at {asked.label} was never answered by {listed(sorted(self._answers))}",
                 expected=listed(sorted(self._answers)),
