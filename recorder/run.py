@@ -26,6 +26,7 @@ from recorder.child import FoldChild, free_bytes
 from recorder.claim import Claim, claim
 from recorder.control import Control
 from recorder.gateway import Gateway
+from recorder.identity import DEFAULT_RULES
 from recorder.journal import Journal, PowerJournal, StorageFailed
 from recorder.limits import no_core_dumps, room_for
 from recorder.recover import recover, remove
@@ -150,7 +151,8 @@ class Recorder:
         s, c = self.settings, self._claim
         assert c is not None
         options = {
-            "identify": s.identify, "max_stored": s.max_stored, "max_connections": self._room, "drain": s.drain,
+            "identify": s.identify or [rule.text for rule in DEFAULT_RULES],
+            "max_stored": s.max_stored, "max_connections": self._room, "drain": s.drain,
             "on_storage_error": s.on_storage_error, "keep_host": s.keep_host, "http": s.http, "tls": bool(self._tls),
             "signatures": s.jwt_key_file is not None, "tags": s.tags,
             "claims": s.claim,

@@ -28,6 +28,7 @@ from verifier.keys import Key, plain
 from verifier.lint import notes
 from verifier.odd import OddMessages
 from verifier.paths import MISSING, compile_value_path
+from verifier.principal import strangers
 from verifier.record import (
     ACCEPT,
     C2S,
@@ -49,6 +50,7 @@ from verifier.spans import AMBIGUOUS, Instance, SpanRun
 from verifier.tiers import averaged
 from verifier.units import watched
 from verifier.verdict import NOT_APPLICABLE, VACUOUS, Outcome, Tally, Verdict, judge, plural
+from verifier.waivers import excuse, told
 
 
 @dataclass(slots=True)
@@ -117,6 +119,7 @@ class Engine:
         self._whole = [c for c in active if c.mode == RECORDING and c.eager]
         self.odd = OddMessages(self)
         self.found = Found()
+        self._counts_users = any(check.spec.when.users is not None for check in self.checks)
         self.whole: tuple[Source, ...] = ()
         """The whole recording, in one part or several: for rules that look a second time."""
         self.baselines: tuple[Source, ...] = ()
@@ -146,8 +149,7 @@ class Engine:
         contract = self.contract
         self.history = history
         self.gaps = history.gaps
-        if any(check.spec.when.asks_recording for check in self.checks):
-            self.found.occasion.add(history.occasion())
+        self.found.occasion.add(history.occasion(crowd=self._counts_users))
         self.spans = {
             span.name: SpanRun(span, contract.keys[span.keys[0]] if span.keys else None)
             for span in contract.spans.values()
@@ -599,6 +601,7 @@ class Engine:
         unclear = untold(spec.when, self.found.occasion) if why is None else None
         if why is not None or unclear is not None:
             tally = Tally(unknown=Counter({unclear: 1} if unclear is not None else {}))
+        tally, excused = excuse(self.contract.waivers, spec.name, tally, self.contract.today)
         return Outcome(
             name=spec.name,
             kind=spec.kind,
@@ -611,6 +614,7 @@ class Engine:
             req=spec.req,
             impact=spec.impact,
             tally=tally,
+            excused=excused,
         )
 
     def _warnings(self) -> Iterable[str]:
@@ -626,6 +630,10 @@ class Engine:
             why = inapplicable(check.spec.when, found.occasion)
             if why is not None and check.spec.at[0] != "tiers":
                 yield f"{check.spec.name} is not applicable: {why}"
+        came = {check.spec.name: set(check.tally.groups) for check in self.checks}
+        came |= {spec.name: set(tally.groups) for spec, tally in self.odd.found()}
+        yield from told(self.contract.waivers, came, self.contract.today)
+        yield from strangers(self.contract.principal, found.occasion.rules)
         yield from notes(self.contract)
         if found.unreadable:
             torn = plural(found.unreadable, "message is", "messages are")

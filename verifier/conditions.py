@@ -62,10 +62,13 @@ class Occasion:
     """Of each run of the recorder."""
     peak: int = 0
     """Most users that were connected at once."""
+    rules: set[tuple[str, ...]] = field(default_factory=set)
+    """By which each run of the recorder named users."""
 
     def add(self, other: Occasion) -> None:
         """Add what another part was."""
         self.tags |= other.tags
+        self.rules |= other.rules
         self.peak = max(self.peak, other.peak)
 
 

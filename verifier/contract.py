@@ -8,19 +8,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from typing import Any
 
 from verifier.conditions import When, compile_when
 from verifier.durations import duration, parse_duration
 from verifier.events import BUILT_IN, EventDef
+from verifier.globs import compile_glob
 from verifier.keys import Key
 from verifier.load import ContractError, Document, Path, load, nearest
 from verifier.params import declared, substitute
 from verifier.paths import Getter, PathError, as_list, compile_path, compile_value_path, first_of
 from verifier.predicate import Predicate, compile_predicate
+from verifier.principal import NOBODY, Principal, compile_principal
 from verifier.record import C2S, S2C
 from verifier.shape import KINDS_LATER, check_shape
 from verifier.units import sliced
+from verifier.waivers import Waiver, compile_waivers
 
 SESSION_WORDS = ("connection", "session")
 DIRECTIONS: Mapping[str, int | None] = {"s2c": S2C, "c2s": C2S, "any": None}
@@ -108,6 +112,12 @@ class Contract:
     """What share of the units must be well in recordings of some tags: a ratio each."""
     disabled: list[str] = field(default_factory=list)
     schemas: dict[str, Any] = field(default_factory=dict)
+    waivers: tuple[Waiver, ...] = ()
+    principal: Principal = NOBODY
+    compare: Mapping[str, Any] = field(default_factory=dict)
+    """How recordings are compared; `ignore` can be read by `globs`."""
+    today: date = field(default_factory=lambda: datetime.now(UTC).date())
+    """The day that waivers are held against."""
     params: dict[str, Any] = field(default_factory=dict)
     """The parameters with their values."""
     code: dict[str, Any] = field(default_factory=dict)
@@ -209,7 +219,19 @@ def _build(document: Document, data: bytes, settings: Mapping[str, str]) -> Cont
     _spans(contract, value.get("spans", {}))
     _invariants(contract, value["invariants"])
     _tiers(contract, value.get("tiers", {}))
+    contract.waivers = compile_waivers(contract, value.get("waivers", ()))
+    contract.principal = compile_principal(contract, value.get("principal"))
+    contract.compare = _compare(contract, value.get("compare", {}))
     return contract
+
+
+def _compare(contract: Contract, value: Mapping[str, Any]) -> Mapping[str, Any]:
+    for index, path in enumerate(value.get("ignore", ())):
+        try:
+            compile_glob(path)
+        except PathError as error:
+            raise contract.error(("compare", "ignore", index), str(error), found=path) from None
+    return value
 
 
 def _wire(value: Mapping[str, Any], document: Document) -> Wire:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from goldentape.event import Connection
 from goldentape.tape import Row, Tape
+from verifier.conditions import most_at_once
 from verifier.gaps import NOTICEABLE, lag_of
 from verifier.history import Source
 
@@ -40,6 +42,10 @@ class Divided:
         self._epochs = {epoch.number: epoch for epoch in tape.epochs}
         self.until = tape.last_t()
         self.parts = list(self._divide())
+
+    @cached_property
+    def _peak(self) -> int:
+        return most_at_once(self.tape.numbered_connections())
 
     def _divide(self) -> Iterator[Part]:
         together = {person.number: person.number for person in self._people}
@@ -91,4 +97,5 @@ class Divided:
             self._unnamed,
             until=self.until,
             epochs=self._epochs,
+            peak=lambda: self._peak,
         )

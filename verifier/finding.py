@@ -135,10 +135,11 @@ def _finding(document: Document, at: Path, level: str, rule: str, message: str, 
     return Finding(file=document.file(*at), line=line, column=column, level=level, rule=rule, message=message, fix=fix)
 
 
-def duplicate(name: str, error: ContractError) -> Finding:
-    """Return the finding of a key that comes twice, behind which nothing can be read."""
-    line, column = (int(part) for part in str(error.where).rsplit(":", 2)[1:])
-    message = f"{error.what}, found {show(str(error.found))}"
+def duplicate(error: ContractError) -> Finding:
+    """Return the finding of an error behind which nothing can be read: a key that comes twice, an include."""
+    name, *place = str(error.where).rsplit(":", 2)
+    line, column = map(int, place)
+    message = error.what if error.found is None else f"{error.what}, found {show(str(error.found))}"
     return Finding(file=name, line=line, column=column, level=ERROR, rule="error", message=message, fix=error.fix)
 
 

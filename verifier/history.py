@@ -58,10 +58,11 @@ class Source:
     peak: Callable[[], int] | None = None
     """Most users connected at once in the whole recording, where this is a part of it."""
 
-    def occasion(self) -> Occasion:
-        """Return what `when` asks of a recording."""
-        most = most_at_once(self.connections()) if self.peak is None else self.peak()
-        return Occasion({tuple(sorted(tags_of(epoch).items())) for epoch in self.epochs.values()}, most)
+    def occasion(self, *, crowd: bool) -> Occasion:
+        """Return what contracts ask of a recording; `crowd`: how many were there, too."""
+        most = 0 if not crowd else most_at_once(self.connections()) if self.peak is None else self.peak()
+        epochs = self.epochs.values()
+        return Occasion({tuple(sorted(tags_of(e).items())) for e in epochs}, most, {rules_of(e) for e in epochs})
 
     @classmethod
     def of(cls, tape: Tape, user: str | None = None) -> Source:
@@ -97,6 +98,12 @@ def kept_claims(epoch: Epoch | None) -> frozenset[str]:
     """Return which claims of its users a run of the recorder has kept (`record --claim`)."""
     names = None if epoch is None else epoch.options.get("claims")
     return frozenset(name for name in names if isinstance(name, str)) if isinstance(names, list) else frozenset()
+
+
+def rules_of(epoch: Epoch) -> tuple[str, ...]:
+    """Return by which rules a run of the recorder named users (`record --identify`); none: it does not say."""
+    rules = epoch.options.get("identify")
+    return tuple(rule for rule in rules if isinstance(rule, str)) if isinstance(rules, list) else ()
 
 
 CLAIMS = "claims"
@@ -154,9 +161,9 @@ class History:
         self.agenda = agenda
         """(time, order, number of the session): handshakes and ends."""
 
-    def occasion(self) -> Occasion:
-        """Return what `when` asks of the recording."""
-        return self._source.occasion()
+    def occasion(self, *, crowd: bool) -> Occasion:
+        """Return what contracts ask of the recording."""
+        return self._source.occasion(crowd=crowd)
 
     def named(self, user: str) -> bool:
         """Return whether an identity rule named a user."""

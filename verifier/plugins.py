@@ -74,9 +74,10 @@ def _files(contract: Contract, module: str, at: Path, beside: Sequence[FilePath]
     home = FilePath(contract.file).parent
     for index, name in enumerate(contract.document.value.get("plugins", ())):
         if FilePath(name).stem == module:
-            if not (home / name).is_file():
+            file = FilePath(contract.document.file("plugins", index)).parent / name
+            if not file.is_file():
                 raise contract.error(("plugins", index), "no such file", found=name)
-            yield home / name
+            yield file
     for directory in (home, *beside):
         yield directory / f"{module.replace('.', '/')}.py"
 

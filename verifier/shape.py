@@ -26,12 +26,8 @@ KINDS_LATER = (
 """Kinds of the language that this release does not judge; a contract that has one is refused, never judged without."""
 
 SECTIONS_LATER: Mapping[str, str] = {
-    "include": "write the invariants into one file",
     "asyncapi": "write the events out",
-    "principal": "the recorder names the user: see `goldentape record --identify`",
-    "waivers": "disable the invariant with `enabled: false`",
     "clock": "times are the recorder's; remove it",
-    "compare": "remove it",
 }
 
 

@@ -99,6 +99,17 @@ class Group:
     users: set[str] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True)
+class Excused:
+    """Violations that a waiver of the contract excuses."""
+
+    group: Group
+    reason: str
+    until: str
+    """The last day of the waiver."""
+    issue: str | None
+
+
 @dataclass(slots=True)
 class Tally:
     """What one invariant has found so far.  Tallies of parts can be added."""
@@ -190,6 +201,8 @@ class Outcome:
     tally: Tally
     averaged: bool = False
     """A tier allows for so many findings of it as there are."""
+    excused: tuple[Excused, ...] = ()
+    """What a waiver excuses; it is not among the groups."""
 
     @property
     def groups(self) -> list[Group]:

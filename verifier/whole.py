@@ -55,9 +55,6 @@ class Judge:
         if again:
             self._over_all(parts, again)
         parts.found.end = max(parts.found.end, self._tapes.until)
-        if any(check.spec.when.asks_recording for check in parts.checks):
-            # How many were there at once is known only of all.
-            parts.found.occasion.add(Source.of(self._tape).occasion())
         parts.close()
         return parts.verdict()
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from goldentape.errors import EnvironmentFault, InputError
 from verifier.contract import Contract, build
+from verifier.include import with_includes
 from verifier.lint import demand
-from verifier.load import load, nearest
+from verifier.load import MAX_BYTES, Document, load, nearest
 from verifier.params import declared, demand_known
 from verifier.plugins import bring_code
+
+FILES = (".yaml", ".yml", ".json")
 
 
 def find_contract(name: str) -> tuple[bytes, str]:
@@ -24,14 +28,55 @@ def find_contract(name: str) -> tuple[bytes, str]:
             return path.read_bytes(), name
         except OSError as error:
             raise EnvironmentFault(error.strerror or "cannot be read", where=name) from error
-    shipped = {p.name.removesuffix(".yaml"): p for p in files("goldentape.schemas").joinpath("contracts").iterdir()}
-    if name in shipped:
-        return shipped[name].read_bytes(), f"{name}.yaml"
-    guess = nearest(name, shipped)
+    if (shipped := _shipped(name)) is not None:
+        return shipped, f"{name}.yaml"
+    guess = nearest(name, _names())
     raise InputError(
         "there is no such file and no such contract", where=name,
-        fix=guess or f"shipped are: {', '.join(sorted(shipped))}",
+        fix=guess or f"shipped are: {', '.join(_names())}",
     )  # fmt: skip
+
+
+def _names() -> list[str]:
+    home = files("goldentape.schemas").joinpath("contracts")
+    return sorted(p.name.removesuffix(".yaml") for p in home.iterdir() if p.name.endswith(".yaml"))
+
+
+def _shipped(name: str) -> bytes | None:
+    if name not in _names():
+        return None
+    return files("goldentape.schemas").joinpath("contracts", f"{name}.yaml").read_bytes()
+
+
+def find_document(name: str) -> tuple[Document, bytes]:
+    """Return a contract with what it includes, and the bytes of all its files."""
+    data, called = find_contract(name)
+    document = load(data, called)
+    path = Path(name)
+    return document, with_includes(document, data, str(path.resolve()) if path.is_file() else None, _included)
+
+
+def _included(word: str, includer: str | None, called: str) -> tuple[str, bytes, str, Document]:
+    """Read what an `include` names: a file, told from the one that includes it, or a shipped contract."""
+    if "/" not in word and not word.endswith(FILES):
+        if (shipped := _shipped(word)) is None:
+            raise ValueError("there is no such shipped contract")
+        return f"shipped:{word}", shipped, f"{word}.yaml", load(shipped, f"{word}.yaml")
+    if "://" in word or Path(word).is_absolute():
+        raise ValueError("a file that is included is named from the file that includes it; nothing is fetched")
+    if includer is None or includer.startswith("shipped:"):
+        raise ValueError("a shipped contract includes shipped ones")
+    home = Path(includer).parent
+    wanted = Path(os.path.normpath(home / word))
+    real = wanted.resolve()
+    if real != wanted and not real.is_relative_to(home):
+        raise ValueError("is a symbolic link to somewhere else; refusing to follow it")
+    if not real.is_file():
+        raise ValueError("there is no such file")
+    if real.stat().st_size > MAX_BYTES:
+        raise ValueError(f"is larger than {MAX_BYTES} bytes")
+    data, name = real.read_bytes(), os.path.normpath(Path(called).parent / word)
+    return str(real), data, name, load(data, name)
 
 
 def read_contracts(names: Sequence[str], settings: dict[str, str], *, allow_code: bool = False) -> list[Contract]:
@@ -39,11 +84,11 @@ def read_contracts(names: Sequence[str], settings: dict[str, str], *, allow_code
 
     `allow_code`: run the Python files that their invariants use.
     """
-    texts = [find_contract(name) for name in names]
-    documents = [load(*text) for text in texts]
+    found = [find_document(name) for name in names]
+    documents = [document for document, _ in found]
     known = [name for document in documents for name in declared(document)]
     demand_known(settings, known, f"{documents[0].name} has" if len(documents) == 1 else "the contracts have")
-    contracts = [build(document, data, settings) for document, (data, _) in zip(documents, texts, strict=True)]
+    contracts = [build(document, data, settings) for document, data in found]
     for contract in contracts:
         bring_code(contract, allow_code=allow_code)
         demand(contract)

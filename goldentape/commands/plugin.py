@@ -7,13 +7,12 @@ from pathlib import Path
 
 import click
 
-from goldentape.commands.finding import find_contract
+from goldentape.commands.finding import find_document
 from goldentape.commands.opening import opened
 from goldentape.display import show
 from goldentape.errors import Exit, InputError
 from verifier.contract import Contract, build
 from verifier.lint import demand
-from verifier.load import load
 from verifier.params import declared, demand_known, parse_settings
 from verifier.plugins import bring_code
 from verifier.trial import Tried, told, trial
@@ -52,15 +51,14 @@ def test(use: str, tapes: tuple[Path, ...], name: str, settings: tuple[str, ...]
 
 def contract_for(use: str, name: str, settings: tuple[str, ...]) -> Contract:
     """Return the contract, with an invariant that uses the code if it has none."""
-    data, called = find_contract(name)
-    document = load(data, called)
+    document, data = find_document(name)
     given = parse_settings(settings)
     demand_known(given, declared(document), f"{document.name} has")
     if not any(isinstance(i, dict) and i.get("use") == use for i in _invariants(document.value)):
         document.value["invariants"] = {"tried": {"kind": "python", "use": use}}
     contract = build(document, data, given)
     if not any(spec.options.get("use") == use for spec in contract.invariants.values()):
-        raise InputError("every invariant that uses it is disabled", where=called, found=use)
+        raise InputError("every invariant that uses it is disabled", where=document.name, found=use)
     bring_code(contract, allow_code=True, beside=[Path()])
     demand(contract)
     return contract

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from verifier.verdict import Group, Outcome, Verdict, Violation, Witness
+from verifier.verdict import Excused, Group, Outcome, Verdict, Violation, Witness
 
 
 def _witness(w: Witness, excerpts: bool) -> dict[str, Any]:
@@ -28,6 +28,13 @@ def _group(id: str, group: Group, excerpts: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _excused(one: Excused) -> dict[str, Any]:
+    return {
+        "fingerprint": one.group.first[0].fingerprint, "count": one.group.count, "users": len(one.group.users),
+        "why": one.group.first[0].why, "reason": one.reason, "until": one.until, "issue": one.issue,
+    }  # fmt: skip
+
+
 def _invariant(o: Outcome, excerpts: bool) -> dict[str, Any]:
     tally = o.tally
     return {
@@ -40,6 +47,7 @@ def _invariant(o: Outcome, excerpts: bool) -> dict[str, Any]:
         "passed_over": dict(sorted(tally.passed_over.items())),
         "inconclusive": dict(sorted(tally.unknown.items())), "errors": dict(sorted(tally.errors.items())),
         "violations": [_group(f"{o.name}/{n}", group, excerpts) for n, group in enumerate(o.groups, 1)],
+        "excused": [_excused(one) for one in o.excused],
     }  # fmt: skip
 
 

@@ -87,6 +87,9 @@ def lines(
     width = max((len(o.name) for o in verdict.outcomes), default=0)
     for outcome in verdict.outcomes:
         yield f"{_word(outcome):<8} {outcome.name:<{width}}  {_judged(outcome)}"
+    if any(outcome.excused for outcome in verdict.outcomes):
+        yield ""
+        yield from excused(verdict)
     if verdict.warnings:
         yield ""
     for warning in verdict.warnings:
@@ -94,6 +97,19 @@ def lines(
     yield ""
     yield f"{verdict.verdict}: {_summary(verdict)}"
     yield _not_said(verdict)
+
+
+def excused(verdict: Verdict) -> Iterator[str]:
+    """Yield what a waiver of the contract excuses."""
+    for outcome in verdict.outcomes:
+        for one in outcome.excused:
+            first = one.group.first[0]
+            issue = f" ({show(one.issue, 80)})" if one.issue else ""
+            yield (
+                f"excused: {plural(one.group.count, 'violation')} of {outcome.name} ({first.fingerprint})"
+                f" until {one.until}: {show(one.reason, 200)}{issue}"
+            )
+            yield f"  {show(first.why, 400)}"
 
 
 def suppressed(verdict: Verdict) -> Iterator[str]:

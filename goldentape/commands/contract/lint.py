@@ -8,11 +8,11 @@ from dataclasses import asdict
 import click
 
 from goldentape.cli import fail
-from goldentape.commands.finding import find_contract
+from goldentape.commands.finding import find_document
 from goldentape.errors import Exit, GoldentapeError
 from verifier.finding import ERROR, WARNING, Finding, duplicate
 from verifier.finding import lint as look
-from verifier.load import ContractError, Document, load
+from verifier.load import ContractError, Document
 from verifier.params import declared, demand_known, parse_settings
 
 STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
@@ -41,13 +41,12 @@ def lint(
     found: list[Finding] = []
     for name in contracts:
         try:
-            data, called = find_contract(name)
-            documents.append((load(data, called), data))
+            documents.append(find_document(name))
         except ContractError as error:
             if error.path is None:
                 codes.append(_refused(error, len(contracts)))
             else:
-                found.append(duplicate(called, error))
+                found.append(duplicate(error))
         except GoldentapeError as error:
             codes.append(_refused(error, len(contracts)))
     if documents:
