@@ -135,8 +135,8 @@ RETOLD = [START, said("agent_thinking", delta="Hel"), said("agent_thinking", del
         (TEXT, "inconclusive", [START, "mark gap", *text("lo", final="Hello")[1:]]),
         (TEXT, "inconclusive", [START, "bob < !truncated x", *text("lo", final="Hello")[1:]]),
         (TEXT, "inconclusive", [*RETOLD, said("agent_completed", text="Hello").replace("bob", "bob/2")]),
-        (TEXT, "error", [START, said("agent_thinking", delta=3), said("agent_completed", text="3")]),
-        (COST, "error", [START, said("tool_completed", usd="3"), said("agent_completed", usd=3)]),
+        (TEXT, "fail", [START, "* " + said("agent_thinking", delta=3), said("agent_completed", text="3")]),
+        (COST, "fail", [START, "* " + said("tool_completed", usd="3"), said("agent_completed", usd=3)]),
         (TEXT, "vacuous", [START, said("agent_thinking", delta="a"), "bob < agent_completed r1"]),
         (LAST, "vacuous", [said("agent_completed", step=1)]),
         (STATE, "vacuous", patched(first={"a": 1}, last={"a": 2})),  # a new state, and no patch that says otherwise

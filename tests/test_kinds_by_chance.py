@@ -50,7 +50,7 @@ INVARIANTS = (
     "context: {kind: same, scope: run, path: [thread_id, data.thread_id]}",
     "owner: {kind: same, per: user, path: [user_id, data.user_id]}",
     "numbers: {kind: monotone, scope: run, event: of_run, path: seq, step: 1, missing: ignore}",
-    "grows: {kind: monotone, per: run, event: of_run, path: seq, missing: ignore}",
+    "grows: {kind: monotone, per: run, event: [agent_started, agent_thinking], path: seq, missing: ignore}",
     "all-tools: {kind: together, scope: run, events: [tool_executing, tool_completed], when: {exit: done}}",
     "one-end: {kind: exclusive, scope: run, events: [agent_completed, agent_error, agent_timeout]}",
     "thoughts: {kind: fold, scope: run, of: agent_thinking, path: delta, op: concat,"

@@ -99,8 +99,10 @@ def test_look_alikes_pass(invariant, sentences):
         (RUN, "inconclusive", ["bob < agent_started seq:=1", "mark gap", "bob < agent_thinking seq:=1"]),
         (GROWS, "fail", [*counted("* 3"), "mark gap", *counted("* 2")]),  # nothing lost could excuse that
         (STRICT, "inconclusive", [*counted(3), "mark gap", *counted(2)]),  # but a lost reset could
-        (RUN, "error", [START, 'bob < agent_thinking r1 seq:="2"']),
-        (RUN, "error", [START, "bob < agent_thinking r1 seq:=true"]),
+        (RUN, "fail", ["* " + START, '* bob < agent_thinking r1 seq:="2"']),  # once a number, always one
+        (RUN, "fail", [START, "* bob < agent_thinking r1 seq:=true"]),
+        (GROWS, "fail", ['* bob < agent_thinking n:="2"']),
+        (RUN, "vacuous", ['bob < agent_started r1 seq:="a"', 'bob < agent_thinking r1 seq:="b"']),  # no number at all
         (GROWS, "inconclusive", [f'bob < !redacted agent_thinking n=[r:number:{"a" * 32}]']),
         (RUN, "vacuous", ["bob < agent_started r1"]),
     ],

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from verifier.contract import Contract, Spec
+from verifier.contract import DIRECTIONS, Contract, Spec
 from verifier.events import EventDef
 from verifier.load import Path
 from verifier.paths import as_list
@@ -69,6 +69,9 @@ def used_events(contract: Contract) -> set[str]:
             used |= {event.name for event in contract.events.values() if event.schema is not None}
         if spec.kind == "protocol" and spec.options.get("alphabet") == "all":
             used |= {event.name for event in contract.events.values() if event.on == "message"}
+        if spec.kind == "gap" and "event" not in spec.options:
+            side = DIRECTIONS[spec.options.get("dir", "s2c")]
+            used |= {e.name for e in contract.events.values() if e.on == "message" and side in (e.dir, None)}
     principal = contract.document.value.get("principal", {})
     used |= {str(rule.get("event")) for rule in principal.get("refreshed_by", ()) if isinstance(rule, dict)}
     waiting = list(used)

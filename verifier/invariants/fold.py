@@ -127,11 +127,17 @@ class Folded(Stateless):
         try:
             state.fold.add(value)
         except NotFoldable as error:
-            state.lost = f"{self._path} of {name} is a value of the type {type_name(value)}, and no {error}"
-            if state.secret:
+            state.lost = "a part before was of another type"
+            slice.judged()
+            if redacted(record, value):
                 slice.unknown("what is folded is redacted in the tape")
-            else:
-                slice.error(state.lost)
+                return
+            slice.violated(
+                [Proof(record, "offender", name, "", ((self._path, excerpt(value)),))],
+                why=f"{self._path} of {name} at {record.label} is of the type {type_name(value)}, and no {error}",
+                expected=f"a {error} at {self._path}",
+                paths=(self._path, "type"),
+            )
 
     def _note(self, state: Folding, record: Record, name: str, value: Any) -> None:
         field = () if value is MISSING else ((self._path, excerpt(value)),)

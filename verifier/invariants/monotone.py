@@ -8,21 +8,22 @@ Why: a hole in the numbers is a lost message, a number that comes back is an old
 
 Options: `event`, `path`, `step` (each is that much more than the one before), `strict` (grows with each event; without
 it, equal is enough), `reset_by` (events after which it may begin anew), `missing: violation` (the default: each event
-must have the number) or `ignore`, `where`.  In a slice wider than a connection, what was shown may be told again on
-another connection, in its order: a user who comes back misses nothing and goes on from there.
+must have the number) or `ignore` (some have none; but what was a number is not a text later), `where`.  In a slice
+wider than a connection, what was shown may be told again on another connection, in its order: a user who comes back
+misses nothing and goes on from there.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from verifier.equality import Number, number_of, type_name
+from verifier.equality import Number, number_of
 from verifier.paths import MISSING, as_list
 from verifier.record import Record, Session
 from verifier.redacted import redacted
 from verifier.rule import Stateless
-from verifier.slices import Proof, Slice, excerpt, proof
+from verifier.slices import Proof, Slice, excerpt
 from verifier.verdict import listed
 
 if TYPE_CHECKING:
@@ -87,18 +88,12 @@ class Monotone(Stateless):
             return
         name = next(n for n in names if n in self.events)
         value = self._get(record)
-        if value is MISSING or value is None:
-            self._missing(slice, record, name)
-            return
         number = number_of(value)
+        state: Growth = slice.state
         if number is None:
-            if redacted(record, value):
-                slice.unknown("the number is redacted in the tape")
-            else:
-                slice.error(f"{self._path} of {name} is a value of the type {type_name(value)}, and no number")
+            self._no_number(slice, state, record, name, value)
             return
         slice.judged()
-        state: Growth = slice.state
         self._compare(slice, state, record, name, number)
         point = Point(record, name, number)
         state.own[record.session] = point
@@ -109,15 +104,22 @@ class Monotone(Stateless):
         if state.recent is not None:
             state.recent.append(number)
 
-    def _missing(self, slice: Slice, record: Record, name: str) -> None:
-        if self.required:
-            slice.judged()
-            slice.violated(
-                [proof(record, "offender", [name])],
-                why=f"{name} at {record.label} has no {self._path}",
-                expected=f"a number at {self._path}",
-                paths=(self._path,),
-            )
+    def _no_number(self, slice: Slice, state: Growth, record: Record, name: str, value: Any) -> None:
+        absent = value is MISSING or value is None
+        if not self.required and (absent or state.top is None):
+            return  # it counts nothing there, or in another way
+        if not absent and redacted(record, value):
+            slice.unknown("the number is redacted in the tape")
+            return
+        slice.judged()
+        was = "has nothing" if absent else f"has {excerpt(value)}"
+        before = [] if absent or state.top is None else [self._proof(state.top.record, "before", state.top)]
+        slice.violated(
+            [*before, Proof(record, "offender", name, "", () if absent else ((self._path, excerpt(value)),))],
+            why=f"{name} at {record.label} {was} at {self._path}, where a number must be",
+            expected=f"a number at {self._path}",
+            paths=(self._path, "number"),
+        )
 
     def _compare(self, slice: Slice, state: Growth, record: Record, name: str, number: Number) -> None:
         top = state.top
@@ -168,9 +170,12 @@ class Monotone(Stateless):
 
     def _proofs(self, before: Point, record: Record, name: str, number: Number) -> list[Proof]:
         return [
-            Proof(before.record, "before", before.name, "", ((self._path, _shown(before.value)),)),
+            self._proof(before.record, "before", before),
             Proof(record, "offender", name, "", ((self._path, _shown(number)),)),
         ]
+
+    def _proof(self, record: Record, role: str, point: Point) -> Proof:
+        return Proof(record, role, point.name, "", ((self._path, _shown(point.value)),))
 
 
 def _shown(number: Number) -> str:
