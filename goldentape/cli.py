@@ -20,6 +20,7 @@ from goldentape.errors import Exit, GoldentapeError
 COMMANDS: Mapping[str, str] = {
     "contract": "goldentape.commands.contract:contract",
     "demo": "goldentape.commands.demo:demo",
+    "mine": "goldentape.commands.mine:mine",
     "plugin": "goldentape.commands.plugin:plugin",
     "record": "goldentape.commands.record:record",
     "tape": "goldentape.commands.tape:tape",
