@@ -139,6 +139,12 @@ NOT_MEANT = [
     ),
     ("a circle", contract(events="events: {a: {except: [b]}, b: {except: [a]}}"), "7:10", "a -> b -> a"),
     ("a union with a type", contract(events="events: {a: {any_of: [b], type: a}, b: {}}"), "7:10", "not several"),
+    (
+        "a schema of a close",
+        contract(events="events: {ask: {on: close, schema: true}, done: {}}"),
+        "7:27",
+        "handshakes",
+    ),
     ("a type of a mark", contract(events="events: {ask: {on: mark, type: x}, done: {}}"), "7:26", "only messages"),
     ("types nowhere", contract(wire="wire: {format: json}", events="events: {a: {type: b}}"), "7:14", "set wire.type"),
     ("a word as key", contract(keys="keys: {user: a}"), "5:8", "a word of the language"),
@@ -205,6 +211,7 @@ LATER = [
       for kind in KINDS_LATER),
     *((f"the section {section}", contract(keys=f"{section}: {{}}"), "5:1", f"`{section}` is not in this release")
       for section in SECTIONS_LATER),
+    ("a document that nobody read", contract(keys="asyncapi: {file: a}"), "5:1", "AsyncAPI document has not been read"),
     ("cloudevents", contract(wire="wire: {format: cloudevents}"), "3:8", "`cloudevents` is not in this release"),
     ("per client", contract("{kind: count, event: done, max: 1, per: client}"), "9:52", "`per: client` is not in"),
     ("@stamp", contract('{kind: latency, from: "@stamp", to: done, max: 1s}'), "9:", "not in this release"),

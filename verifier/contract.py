@@ -43,6 +43,8 @@ class Wire:
     unknown: str = "warning"
     race: int = 0
     """Nanoseconds within which two messages of opposite directions have no order."""
+    handshakes: bool = False
+    """An event asks what the client said in its handshake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +202,8 @@ def build(document: Document, data: bytes, settings: Mapping[str, str]) -> Contr
 
 
 def _build(document: Document, data: bytes, settings: Mapping[str, str]) -> Contract:
+    if "asyncapi" in document.value:
+        raise document.error(("asyncapi",), "the AsyncAPI document has not been read", fix="judge by the file itself")
     substitute(document, settings)
     check_shape(document)
     value = document.value
@@ -264,6 +268,7 @@ def _wire(value: Mapping[str, Any], document: Document) -> Wire:
         value.get("subprotocol"),
         value.get("unknown", "warning"),
         race,
+        any("schema" in event and event.get("on") == "connect" for event in document.value["events"].values()),
     )
 
 
@@ -279,6 +284,8 @@ def _events(contract: Contract, value: Mapping[str, Any]) -> None:
             )
         on = spec.get("on", "message")
         types = as_list(spec["type"]) if "type" in spec else None
+        if "schema" in spec and on not in ("message", "connect"):
+            raise contract.error((*at, "schema"), "only messages and handshakes have a schema", found=f"on: {on}")
         if on != "message" and types is not None:
             raise contract.error((*at, "type"), f"only messages have a type, and {name} is on: {on}")
         if types is not None and contract.wire.type is None:

@@ -63,6 +63,8 @@ def lint(
             wrong = {error.path[:2] for error in errors if error.path is not None}
             odd = [one for one in odd if not one.rule.startswith("unused") and one.at[:2] not in wrong]
         else:
+            # What stands in another's document is not there for this contract alone.
+            odd = [one for one in odd if not one.rule.startswith("unused") or document.origin(one.at)[0] is document]
             odd = [*odd, *_unused_params(document)]
         if require_impact:
             odd = [*odd, *_without_impact(contract)]

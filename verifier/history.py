@@ -146,6 +146,8 @@ class History:
             session.claims = claims.get(connection.id, {})
             session.kept = kept_claims(source.epochs.get(connection.epoch))
             session.tags = tagged.get(connection.epoch, {})
+            if wire.handshakes:
+                session.request = tuple(connection.request)
             if wire.subprotocol is not None and connection.subprotocol != wire.subprotocol:
                 session.ghost = connection.status == 101
             self.sessions[number] = session

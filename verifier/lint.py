@@ -19,7 +19,7 @@ def demand(contract: Contract) -> None:
     try:
         for name, schema in contract.schemas.items():
             at = ("schemas", name)
-            check_schema(contract, schema, at)
+            check_schema(contract, schema, at, draft(contract, schema, at)[0])
         for event in contract.events.values():
             if event.schema is not None:
                 at = ("events", event.name, "schema")

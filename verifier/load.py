@@ -105,8 +105,11 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return f"did you mean {close[0]}?" if close else None
 
 
-def load(data: bytes, name: str) -> Document:
-    """Read a contract.  Raises ContractError with file:line:column."""
+def load(data: bytes, name: str, *, plain_dates: bool = False) -> Document:
+    """Read a contract.  Raises ContractError with file:line:column.
+
+    `plain_dates`: a date that is not quoted is a text, as the documents of others have them.
+    """
     if len(data) > MAX_BYTES:
         raise ContractError(
             "the contract is too large", where=f"{name}:1:1", found=f"{len(data)} bytes", wanted=f"at most {MAX_BYTES}"
@@ -124,7 +127,7 @@ def load(data: bytes, name: str) -> Document:
     if "\0" in text:
         line, column = _place(text, text.index("\0"))
         raise ContractError("a contract is UTF-8 text", where=f"{name}:{line}:{column}", found="NUL")
-    return _Builder(name).build(text)
+    return _Builder(name, plain_dates).build(text)
 
 
 def _place(text: str, at: int) -> tuple[int, int]:
@@ -136,8 +139,9 @@ def _place(text: str, at: int) -> tuple[int, int]:
 class _Builder:
     """Values from the parser's events, with their places."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, plain_dates: bool) -> None:
         self.document = Document(name, None)
+        self.plain_dates = plain_dates
 
     def fail(self, mark: Any, what: str, **facts: Any) -> ContractError:
         line, column = (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
@@ -234,7 +238,7 @@ class _Builder:
             return value
         if text.lower() in (".inf", "-.inf", "+.inf", ".nan"):
             raise self.fail(event.start_mark, "JSON has no such number", found=text)
-        if _DATE.fullmatch(text):
+        if _DATE.fullmatch(text) and not self.plain_dates:
             raise self.fail(event.start_mark, "dates are not read", found=text, fix="quote it")
         return text
 

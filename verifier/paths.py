@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from verifier.record import ACCEPT, CLOSE, LOSS, MARK, REJECT, Record
+from verifier.record import ACCEPT, CLOSE, LOSS, MARK, MESSAGE, REJECT, Record
 
 
 class _Missing:
@@ -48,6 +48,7 @@ _META: Mapping[str, Getter] = {
     "@client": lambda r: r.session.client if r.session else MISSING,
     "@target": lambda r: r.session.target if r.session else MISSING,
     "@dir": lambda r: MISSING if r.dir is None else ("c2s", "s2c")[r.dir],
+    "@payload": lambda r: r.value if r.kind == MESSAGE else MISSING,
     "@text": lambda r: MISSING if (text := r.text()) is None else text,
     "@close.code": lambda r: r.code if r.kind in (CLOSE, LOSS) else MISSING,
     "@close.by": lambda r: r.by if r.kind in (CLOSE, LOSS) else MISSING,

@@ -35,11 +35,42 @@ class Session:
     """One WebSocket from handshake to close, while the history runs past it."""
 
     __slots__ = (
-        "accepted", "body", "claims", "client", "close_code", "close_reason", "close_seen", "closed", "closed_by",
-        "credentials", "doubts", "ended", "ending", "ghost", "headless", "id", "identities", "inferred",
-        "instances", "kept", "known", "number", "open", "opened", "secrets", "shown", "since", "slices", "standing",
+        "accepted",
+        "body",
+        "claims",
+        "client",
+        "close_code",
+        "close_reason",
+        "close_seen",
+        "closed",
+        "closed_by",
+        "credentials",
+        "doubts",
+        "ended",
+        "ending",
+        "ghost",
+        "headless",
+        "id",
+        "identities",
+        "inferred",
+        "instances",
+        "kept",
+        "known",
+        "number",
+        "open",
+        "opened",
+        "request",
+        "secrets",
+        "shown",
+        "since",
+        "slices",
+        "standing",
         "status",
-        "subprotocol", "tags", "target", "touched", "user",
+        "subprotocol",
+        "tags",
+        "target",
+        "touched",
+        "user",
     )  # fmt: skip
 
     def __init__(self, id: str, number: int, user: str, known: bool) -> None:
@@ -90,6 +121,8 @@ class Session:
         self.shown: dict[str, Any] = {}
         self.inferred: dict[str, Any] = {}
         self.standing: dict[int, Any] | None = None
+        self.request: tuple[tuple[str, str], ...] = ()
+        """The headers of its handshake, where the contract judges them."""
 
     @property
     def named_by_token(self) -> bool:

@@ -33,12 +33,12 @@ DRAFTS: Mapping[str, tuple[type[Validator], Any]] = {
 NEWEST = "https://json-schema.org/draft/2020-12/schema"
 
 # Where schemas stand inside a schema: as the value, in a list, or in a mapping.
-_ONE = {
+ONES = {
     "additionalProperties", "propertyNames", "contains", "not", "if", "then", "else", "items", "unevaluatedProperties",
     "unevaluatedItems", "contentSchema", "additionalItems",
 }  # fmt: skip
-_LIST = {"allOf", "anyOf", "oneOf", "prefixItems", "items"}
-_MAP = {"properties", "patternProperties", "dependentSchemas", "$defs", "definitions", "dependencies"}
+LISTS = {"allOf", "anyOf", "oneOf", "prefixItems", "items"}
+MAPPINGS = {"properties", "patternProperties", "dependentSchemas", "$defs", "definitions", "dependencies"}
 _PLAIN = {
     "$schema", "$id", "$ref", "$anchor", "$comment", "title", "description", "default", "examples", "deprecated",
     "readOnly", "writeOnly", "type", "enum", "const", "multipleOf", "maximum", "exclusiveMaximum", "minimum",
@@ -46,7 +46,7 @@ _PLAIN = {
     "maxContains", "minContains", "maxProperties", "minProperties", "required", "dependentRequired",
     "contentEncoding", "contentMediaType",
 }  # fmt: skip
-_KNOWN = _ONE | _LIST | _MAP | _PLAIN
+_KNOWN = ONES | LISTS | MAPPINGS | _PLAIN
 FORMATS = tuple(sorted(FormatChecker.checkers.keys() - {"iri", "iri-reference", "regex"}))
 """Formats that are asserted.  The check of an IRI takes a minute for 20 KB; what is a pattern differs by language."""
 _SAME_VALUE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else")
@@ -80,7 +80,8 @@ class CompiledSchema:
         self.at = at
         cls, specification = draft(contract, schema, at)
         check_schema(contract, schema, at, cls)
-        document = {"schemas": contract.schemas, "here": schema}
+        # By `$schema` inside, jsonschema would take a validator of its own, without our bounds on patterns.
+        document = {"schemas": {n: _bare(s) for n, s in contract.schemas.items()}, "here": _bare(schema)}
         resource = Resource(contents=document, specification=specification)  # type: ignore[call-arg]  # attrs
         registry: Registry[Any] = Registry(retrieve=_refuse).with_resource(ROOT, resource)  # type: ignore[call-arg]  # attrs
         target: dict[str, Any] = {"$ref": f"{ROOT}#/here"}
@@ -111,6 +112,10 @@ class CompiledSchema:
             raise TooDeep from None
         finally:
             sys.setrecursionlimit(limit)
+
+
+def _bare(schema: Any) -> Any:
+    return {word: v for word, v in schema.items() if word != "$schema"} if isinstance(schema, dict) else schema
 
 
 @cache
@@ -210,12 +215,12 @@ def _walk(contract: Home, schema: Any, at: Path) -> None:
         elif word == "patternProperties":
             for pattern in value:
                 _pattern(contract, pattern, (*place, pattern))
-        if word in _ONE and isinstance(value, dict):
+        if word in ONES and isinstance(value, dict):
             _walk(contract, value, place)
-        elif word in _LIST and isinstance(value, list):
+        elif word in LISTS and isinstance(value, list):
             for index, item in enumerate(value):
                 _walk(contract, item, (*place, index))
-        elif word in _MAP and isinstance(value, dict):
+        elif word in MAPPINGS and isinstance(value, dict):
             for name, item in value.items():
                 _walk(contract, item, (*place, name))
 

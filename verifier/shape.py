@@ -26,7 +26,6 @@ KINDS_LATER = (
 """Kinds of the language that this release does not judge; a contract that has one is refused, never judged without."""
 
 SECTIONS_LATER: Mapping[str, str] = {
-    "asyncapi": "write the events out",
     "clock": "times are the recorder's; remove it",
 }
 
@@ -83,6 +82,15 @@ def check_shape(document: Document) -> None:
             )
         if (error := _first(document, kinds[kind].iter_errors(invariant), at)) is not None:
             raise error
+
+
+def demand_section(document: Document, name: str) -> None:
+    """Raise ContractError where one section, which is needed before the others, is not as it must be."""
+    schema = contract_schema()
+    part = {"$schema": schema["$schema"], "definitions": schema["definitions"], **schema["properties"][name]}
+    error = _first(document, Draft7Validator(part).iter_errors(document.value[name]), (name,))
+    if error is not None:
+        raise error
 
 
 def _first(document: Document, errors: Iterator[ValidationError], at: Path = ()) -> ContractError | None:

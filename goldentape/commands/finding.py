@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from goldentape.commands.asyncapi import is_asyncapi, merge_asyncapi, read_asyncapi
 from goldentape.errors import EnvironmentFault, InputError
 from verifier.contract import Contract, build
 from verifier.include import with_includes
@@ -48,12 +49,15 @@ def _shipped(name: str) -> bytes | None:
     return files("goldentape.schemas").joinpath("contracts", f"{name}.yaml").read_bytes()
 
 
-def find_document(name: str) -> tuple[Document, bytes]:
-    """Return a contract with what it includes, and the bytes of all its files."""
+def find_document(name: str, perspective: str | None = None) -> tuple[Document, bytes]:
+    """Return a contract with what it includes and with AsyncAPI's messages, and the bytes of all its files."""
     data, called = find_contract(name)
-    document = load(data, called)
     path = Path(name)
-    return document, with_includes(document, data, str(path.resolve()) if path.is_file() else None, _included)
+    if is_asyncapi(data):
+        return read_asyncapi(path, data, perspective)
+    document = load(data, called)
+    data = with_includes(document, data, str(path.resolve()) if path.is_file() else None, _included)
+    return document, data + merge_asyncapi(document, perspective)
 
 
 def _included(word: str, includer: str | None, called: str) -> tuple[str, bytes, str, Document]:
@@ -79,12 +83,14 @@ def _included(word: str, includer: str | None, called: str) -> tuple[str, bytes,
     return str(real), data, name, load(data, name)
 
 
-def read_contracts(names: Sequence[str], settings: dict[str, str], *, allow_code: bool = False) -> list[Contract]:
+def read_contracts(
+    names: Sequence[str], settings: dict[str, str], *, allow_code: bool = False, perspective: str | None = None
+) -> list[Contract]:
     """Return the contracts, ready to judge by.  A setting must be a parameter of one of them at least.
 
-    `allow_code`: run the Python files that their invariants use.
+    `allow_code`: run the Python files that their invariants use.  `perspective`: whose AsyncAPI documents are.
     """
-    found = [find_document(name) for name in names]
+    found = [find_document(name, perspective) for name in names]
     documents = [document for document, _ in found]
     known = [name for document in documents for name in declared(document)]
     demand_known(settings, known, f"{documents[0].name} has" if len(documents) == 1 else "the contracts have")

@@ -17,6 +17,7 @@ from goldentape.around import Place, around
 from goldentape.check import check as check_tape
 from goldentape.check import expect_head as demand_head
 from goldentape.cli import fail
+from goldentape.commands.asyncapi import perspective_option
 from goldentape.commands.finding import read_contracts
 from goldentape.commands.opening import bring_in, unsealed
 from goldentape.commands.progress import Progress
@@ -127,6 +128,7 @@ def _demand_state(tape: Tape, asked: Asked) -> None:
     help="What must hold: a shipped contract (golden-path) or a file; may be given several times.",
 )
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Value of a parameter of the contract.")
+@perspective_option
 @click.option("--only", multiple=True, metavar="INVARIANT",
               help="Judge this invariant, and those it counts; may be given several times.")  # fmt: skip
 @click.option("--tag", "tags", multiple=True, help="Judge invariants with this tag; may be given several times.")
@@ -148,8 +150,8 @@ def _demand_state(tape: Tape, asked: Asked) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a tape and contract, one a line.")
 @click.option("--quiet", is_flag=True, help="Print nothing; the exit code is the answer.")
 def verify(
-    tapes: tuple[Path, ...], contracts: tuple[str, ...], settings: tuple[str, ...], only: tuple[str, ...],
-    tags: tuple[str, ...], user: str | None, explain: str | None, fail_on: tuple[str, ...],
+    tapes: tuple[Path, ...], contracts: tuple[str, ...], settings: tuple[str, ...], perspective: str | None,
+    only: tuple[str, ...], tags: tuple[str, ...], user: str | None, explain: str | None, fail_on: tuple[str, ...],
     expect_fail: tuple[str, ...], baselines: tuple[Path, ...], explain_suppressed: bool, allow_code: bool,
     allow_unsealed: bool, expect_head: str | None, strict: bool, excerpts: bool, as_json: bool, quiet: bool,
 ) -> int:  # fmt: skip
@@ -158,7 +160,7 @@ def verify(
     Exit codes: 0 everything demanded holds; 1 an invariant of severity error is violated or could not be evaluated;
     4 nothing failed, but something could not be judged; of several tapes and contracts the worst counts.
     """
-    read = read_contracts(contracts, parse_settings(settings), allow_code=allow_code)
+    read = read_contracts(contracts, parse_settings(settings), allow_code=allow_code, perspective=perspective)
     asked = Asked(
         contracts=read, only=frozenset(only), tags=frozenset(tags), user=user, allow_unsealed=allow_unsealed,
         expect_head=expect_head, strict=strict, fail_on=frozenset(fail_on), expect_fail=frozenset(expect_fail),

@@ -8,18 +8,22 @@ Why: a field that is missing, or a number where text was, breaks a client that n
 
 Options: `events` (default: every event with a `schema`), `formats` (asserted unless false), `closed` (no property
 that the schema does not name).  JSON Schema 2020-12, or draft-07 by `$schema`; references stay inside the contract.
+The schema of an event that is `on: connect` is of `{"query": {...}, "headers": {...}}`, what the client said in its
+handshake; a client that says what it should not is the client's fault, and warns.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from goldentape.display import show
 from goldentape.event import Flag
 from verifier.equality import write
-from verifier.record import MESSAGE, Record
+from verifier.handshakes import handshake
+from verifier.record import CONNECT, MESSAGE, Record
 from verifier.rule import Stateless
-from verifier.schemas import CompiledSchema, TooDeep, check_schema
+from verifier.schemas import CompiledSchema, TooDeep, check_schema, draft, resolve
 from verifier.slices import EXCERPT, Proof, Slice
 
 if TYPE_CHECKING:
@@ -49,7 +53,7 @@ class Schema(Stateless):
         if not names:
             raise contract.error(at, "no event has a schema: nothing would be judged", fix="give events a `schema`")
         for name, schema in contract.schemas.items():
-            check_schema(contract, schema, ("schemas", name))
+            check_schema(contract, schema, ("schemas", name), draft(contract, schema, ("schemas", name))[0])
         formats, closed = options.get("formats", True), options.get("closed", False)
         self.schemas = {
             name: CompiledSchema(
@@ -59,15 +63,19 @@ class Schema(Stateless):
         }
         self.wants = frozenset(names)
         self.where = spec.where
+        self._resolve: Callable[[str], Any] = lambda ref: resolve(contract, ref, at)
 
     def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
         """Validate."""
-        if record.kind != MESSAGE or (self.where is not None and not self.where(record)):
+        if record.kind not in (MESSAGE, CONNECT) or (self.where is not None and not self.where(record)):
             return
         for name in names:
             schema = self.schemas[name]
             slice.judged()
             value = record.value
+            if record.kind == CONNECT and record.session is not None:
+                session = record.session
+                value = handshake(session.target, session.request, schema.schema, self._resolve)
             if schema.accepts is not None and schema.accepts(value):
                 continue
             try:
@@ -79,7 +87,7 @@ class Schema(Stateless):
                 self._report(slice, record, name, errors)
 
     def _report(self, slice: Slice, record: Record, name: str, errors: list[ValidationError]) -> None:
-        if record.flags & _REDACTED and all("[r:" in write(e.instance) for e in errors):
+        if (record.flags & _REDACTED or record.kind == CONNECT) and all("[r:" in write(e.instance) for e in errors):
             slice.unknown("what the schema asks for is redacted in the tape")
             return
         error = _deepest(errors[0])
@@ -99,6 +107,7 @@ class Schema(Stateless):
             ],
             why=f"{name} at {record.label} is not valid at {path}: {message}{more}",
             expected=f"{error.validator}: {show(write(error.validator_value), 80)}",
+            fault="client" if record.kind == CONNECT else None,
             paths=(generic(error), str(error.validator)),
         )
 

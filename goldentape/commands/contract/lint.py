@@ -8,6 +8,7 @@ from dataclasses import asdict
 import click
 
 from goldentape.cli import fail
+from goldentape.commands.asyncapi import perspective_option
 from goldentape.commands.finding import find_document
 from goldentape.errors import Exit, GoldentapeError
 from verifier.finding import ERROR, WARNING, Finding, duplicate
@@ -22,13 +23,14 @@ WORST_FIRST = (Exit.VIOLATION, Exit.BAD_INPUT, Exit.ENVIRONMENT, Exit.OK)
 @click.command()
 @click.argument("contracts", nargs=-1, required=True, metavar="NAME|FILE...")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Value of a parameter of the contracts.")
+@perspective_option
 @click.option("--require-impact", is_flag=True, help="An invariant that does not say its `impact` is an error.")
 @click.option("--strict", is_flag=True, help="Exit 1 where there are warnings, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a finding, one a line.")
 @click.option("--quiet", is_flag=True, help="Print nothing; the exit code is the answer.")
 def lint(
-    contracts: tuple[str, ...], settings: tuple[str, ...], require_impact: bool, strict: bool, as_json: bool,
-    quiet: bool,
+    contracts: tuple[str, ...], settings: tuple[str, ...], perspective: str | None, require_impact: bool,
+    strict: bool, as_json: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Say what is wrong or odd in contracts.
 
@@ -41,7 +43,7 @@ def lint(
     found: list[Finding] = []
     for name in contracts:
         try:
-            documents.append(find_document(name))
+            documents.append(find_document(name, perspective))
         except ContractError as error:
             if error.path is None:
                 codes.append(_refused(error, len(contracts)))
