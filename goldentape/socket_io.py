@@ -17,6 +17,7 @@ again (`42/admin,7["say","hi"]`).  One message gives one value:
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -114,3 +115,34 @@ def _json(text: str) -> tuple[Any, Problem | None]:
     if problem is not None and problem.kind == "undecodable":
         raise _Undecodable(problem.why)
     return value, problem
+
+
+def encode_socket_io(value: Any) -> bytes:
+    """Write a value as a message, as far as it is one: what was decoded comes out as it was, but for spaces."""
+    kind = value.get("type") if isinstance(value, dict) else None
+    data = value.get("data") if isinstance(value, dict) else None
+    if kind == "attachment" and isinstance(data, dict) and isinstance(data.get("$bytes"), str):
+        return bytes.fromhex(data["$bytes"])
+    if kind in PACKETS:
+        return _written(value, PACKETS.index(kind)).encode("utf-8", "surrogatepass")
+    if kind in ENGINE:
+        rest = "" if "data" not in value else data if isinstance(data, str) and kind != "open" else _dump(data)
+        return f"{ENGINE.index(kind)}{rest}".encode("utf-8", "surrogatepass")
+    return _dump(value).encode("utf-8", "surrogatepass")
+
+
+def _written(value: dict[str, Any], digit: int) -> str:
+    attachments, namespace = value.get("attachments"), value.get("namespace", "/")
+    count = f"{attachments}-" if attachments and digit in (PACKETS.index("event"), PACKETS.index("ack")) else ""
+    text = f"4{digit + 3 if count else digit}{count}"
+    text += "" if namespace == "/" else f"{namespace},"
+    text += str(value["id"]) if "id" in value else ""
+    if "event" in value or "args" in value:
+        args = value.get("args", [])
+        name = [value["event"]] if "event" in value else []
+        return text + _dump(name + args if isinstance(args, list) else args)
+    return text + (_dump(value["data"]) if "data" in value else "")
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 import pytest
+from agents import shipped
 
 from goldentape.cli import goldentape
 
@@ -48,3 +49,12 @@ def test_commands_on_the_pages_exist_with_these_options(page):
 
 def test_the_pages_show_commands_at_all():
     assert sum(1 for page in PAGES for _ in commands(page)) >= 8
+
+
+@pytest.mark.parametrize("contract", ["ag-ui", "graphql-transport-ws", "json-rpc-2.0", "socket.io"])
+def test_every_invariant_of_a_shipped_protocol_has_its_sentence(contract):
+    page = (ROOT / "docs" / "protocols.md").read_text("utf-8")
+    _, _, part = page.partition(f"\n## {contract}\n")
+    told = set(re.findall(r"`([a-z][a-z0-9-]*)`", part.partition("\n## ")[0]))
+
+    assert told >= set(shipped(contract).invariants)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldentape.socket_io import ENGINE, PACKETS, decode_attachment, decode_socket_io
+from goldentape.socket_io import ENGINE, PACKETS, decode_attachment, decode_socket_io, encode_socket_io
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(codec="utf-8"), max_size=8),
@@ -50,6 +50,7 @@ def test_each_kind_of_packet_has_its_value(text, value):
 
     assert decode_socket_io(text) == (whole, None)
     assert decode_socket_io(text.encode()) == (whole, None)
+    assert decode_socket_io(encode_socket_io(whole)) == (whole, None)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,16 @@ def test_a_binary_message_is_an_attachment_whatever_its_bytes_are():
     )  # fmt: skip
 
 
+@given(st.binary())
+def test_an_attachment_is_written_as_it_was(data):
+    assert encode_socket_io(decode_attachment(data)[0]) == data
+
+
+@given(JSON)
+def test_what_is_no_packet_is_written_all_the_same(value):
+    assert isinstance(encode_socket_io(value), bytes)
+
+
 @given(st.sampled_from(["event", "ack"]), NAMESPACES, st.none() | st.integers(0, 10**15 - 1), st.lists(JSON), st.text())
 def test_what_was_packed_comes_out_again(packet, namespace, id, args, name):
     data = [name, *args] if packet == "event" else args
@@ -94,6 +105,7 @@ def test_what_was_packed_comes_out_again(packet, namespace, id, args, name):
     assert problem is None
     assert (value["packet"], value["namespace"], value.get("id"), value["args"]) == (packet, namespace, id, args)
     assert value.get("event") == (name if packet == "event" else None)
+    assert decode_socket_io(encode_socket_io(value)) == (value, None)
 
 
 @given(st.text() | st.binary() | st.from_regex(r"\A4[0-6](\d-)?(/a,)?\d{0,3}[\[{].*"))

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgpack
 
 from goldentape.display import show
+from goldentape.socket_io import encode_socket_io
 from verifier.check import Engine
 from verifier.contract import Contract
 from verifier.faults.draft import CLOSE, Draft, Line
@@ -22,6 +23,7 @@ from verifier.spans import Instance
 ENCODERS: Final[Mapping[str, Callable[[Any], bytes]]] = {
     "json": lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"),
     "msgpack": lambda value: bytes(msgpack.packb(value)),
+    "socket.io": encode_socket_io,
 }
 
 
