@@ -20,7 +20,18 @@ from verifier.verdict import Verdict
 
 SEEDS = st.integers(0, 1 << 32)
 CHECK = settings(derandomize=True, deadline=None, max_examples=25)
-ACROSS = {"my-ids", "degraded", "recovers", "first-fast", "total-sla"}
+ACROSS = {
+    "my-ids",
+    "degraded",
+    "recovers",
+    "first-fast",
+    "total-sla",
+    "covered",
+    "delivered",
+    "under-load",
+    "sessions",
+    "useful",
+}
 """Invariants that look at all users together: who owns an id, what follows a fault, percentiles."""
 
 

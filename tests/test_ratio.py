@@ -2,6 +2,7 @@
 
 import pytest
 from agents import contract, golden_path, judge, talk, troubled
+from crowds import crowd, leave
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,10 +36,6 @@ def open_(who: str, number: int) -> list[str]:
 
 def runs(*each, who: str = "bob") -> list[str]:
     return [sentence for number, make in enumerate(each) for sentence in make(who, number)]
-
-
-def leave(*people: str) -> list[str]:
-    return [s for who in people for s in (f"{who} > (close 1000)", f"{who} < (close 1000)")]
 
 
 def ratio(of: str, over: str, least: float, more: str = "") -> str:
@@ -166,17 +163,6 @@ def test_what_makes_no_sense_is_refused(invariant, word):
 
 
 # -- golden-path's own
-
-
-def crowd(size: int, broken: int) -> list[str]:
-    """So many users at once, each with one run; of some the tool never ends."""
-    said = [f"u{n} connects /" for n in range(size)]
-    for n in range(size):
-        who = f"u{n}"
-        said.append(f"{who} > user_message t{n} content=hello")
-        events = ["agent_started", "agent_thinking", f"tool_executing c{n}", f"tool_completed c{n}", "agent_completed"]
-        said += [f"{who} < {e} t{n} r{n}" for e in events if n >= broken or "tool_completed" not in e]
-    return [*said, *leave(*(f"u{n}" for n in range(size)))]
 
 
 def test_under_load_one_run_in_five_may_fail():

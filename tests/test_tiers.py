@@ -4,7 +4,7 @@ import json
 
 import pytest
 from agents import EVENTS, contract, golden_path, judge, talk, troubled
-from test_ratio import crowd
+from crowds import crowd
 
 from goldentape.errors import GoldentapeError
 

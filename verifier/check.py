@@ -22,6 +22,7 @@ from verifier.endings import Ending
 from verifier.events import BUILT_IN, Matcher
 from verifier.history import END, History, Source
 from verifier.invariants import rule_of
+from verifier.invariants.coverage import Coverage
 from verifier.invariants.exits import Exits
 from verifier.invariants.owner import OwnedKeys
 from verifier.keys import Key, plain
@@ -69,10 +70,16 @@ class Found:
     seen: Counter[str] = field(default_factory=Counter)
     """How often each event of the contract came."""
     occasion: Occasion = field(default_factory=Occasion)
+    exits: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How often instances of each span came to each exit."""
+    credentials: Counter[str] = field(default_factory=Counter)
+    """Connections that showed a credential of each class."""
 
     def add(self, other: Found) -> None:
         """Add what another part has seen."""
         self.seen.update(other.seen)
+        self.exits.update(other.exits)
+        self.credentials.update(other.credentials)
         self.occasion.add(other.occasion)
         self.end = max(self.end, other.end)
         for name in ("connections", "users", "messages", "events", "unreadable", "doubtful", "ghosts"):
@@ -119,7 +126,9 @@ class Engine:
         self._whole = [c for c in active if c.mode == RECORDING and c.eager]
         self.odd = OddMessages(self)
         self.found = Found()
-        self._counts_users = any(check.spec.when.users is not None for check in self.checks)
+        self._counts_users = any(
+            c.spec.when.users is not None or (isinstance(c.rule, Coverage) and c.rule.asks_users) for c in self.checks
+        )
         self.whole: tuple[Source, ...] = ()
         """The whole recording, in one part or several: for rules that look a second time."""
         self.baselines: tuple[Source, ...] = ()
@@ -134,7 +143,10 @@ class Engine:
             for name in called:
                 found.seen[name] += times
         found.users += len(self._people)
-        found.connections += len([s for s in self.history.sessions.values() if not s.ghost])
+        sessions = [session for session in self.history.sessions.values() if not session.ghost]
+        found.connections += len(sessions)
+        for session in sessions:
+            found.credentials.update({one.label for one in session.credentials if one.classes})
         found.messages += self.history.messages
         found.doubtful += self.history.doubtful
         found.end = max(found.end, self.history.now)
@@ -511,6 +523,8 @@ class Engine:
             for slice in list(of_check.values()):
                 slice.check.finish(slice, ending)
         instance.slices.clear()
+        if ending.exit is not None:
+            self.found.exits[run.span.name, ending.exit] += 1
         run.end(instance, ending)
 
     def _expire(self, now: int) -> None:
@@ -630,6 +644,8 @@ class Engine:
             why = inapplicable(check.spec.when, found.occasion)
             if why is not None and check.spec.at[0] != "tiers":
                 yield f"{check.spec.name} is not applicable: {why}"
+            if isinstance(check.rule, Coverage) and (missing := check.rule.told()) is not None:
+                yield missing
         came = {check.spec.name: set(check.tally.groups) for check in self.checks}
         came |= {spec.name: set(tally.groups) for spec, tally in self.odd.found()}
         yield from told(self.contract.waivers, came, self.contract.today)

@@ -25,6 +25,7 @@ from verifier.record import C2S, S2C
 from verifier.shape import KINDS_LATER, check_shape
 from verifier.units import sliced
 from verifier.waivers import Waiver, compile_waivers
+from verifier.wanted import demanding
 
 SESSION_WORDS = ("connection", "session")
 DIRECTIONS: Mapping[str, int | None] = {"s2c": S2C, "c2s": C2S, "any": None}
@@ -398,6 +399,9 @@ def _invariants(contract: Contract, value: Mapping[str, Any]) -> None:
         assert spec["kind"] not in KINDS_LATER
         made = _spec(contract, name, spec, at)
         contract.invariants[name] = sliced(contract, made) if made.kind == "ratio" else made
+    for name, made in contract.invariants.items():
+        if made.kind == "coverage":
+            contract.invariants[name] = demanding(contract, made)
     if not contract.invariants:
         raise contract.error(("invariants",), "every invariant is disabled: nothing would be judged")
 

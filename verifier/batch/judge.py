@@ -147,6 +147,11 @@ class Batch:
                 found.seen[name] += len(places)
         for _, names in log.lifecycle:
             found.seen.update(names)
+        for session in log.sessions:
+            found.credentials.update({one.label for one in session.credentials if one.classes})
+        for name, spans in self._spans.items():
+            for (_, exit), times in log.shapes(spans).items():
+                found.exits[name, exit] += times
         for place, kind in log.odd:
             record = log.record(place)
             record.value = {self.symbols.field: kind}

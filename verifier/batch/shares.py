@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from verifier.batch.accept import Accept, Acceptor
 from verifier.batch.log import Log
+from verifier.invariants.coverage import Coverage
 from verifier.invariants.ratio import Ratio
 from verifier.slicing import RECORDS, SPAN, WIDE, Check
 
@@ -34,4 +35,15 @@ class AcceptRatio(Accept):
             self.judged += len(log.sessions)
 
 
-ACCEPTS: Mapping[type, Acceptor] = {Ratio: AcceptRatio}
+class AcceptCoverage(Accept):
+    """Nothing to accept: what was seen is counted for all logs."""
+
+    rule: Coverage
+
+    def __init__(self, check: Check, batch: Batch) -> None:
+        super().__init__(check, batch)
+        for span in check.spec.options.get("exits", {}):
+            batch.spans(span)
+
+
+ACCEPTS: Mapping[type, Acceptor] = {Ratio: AcceptRatio, Coverage: AcceptCoverage}

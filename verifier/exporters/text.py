@@ -153,6 +153,8 @@ def _judged(outcome: Outcome) -> str:
         return "its `when` does not hold for this recording"
     if not tally.activations and outcome.verdict == PASS and outcome.kind != "wire":
         parts = ["nothing to judge, which the contract allows"]
+    elif outcome.kind == "coverage":
+        parts = [f"{tally.activations:,} seen" + (", not everything" if outcome.verdict == VACUOUS else "")]
     elif outcome.verdict == VACUOUS:
         parts[0] += ", which is too few to say anything"
     for count, word in (

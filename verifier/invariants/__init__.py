@@ -10,6 +10,7 @@ from verifier.invariants.always import Always
 from verifier.invariants.attributed import Attributed
 from verifier.invariants.content import Content
 from verifier.invariants.count import Count
+from verifier.invariants.coverage import Coverage
 from verifier.invariants.exclusive import Exclusive
 from verifier.invariants.exits import Exits
 from verifier.invariants.fanout import Fanout
@@ -66,6 +67,7 @@ KINDS: Mapping[str, Callable[[Spec, Contract], Rule]] = {
     "fanout": Fanout,
     "resume": Resume,
     "ratio": Ratio,
+    "coverage": Coverage,
 }
 """Kind to what compiles it."""
 
