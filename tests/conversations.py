@@ -130,8 +130,8 @@ class Person:
                     CLIENT_LEAVES,
                 )
             )
-        if random.random() < 0.35:
-            self.reconnect(random.randint(t + 1000, max(t + 1001, end)))
+        if random.random() < 0.35 and end > t + 1000:
+            self.reconnect(random.randint(t + 1000, end))
         if random.random() < 0.3:
             self.say(end + 20, {"type": "token_refresh", "data": {"token": "x"}})
         return end + random.randint(100, 5000)

@@ -45,6 +45,10 @@ AWAY, BACK = ["bob ends reset by client", "2s"], "bob/2"
         (RUN, [START, *run(2, "* 3"), *AWAY, *run(2, 3, "* 5", who=BACK)]),
         (RUN, [START, *run(2, 3), *AWAY, *run(4, "* 5", "* 4", who=BACK)]),  # told again too late
         (RUN, ["bob connects /", "bob/2 connects /", START, *run("* 2"), *run("* 4", who=BACK)]),
+        (
+            RUN,
+            ["bob connects /", "bob/2 connects /", START, *run(2, who=BACK), *run(2), "* " + run(2)[0]],
+        ),  # not a copy
         (GROWS, counted(1, 1, "* 5", "* 4")),
         (GROWS, ["* bob < agent_thinking"]),
         (GROWS, ["* bob < agent_thinking n:=null"]),

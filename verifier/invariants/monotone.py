@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from verifier.contract import Contract, Spec
 
 REMEMBERED = 64
-"""Values that may be told again on another connection, where no `step` says which there were."""
+"""Values that may be told again on another connection."""
 
 
 class Point:
@@ -55,7 +55,7 @@ class Growth:
         """The highest."""
         self.own: dict[Session | None, Point] = {}
         """The latest of each connection."""
-        self.recent: deque[Number] | None = deque(maxlen=REMEMBERED) if remembers else None
+        self.recent: deque[tuple[Number, int, Session | None]] | None = deque(maxlen=REMEMBERED) if remembers else None
 
 
 class Monotone(Stateless):
@@ -78,7 +78,7 @@ class Monotone(Stateless):
 
     def start(self, slice: Slice) -> Growth:
         """Begin anywhere."""
-        return Growth(slice.session is None and self.interval is None)
+        return Growth(slice.session is None)
 
     def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
         """Compare with what came before."""
@@ -102,7 +102,7 @@ class Monotone(Stateless):
         if state.top is None or number > state.top.value:
             state.top = point
         if state.recent is not None:
-            state.recent.append(number)
+            state.recent.append((number, record.t, record.session))
 
     def _no_number(self, slice: Slice, state: Growth, record: Record, name: str, value: Any) -> None:
         absent = value is MISSING or value is None
@@ -130,17 +130,21 @@ class Monotone(Stateless):
                 self._gap(slice, top, record, name, number)
             return
         own = state.own.get(record.session)
-        if own is None:
-            # Another connection than before: what was shown may be told again.
-            if not self._told_before(state, number):
-                self._back(slice, top, record, name, number)
-        elif number < own.value or (number == own.value and self.strict):
+        if own is not None and (number < own.value or (number == own.value and self.strict)):
             self._back(slice, own, record, name, number)
+        elif (own is None or number > own.value) and not self._told_before(state, record.session, number):
+            self._back(slice, top, record, name, number)
 
-    def _told_before(self, state: Growth, number: Number) -> bool:
-        if state.recent is not None:
-            return number in state.recent
-        return state.first is not None and number >= state.first
+    def _told_before(self, state: Growth, session: Session | None, number: Number) -> bool:
+        """Return whether a value was shown where this connection could not see it, and may be told again here."""
+        if state.recent is None or session is None:
+            return False
+        accepted = session.opened if session.accepted is None else session.accepted
+        for value, t, shown in reversed(state.recent):
+            if value == number:
+                return t < accepted or shown is None or not shown.open
+        value, t, _ = state.recent[0]
+        return self.interval is not None and state.first is not None and state.first <= number < value and t < accepted
 
     def _gap(self, slice: Slice, before: Point, record: Record, name: str, number: Number) -> None:
         assert self.interval is not None
