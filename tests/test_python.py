@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from agents import EVENTS, Talk, judge, talk
+from agents import EVENTS, Talk, judge, spelled, talk
 from tapes import write
 
 from goldentape.cli import main
@@ -264,6 +264,29 @@ def test_code_in_a_file_is_run_only_where_that_is_allowed_and_leaves_nothing(tmp
     assert sorted(p.name for p in Path().rglob("*")) == ["a.tape", "c.yaml", "mine.py", "sub"]
     assert run("verify", tape, "--contract", "sub/c.yaml", "--allow-code") == 0
     assert sorted(p.name for p in Path().rglob("*")) == ["a.tape", "c.yaml", "mine.py", "sub", "traces"]
+
+
+@pytest.mark.parametrize(
+    "words", [("lint",), ("show",), ("selftest", "a.tape"), ("diff", "c.yaml")], ids=lambda w: w[0]
+)
+def test_the_other_commands_run_no_code_by_themselves_either(tmp_path, monkeypatch, capsys, words):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text("open('traces', 'a').close()\n" + COUNTED)
+    invariant = '{kind: python, use: "mine:Counted", impact: none}'
+    Path("c.yaml").write_text(f"{EVENTS}invariants: {{x: {invariant}}}\n")
+    one, two = ["alice < agent_started t1 r1", "alice < tool_executing r1 c1"], ["alice < agent_completed r1"]
+    write(Path("a.tape"), *map(spelled, one + two))
+
+    def run(*more: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["contract", words[0], "c.yaml", *words[1:], *more])
+        return int(ended.value.code), "".join(capsys.readouterr())
+
+    code, said = run()
+    assert (code in (1, 2), "add --allow-code" in said, Path("traces").exists()) == (True, True, False), said
+    code, said = run("--allow-code")
+    assert ("allow-code" in said, Path("traces").exists()) == (False, True), said
+    assert code == 0, said
 
 
 @pytest.mark.parametrize("use", ["counted", "shop.checks:Counted"])

@@ -1,4 +1,4 @@
-"""Everything that is wrong or odd in a contract, each with its place.  Pure.
+"""Everything that is wrong or odd in a contract, each with its place.
 
 `verify` refuses a contract at the first error.  Here what is wrong is taken out, and the rest looked at further, so
 that one reading tells all.
@@ -17,6 +17,7 @@ from verifier.lint import demand
 from verifier.load import ContractError, Document, Path
 from verifier.oddities import ODDITIES
 from verifier.oddity import Oddity
+from verifier.plugins import bring_code
 from verifier.uses import used_params
 
 ERROR, WARNING, INFO = "error", "warning", "info"
@@ -43,7 +44,12 @@ class Finding:
 
 
 def lint(
-    document: Document, data: bytes, settings: Mapping[str, str], *, require_impact: bool = False
+    document: Document,
+    data: bytes,
+    settings: Mapping[str, str],
+    *,
+    require_impact: bool = False,
+    allow_code: bool = False,
 ) -> list[Finding]:
     """Return what is wrong or odd in a contract that `load` could read, in the order of its text.
 
@@ -53,7 +59,7 @@ def lint(
     if type(version) is not int or version != 1:
         build(copy.deepcopy(document), data, settings)
     found = []
-    contract, errors = _without_errors(document, data, settings)
+    contract, errors = _without_errors(document, data, settings, allow_code)
     for error in errors:
         found.append(_told(document, error))
     if contract is not None:
@@ -73,7 +79,7 @@ def lint(
 
 
 def _without_errors(
-    document: Document, data: bytes, settings: Mapping[str, str]
+    document: Document, data: bytes, settings: Mapping[str, str], allow_code: bool
 ) -> tuple[Contract | None, list[ContractError]]:
     """Return what is left of the contract without what is wrong in it, and what was wrong."""
     errors: list[ContractError] = []
@@ -82,6 +88,7 @@ def _without_errors(
         tried = Document(document.name, copy.deepcopy(value), document.places, document.elsewhere)
         try:
             contract = build(tried, data, settings)
+            bring_code(contract, allow_code=allow_code)
             demand(contract)
             return contract, errors
         except ContractError as error:

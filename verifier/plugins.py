@@ -71,7 +71,7 @@ def _load(contract: Contract, use: str, at: Path, allow_code: bool, beside: Sequ
 
 
 def _files(contract: Contract, module: str, at: Path, beside: Sequence[FilePath]) -> Iterator[FilePath]:
-    home = FilePath(contract.file).parent
+    home = FilePath(contract.document.file(*at)).parent
     for index, name in enumerate(contract.document.value.get("plugins", ())):
         if FilePath(name).stem == module:
             file = FilePath(contract.document.file("plugins", index)).parent / name

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
+import click
+
 from goldentape.commands.asyncapi import is_asyncapi, merge_asyncapi, read_asyncapi
 from goldentape.errors import EnvironmentFault, InputError
 from verifier.contract import Contract, build
@@ -17,6 +19,11 @@ from verifier.params import declared, demand_known
 from verifier.plugins import bring_code
 
 FILES = (".yaml", ".yml", ".json")
+
+
+code_option = click.option(
+    "--allow-code", is_flag=True, help="Run the Python files whose invariants the contract uses."
+)
 
 
 def find_contract(name: str) -> tuple[bytes, str]:

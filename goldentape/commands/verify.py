@@ -18,7 +18,7 @@ from goldentape.check import check as check_tape
 from goldentape.check import expect_head as demand_head
 from goldentape.cli import fail
 from goldentape.commands.asyncapi import perspective_option
-from goldentape.commands.finding import read_contracts
+from goldentape.commands.finding import code_option, read_contracts
 from goldentape.commands.opening import bring_in, unsealed
 from goldentape.commands.progress import Progress
 from goldentape.commands.tape.show import can_say
@@ -142,7 +142,7 @@ def _demand_state(tape: Tape, asked: Asked) -> None:
 @click.option("--baseline", "baselines", multiple=True, metavar="TAPE", type=click.Path(path_type=Path),
               help="A recording of users who were alone; may be given several times.")  # fmt: skip
 @click.option("--explain-suppressed", is_flag=True, help="List what looked like a leak and was none, with the reasons.")
-@click.option("--allow-code", is_flag=True, help="Run the Python files whose invariants the contract uses.")
+@code_option
 @click.option("--allow-unsealed", is_flag=True, help="Judge a tape that is being recorded, or that a crash has ended.")
 @click.option("--expect-head", metavar="HEX", help="The head that the seal printed; another one is refused.")
 @click.option("--strict", is_flag=True, help="Exit 1 where not everything could be judged.")

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from goldentape.check import check as check_tape
-from goldentape.commands.finding import read_contracts
+from goldentape.commands.finding import code_option, read_contracts
 from goldentape.commands.opening import bring_in
 from goldentape.display import show
 from goldentape.errors import Exit, NothingVerified
@@ -33,6 +33,7 @@ MEANING = {
 @click.argument("before", metavar="BEFORE")
 @click.argument("after", metavar="AFTER")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Value of a parameter of both contracts.")
+@code_option
 @click.option(
     "--tape", "tapes", multiple=True, metavar="TAPE", type=click.Path(path_type=Path),
     help="Judge this tape by both, and say what newly fails and newly passes; may be given several times.",
@@ -40,7 +41,13 @@ MEANING = {
 @click.option("--allow-unsealed", is_flag=True, help="Judge tapes that are not sealed, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def diff(
-    before: str, after: str, settings: tuple[str, ...], tapes: tuple[Path, ...], allow_unsealed: bool, as_json: bool
+    before: str,
+    after: str,
+    settings: tuple[str, ...],
+    allow_code: bool,
+    tapes: tuple[Path, ...],
+    allow_unsealed: bool,
+    as_json: bool,
 ) -> int:
     """Compare two versions of a contract.
 
@@ -48,7 +55,7 @@ def diff(
     reworded.  Exits 1 where the version written does not say what the change does, or a tape newly fails.
     """
     given = parse_settings(settings)
-    old, new = read_contracts([before, after], given)
+    old, new = read_contracts([before, after], given, allow_code=allow_code)
     found = changes(old, new)
     step = asked(found)
     fits = enough(old.version, new.version, step)

@@ -9,7 +9,7 @@ import click
 
 from goldentape.cli import fail
 from goldentape.commands.asyncapi import perspective_option
-from goldentape.commands.finding import find_document
+from goldentape.commands.finding import code_option, find_document
 from goldentape.errors import Exit, GoldentapeError
 from verifier.finding import ERROR, WARNING, Finding, duplicate
 from verifier.finding import lint as look
@@ -24,13 +24,14 @@ WORST_FIRST = (Exit.VIOLATION, Exit.BAD_INPUT, Exit.ENVIRONMENT, Exit.OK)
 @click.argument("contracts", nargs=-1, required=True, metavar="NAME|FILE...")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Value of a parameter of the contracts.")
 @perspective_option
+@code_option
 @click.option("--require-impact", is_flag=True, help="An invariant that does not say its `impact` is an error.")
 @click.option("--strict", is_flag=True, help="Exit 1 where there are warnings, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a finding, one a line.")
 @click.option("--quiet", is_flag=True, help="Print nothing; the exit code is the answer.")
 def lint(
-    contracts: tuple[str, ...], settings: tuple[str, ...], perspective: str | None, require_impact: bool,
-    strict: bool, as_json: bool, quiet: bool,
+    contracts: tuple[str, ...], settings: tuple[str, ...], perspective: str | None, allow_code: bool,
+    require_impact: bool, strict: bool, as_json: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Say what is wrong or odd in contracts.
 
@@ -55,7 +56,7 @@ def lint(
         demand_known(given, [name for document, _ in documents for name in declared(document)], "the contracts have")
     for document, data in documents:
         try:
-            found += look(document, data, given, require_impact=require_impact)
+            found += look(document, data, given, require_impact=require_impact, allow_code=allow_code)
         except ContractError as error:
             codes.append(_refused(error, len(contracts)))
     for finding in () if quiet else found:

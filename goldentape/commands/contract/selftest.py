@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from goldentape.commands.finding import read_contracts
+from goldentape.commands.finding import code_option, read_contracts
 from goldentape.commands.opening import opened
 from goldentape.errors import Exit, InputError, NothingVerified
 from verifier.check import verify
@@ -45,11 +45,12 @@ MOST = 2_000
     help="Chooses the places; the same seed gives the same report.",
 )
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Value of a parameter of the contract.")
+@code_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, on one line.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def selftest(
-    contract: str, tape: Path, wanted: str | None, examples: int, seed: int, settings: tuple[str, ...], as_json: bool,
-    quiet: bool,
+    contract: str, tape: Path, wanted: str | None, examples: int, seed: int, settings: tuple[str, ...],
+    allow_code: bool, as_json: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Put a contract to the test: apply faults to a good TAPE, and see which invariants notice.
 
@@ -57,7 +58,7 @@ def selftest(
     if a fault survives everywhere although the contract has an invariant that must catch it.
     """
     faults = _faults(wanted)
-    [rules] = read_contracts([contract], parse_settings(settings))
+    [rules] = read_contracts([contract], parse_settings(settings), allow_code=allow_code)
     with opened(tape) as found:
         sizes = {user.name: user.events for user in found.users()}
         if not any(sizes.values()):
