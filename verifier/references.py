@@ -5,6 +5,7 @@ A reference is a file below the folder and a JSON pointer; what it finds keeps i
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 from collections.abc import Callable
@@ -72,12 +73,23 @@ class Place:
 class Library:
     """The documents of one folder, read when they are first referred to."""
 
-    def __init__(self, file: str, document: Document, read: Read) -> None:
-        self.documents = {file: document}
+    def __init__(self, folder: str, read: Read) -> None:
+        self.documents: dict[str, Document] = {}
         self._read = read
-        self._folder = posixpath.dirname(document.name.replace("\\", "/"))
+        self._folder = folder
+        """As messages show it."""
         self.texts: list[bytes] = []
         """What was read, for the digest of the whole."""
+        self.referred: set[str] = set()
+        """Files that another file refers to."""
+
+    def open(self, file: str) -> Place:
+        """Return a document of the folder, as a whole."""
+        if file not in self.documents:
+            data = self._read(file)
+            self.texts.append(data)
+            self.documents[file] = load_any(data, posixpath.join(self._folder, file))
+        return Place(self, file, ())
 
     def find(self, ref: str, at: Place) -> Place:
         """Return the place that a reference at `at` names."""
@@ -91,17 +103,15 @@ class Library:
             name = posixpath.normpath(posixpath.join(posixpath.dirname(at.file), unquote(file)))
             if name == ".." or name.startswith("../"):
                 raise at.error("a reference leaves the folder of the document", found=ref)
-        if name not in self.documents:
-            self.documents[name] = self._load(name, ref, at)
-        return self._pointed(Place(self, name, ()), pointer, ref, at)
-
-    def _load(self, name: str, ref: str, at: Place) -> Document:
         try:
-            data = self._read(name)
+            place = self.open(name)
         except ContractError as error:
+            if error.where is not None:
+                raise
             raise at.error(error.what, found=ref, fix=error.fix) from None
-        self.texts.append(data)
-        return load(data, posixpath.join(self._folder, name), plain_dates=True)
+        if name != at.file:
+            self.referred.add(name)
+        return self._pointed(place, pointer, ref, at)
 
     def _pointed(self, place: Place, pointer: str, ref: str, at: Place) -> Place:
         if pointer and not pointer.startswith("/"):
@@ -119,6 +129,26 @@ class Library:
         return place
 
 
+def load_any(data: bytes, name: str) -> Document:
+    """Read YAML or JSON that is not ours: JSON by its own rules, with tabs, and dates as texts."""
+    if not name.endswith(".json"):
+        return load(data, name, plain_dates=True)
+    try:
+        value = json.loads(data, parse_constant=_no_number)
+    except json.JSONDecodeError as error:
+        raise ContractError(f"not JSON: {error.msg}", where=f"{name}:{error.lineno}:{error.colno}") from None
+    except (ValueError, RecursionError) as error:
+        raise ContractError(f"not JSON: {str(error) or 'nested too deeply'}", where=f"{name}:1:1") from None
+    # A tab stands only between things in JSON, and nowhere in YAML.
+    document = load(data.replace(b"\t", b" "), name, plain_dates=True)
+    document.value = value
+    return document
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no number")
+
+
 class Schemas:
     """JSON Schemas taken out of documents: what they refer to is named, and they refer to the names."""
 
@@ -127,6 +157,7 @@ class Schemas:
         self._foreign = foreign
         """Words and formats of AsyncAPI that judge nothing are left out."""
         self._taken = taken
+        """Names that are not free."""
         self.made: dict[str, Any] = {}
         self.origins: dict[Path, tuple[Document, Path]] = {}
         self._names: dict[tuple[str, Path], str] = {}
@@ -147,8 +178,9 @@ class Schemas:
             stem = str(place.path[-1]) if place.path else posixpath.basename(place.file).partition(".")[0]
             stem = re.sub(r"[^\w.-]", "_", stem)
             name, number = stem, 2
-            while name in self.made or name in self._taken:
+            while name in self._taken:
                 name, number = f"{stem}-{number}", number + 1
+            self._taken.add(name)
             self._names[slot] = name
             self.made[name] = True  # it may refer to itself
             self.origins["schemas", name] = (place.document, place.path)

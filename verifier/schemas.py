@@ -161,7 +161,12 @@ def draft(contract: Home, schema: Any, at: Path) -> tuple[type[Validator], Any]:
 def resolve(contract: Home, ref: str, at: Path) -> Any:
     """Return the schema a local reference names.  Raises ContractError where there is none."""
     if not ref.startswith("#"):
-        raise contract.error(at, "remote references are disabled", found=ref, fix="copy the schema under `schemas`")
+        raise contract.error(
+            at,
+            "remote references are disabled",
+            found=ref,
+            fix="copy the schema under `schemas`, or name its folder with --schemas",
+        )
     value: Any = {"schemas": contract.schemas}
     if not ref.startswith("#/schemas/"):
         raise contract.error(at, "a reference names a schema of the contract", found=ref, wanted="#/schemas/NAME")

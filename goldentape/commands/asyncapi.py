@@ -11,9 +11,9 @@ import click
 from goldentape.commands.folder import Folder
 from verifier.asyncapi import CLIENT, SERVER, Api, read
 from verifier.asyncapi_contract import Made
-from verifier.load import Document, load
+from verifier.load import Document
 from verifier.paths import as_list
-from verifier.references import Library, Place
+from verifier.references import Library
 from verifier.shape import demand_section
 
 perspective_option = click.option(
@@ -29,10 +29,10 @@ def is_asyncapi(data: bytes) -> bool:
     return _ASYNCAPI.search(data) is not None and _CONTRACT.search(data) is None
 
 
-def read_asyncapi(path: Path, data: bytes, perspective: str | None) -> tuple[Document, bytes]:
+def read_asyncapi(path: Path, perspective: str | None) -> tuple[Document, bytes]:
     """Return the contract that a document is, and the bytes of all its files."""
-    api, library = _read(path, data, perspective or SERVER, ())
-    return _made(api).document(str(path)), b"".join([data, *library.texts])
+    api, library = _read(path, perspective or SERVER, ())
+    return _made(api).document(str(path)), b"".join(library.texts)
 
 
 def merge_asyncapi(document: Document, perspective: str | None) -> bytes:
@@ -44,21 +44,19 @@ def merge_asyncapi(document: Document, perspective: str | None) -> bytes:
     path = Path(document.file("asyncapi")).parent / given["file"]
     if not path.is_file():
         raise document.error(("asyncapi", "file"), "there is no such file", found=given["file"])
-    data = Folder(path.parent).read(path.name)
     api, library = _read(
-        path, data, perspective or given.get("perspective", SERVER), as_list(given.get("channels"))
+        path, perspective or given.get("perspective", SERVER), as_list(given.get("channels"))
     )  # fmt: skip
     wire = document.value.get("wire")
     type_path = wire.get("type") if isinstance(wire, dict) else None
     _made(api, replies=given.get("replies", "error"), taken=document.schemas, type_path=type_path).merge(document)
     del document.value["asyncapi"]
-    return b"".join([data, *library.texts])
+    return b"".join(library.texts)
 
 
-def _read(path: Path, data: bytes, perspective: str, channels: tuple[str, ...]) -> tuple[Api, Library]:
-    document = load(data, str(path), plain_dates=True)
-    library = Library(path.name, document, Folder(path.parent).read)
-    return read(Place(library, path.name, ()), perspective=perspective, channels=channels), library
+def _read(path: Path, perspective: str, channels: tuple[str, ...]) -> tuple[Api, Library]:
+    library = Library(path.parent.as_posix() if path.parent != Path() else "", Folder(path.parent).read)
+    return read(library.open(path.name), perspective=perspective, channels=channels), library
 
 
 def _made(api: Api, *, replies: str = "error", taken: Iterable[str] = (), type_path: str | None = None) -> Made:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from goldentape.commands.asyncapi import is_asyncapi, merge_asyncapi, read_asyncapi
+from goldentape.commands.folder import Folder
 from goldentape.errors import EnvironmentFault, InputError
 from verifier.contract import Contract, build
 from verifier.include import with_includes
@@ -17,6 +18,8 @@ from verifier.lint import demand
 from verifier.load import MAX_BYTES, Document, load, nearest
 from verifier.params import declared, demand_known
 from verifier.plugins import bring_code
+from verifier.references import Library
+from verifier.schema_folder import SchemaFolder
 
 FILES = (".yaml", ".yml", ".json")
 
@@ -61,7 +64,7 @@ def find_document(name: str, perspective: str | None = None) -> tuple[Document, 
     data, called = find_contract(name)
     path = Path(name)
     if is_asyncapi(data):
-        return read_asyncapi(path, data, perspective)
+        return read_asyncapi(path, perspective)
     document = load(data, called)
     data = with_includes(document, data, str(path.resolve()) if path.is_file() else None, _included)
     return document, data + merge_asyncapi(document, perspective)
@@ -90,14 +93,30 @@ def _included(word: str, includer: str | None, called: str) -> tuple[str, bytes,
     return str(real), data, name, load(data, name)
 
 
+def _schema_folder(path: Path) -> SchemaFolder:
+    if not path.is_dir():
+        raise InputError("there is no such directory", where=path, wanted="a directory of JSON Schemas")
+    folder = Folder(path)
+    found = folder.files(FILES)
+    if not found:
+        raise InputError("no schema is in the directory", where=path, wanted=" or ".join(f"*{end}" for end in FILES))
+    return SchemaFolder(Library(path.as_posix(), folder.read), found)
+
+
 def read_contracts(
-    names: Sequence[str], settings: dict[str, str], *, allow_code: bool = False, perspective: str | None = None
-) -> list[Contract]:
+    names: Sequence[str], settings: dict[str, str], *, allow_code: bool = False, perspective: str | None = None,
+    schemas: Path | None = None,
+) -> list[Contract]:  # fmt: skip
     """Return the contracts, ready to judge by.  A setting must be a parameter of one of them at least.
 
     `allow_code`: run the Python files that their invariants use.  `perspective`: whose AsyncAPI documents are.
+    `schemas`: a folder of JSON Schemas for their events.
     """
     found = [find_document(name, perspective) for name in names]
+    if schemas is not None:
+        folder = _schema_folder(schemas)
+        found = [(document, data + folder.bind(document)) for document, data in found]
+        folder.demand_used()
     documents = [document for document, _ in found]
     known = [name for document in documents for name in declared(document)]
     demand_known(settings, known, f"{documents[0].name} has" if len(documents) == 1 else "the contracts have")

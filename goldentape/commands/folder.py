@@ -13,6 +13,11 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self._root = path.resolve()
 
+    def files(self, suffixes: tuple[str, ...]) -> list[str]:
+        """Return the files below the folder that end so, in order."""
+        found = (path for path in self._root.rglob("*") if path.name.endswith(suffixes) and path.is_file())
+        return sorted(path.relative_to(self._root).as_posix() for path in found)
+
     def read(self, name: str) -> bytes:
         """Return the bytes of a file below the folder.  Raises ContractError where there is none."""
         try:

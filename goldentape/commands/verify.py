@@ -129,6 +129,8 @@ def _demand_state(tape: Tape, asked: Asked) -> None:
 )
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Value of a parameter of the contract.")
 @perspective_option
+@click.option("--schemas", metavar="DIR", type=click.Path(path_type=Path),
+              help="JSON Schemas: NAME.json is that of the event NAME, others can be referred to.")  # fmt: skip
 @click.option("--only", multiple=True, metavar="INVARIANT",
               help="Judge this invariant, and those it counts; may be given several times.")  # fmt: skip
 @click.option("--tag", "tags", multiple=True, help="Judge invariants with this tag; may be given several times.")
@@ -151,7 +153,8 @@ def _demand_state(tape: Tape, asked: Asked) -> None:
 @click.option("--quiet", is_flag=True, help="Print nothing; the exit code is the answer.")
 def verify(
     tapes: tuple[Path, ...], contracts: tuple[str, ...], settings: tuple[str, ...], perspective: str | None,
-    only: tuple[str, ...], tags: tuple[str, ...], user: str | None, explain: str | None, fail_on: tuple[str, ...],
+    schemas: Path | None, only: tuple[str, ...], tags: tuple[str, ...], user: str | None, explain: str | None,
+    fail_on: tuple[str, ...],
     expect_fail: tuple[str, ...], baselines: tuple[Path, ...], explain_suppressed: bool, allow_code: bool,
     allow_unsealed: bool, expect_head: str | None, strict: bool, excerpts: bool, as_json: bool, quiet: bool,
 ) -> int:  # fmt: skip
@@ -160,7 +163,8 @@ def verify(
     Exit codes: 0 everything demanded holds; 1 an invariant of severity error is violated or could not be evaluated;
     4 nothing failed, but something could not be judged; of several tapes and contracts the worst counts.
     """
-    read = read_contracts(contracts, parse_settings(settings), allow_code=allow_code, perspective=perspective)
+    read = read_contracts(contracts, parse_settings(settings), allow_code=allow_code, perspective=perspective,
+                          schemas=schemas)  # fmt: skip
     asked = Asked(
         contracts=read, only=frozenset(only), tags=frozenset(tags), user=user, allow_unsealed=allow_unsealed,
         expect_head=expect_head, strict=strict, fail_on=frozenset(fail_on), expect_fail=frozenset(expect_fail),
