@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from agents import Talk, failed, judge, shipped, talk, troubled, written
 
+from verifier.check import verify
 from verifier.contract import Contract
+from verifier.history import Source
 from verifier.units import AGGREGATES
 
 HOME = Path(__file__).parent.parent / "fixtures"
@@ -34,6 +36,12 @@ def told(path: Path) -> tuple[Contract, Talk]:
     return shipped(contract), talk(*sentences)
 
 
+def alone(path: Path) -> list[Source]:
+    """Return the recordings of users alone that a file names behind `# alone:`."""
+    lines = [line for line in path.read_text("utf-8").splitlines() if line.startswith("# alone: ")]
+    return [Source.of(told(HOME / name)[1].tape) for line in lines for name in line.split()[2:]]
+
+
 @pytest.mark.parametrize("path", GOOD, ids=name)
 def test_a_good_tape_fails_nothing(path):
     contract, talked = told(path)
@@ -48,7 +56,7 @@ def test_a_good_tape_fails_nothing(path):
 @pytest.mark.parametrize("path", BAD, ids=name)
 def test_a_bad_tape_fails_in_what_it_is_about(path):
     contract, talked = told(path)
-    verdict = judge(contract, talked.tape)
+    verdict = verify(contract, Source.of(talked.tape), alone(path))
     head = path.read_text("utf-8").splitlines()[0]
 
     assert failed(verdict) == set(head.removeprefix("# fails: ").split()), troubled(verdict)

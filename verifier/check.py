@@ -50,7 +50,7 @@ from verifier.slicing import RECORDING, SESSION, SPAN, WIDE, Check, Feed
 from verifier.spans import AMBIGUOUS, Instance, SpanRun
 from verifier.tiers import averaged
 from verifier.units import watched
-from verifier.verdict import NOT_APPLICABLE, VACUOUS, Outcome, Tally, Verdict, judge, plural
+from verifier.verdict import NOT_APPLICABLE, PASS, VACUOUS, Outcome, Tally, Verdict, judge, plural
 from verifier.waivers import excuse, told
 
 
@@ -567,9 +567,11 @@ class Engine:
             last.tally = check.tally
             check.rule.over(last)
 
-    def close(self) -> None:
-        """Judge what is known only when everything was seen."""
+    def close(self, names: Container[str] | None = None) -> None:
+        """Judge what is known only when everything was seen, of some invariants or of all."""
         for check in sorted(self.active, key=lambda check: check.rule.last):
+            if names is not None and check.spec.name not in names:
+                continue
             last = Slice(check, (), None, None, None, 0)
             last.tally = check.tally
             check.rule.close(last)
@@ -644,6 +646,8 @@ class Engine:
             why = inapplicable(check.spec.when, found.occasion)
             if why is not None and check.spec.at[0] != "tiers":
                 yield f"{check.spec.name} is not applicable: {why}"
+            elif check.tally.inapplicable:
+                yield f"{check.spec.name} is not applicable: {check.tally.inapplicable}"
             if isinstance(check.rule, Coverage) and (missing := check.rule.told()) is not None:
                 yield missing
         came = {check.spec.name: set(check.tally.groups) for check in self.checks}
@@ -664,6 +668,8 @@ class Engine:
 
 def _judged(spec: Spec, tally: Tally) -> str:
     verdict = judge(tally, spec.min_activations)
+    if tally.inapplicable and verdict in (VACUOUS, PASS) and not tally.activations:
+        return NOT_APPLICABLE
     if verdict == VACUOUS and spec.when.claims and tally.not_applicable and not tally.activations:
         return NOT_APPLICABLE
     return verdict

@@ -21,7 +21,7 @@ from verifier.paths import as_list
 from verifier.verdict import listed
 
 KINDS_LATER = (
-    "noninterference", "expiry",
+    "expiry",
 )  # fmt: skip
 """Kinds of the language that this release does not judge; a contract that has one is refused, never judged without."""
 

@@ -127,6 +127,8 @@ class Tally:
     groups: dict[str, Group] = field(default_factory=dict)
     passed_over: Counter[str] = field(default_factory=Counter)
     """Values that were not looked for, by the reason."""
+    inapplicable: str = ""
+    """Why it does not concern this recording at all, where it does not."""
     suppressed: Counter[str] = field(default_factory=Counter)
     """What looked like a violation and was none, by the rule that says why."""
     suppressions: list[str] = field(default_factory=list)
@@ -173,6 +175,7 @@ class Tally:
         self.unknown.update(other.unknown)
         self.errors.update(other.errors)
         self.passed_over.update(other.passed_over)
+        self.inapplicable = self.inapplicable or other.inapplicable
         self.suppressed.update(other.suppressed)
         self.suppressions += other.suppressions
         if other.faults is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 
 from goldentape.tape import Tape
@@ -44,8 +44,7 @@ class Judge:
     def verdict(self) -> Verdict:
         """Judge everything."""
         wide = {c.spec.name for c in Engine(self._contract).checks if c.mode == RECORDING}
-        parts = Engine(self._contract, set(self._names) - wide, apart=True)
-        parts.whole, parts.baselines = (Source.of(self._tape),), self._baselines
+        parts = self._engine(set(self._names) - wide, apart=True)
         left = self._plain_ones(parts) if not self._marks_matter(parts) else list(self._tapes.parts)
         for group in _groups(left):
             parts.feed(self._tapes.source(group))
@@ -53,9 +52,16 @@ class Judge:
         again |= {c.spec.name for c in parts.active if c.rule.across and not c.tally.accepting}
         again |= {name for name in wide if self._may_matter(name, parts)}
         if again:
+            again |= {c.spec.name for c in parts.checks if c.rule.across}
             self._over_all(parts, again)
         parts.found.end = max(parts.found.end, self._tapes.until)
-        parts.close()
+        among = {c.spec.name for c in parts.active if c.rule.across and not c.rule.last}
+        parts.close(among)
+        if late := {c.spec.name for c in parts.active if c.spec.name in among and not c.tally.accepting} - again:
+            # Suspicions among users are judged in order, with all that is known of the recording's holes.
+            self._over_all(parts, late)
+            parts.close(late)
+        parts.close({c.spec.name for c in parts.active} - among)
         return parts.verdict()
 
     def _plain_ones(self, engine: Engine) -> list[Part]:
@@ -82,11 +88,16 @@ class Judge:
                     self.closer += 1
                     other = others.get(refused.names)
                     if other is None:
-                        other = others[refused.names] = Engine(self._contract, refused.names, apart=True)
+                        other = others[refused.names] = self._engine(refused.names, apart=True)
                     other.feed(self._tapes.source([part], refused.seqs))
         for names, other in others.items():
             engine.adopt(other, names)
         return left
+
+    def _engine(self, names: Container[str], *, apart: bool = False) -> Engine:
+        engine = Engine(self._contract, names, apart=apart)
+        engine.whole, engine.baselines = (Source.of(self._tape),), self._baselines
+        return engine
 
     def _marks_matter(self, engine: Engine) -> bool:
         """Return whether a mark is an event of the contract that an invariant of a part listens to."""
@@ -117,9 +128,7 @@ class Judge:
 
     def _over_all(self, parts: Engine, names: set[str]) -> None:
         """Judge some invariants by one pass over all users, and put that in the place of what the parts found."""
-        names = names | {c.spec.name for c in parts.checks if c.rule.across}
-        engine = Engine(self._contract, names)
-        engine.whole, engine.baselines = (Source.of(self._tape),), self._baselines
+        engine = self._engine(names)
         engine.feed(engine.whole[0])
         parts.replace(engine, names)
 

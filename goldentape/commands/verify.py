@@ -99,7 +99,23 @@ def _alone(stack: ExitStack, path: Path, allow_unsealed: bool) -> Source:
     if not tape.sealed and not allow_unsealed:
         raise unsealed(tape)
     check_tape(tape).demand(tape)
+    _demand_alone(tape)
     return Source.of(tape)
+
+
+def _demand_alone(tape: Tape) -> None:
+    """Raise InputError where users were not alone."""
+    until: dict[str, int] = {}
+    for connection in sorted(tape.connections(), key=lambda connection: connection.opened):
+        for user, end in until.items():
+            if user != connection.user and connection.opened < end:
+                raise InputError(
+                    "is no recording of users who were alone", where=tape.path,
+                    found=f"{show(user, 40)} and {show(connection.user, 40)} at the same time",
+                    fix="record one user at a time for --baseline",
+                )  # fmt: skip
+        end = tape.last_t() + 1 if connection.closed is None else connection.closed
+        until[connection.user] = max(until.get(connection.user, 0), end)
 
 
 def _demand_state(tape: Tape, asked: Asked) -> None:

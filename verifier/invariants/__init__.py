@@ -19,6 +19,7 @@ from verifier.invariants.gap import Gap
 from verifier.invariants.latency import Latency
 from verifier.invariants.monotone import Monotone
 from verifier.invariants.never import Never
+from verifier.invariants.noninterference import Noninterference
 from verifier.invariants.owner import owner
 from verifier.invariants.pair import Pair
 from verifier.invariants.precedes import Precedes
@@ -56,6 +57,7 @@ KINDS: Mapping[str, Callable[[Spec, Contract], Rule]] = {
     "exits": Exits,
     "owner": owner,
     "taint": Taint,
+    "noninterference": Noninterference,
     "schema": Schema,
     "latency": Latency,
     "gap": Gap,
