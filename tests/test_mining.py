@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import random
 from pathlib import Path
@@ -271,3 +273,75 @@ def test_the_language_that_is_suggested_has_every_trace_it_was_learnt_from(trace
         for event in word:
             state = automaton.step(state, (event,))
         assert automaton.accepts(state), (pattern, word)
+
+
+# -- other protocols
+
+
+def chat(number: int, *, lost: str = "") -> Path:
+    """Runs that stream: a text in pieces, tools by id, numbers that count; and pings that carry an id."""
+    chance = random.Random(number)
+    talks = []
+    for user in USERS:
+        said = []
+        for i in range(4):
+            run = f"run-{number}-{user}-{i}"
+            pieces = [chance.choice(["one ", "two ", "three "]) for _ in range(chance.randint(2, 5))]
+            tools = [f"{run}.t{k}" for k in range(chance.randint(1, 3))]
+            events = [{"kind": "begin"}]
+            events += [{"kind": "call", "call_id": tool, "tool": "search"} for tool in tools]
+            events += [{"kind": "result", "call_id": tool} for tool in reversed(tools)]
+            events += [{"kind": "piece", "text": piece} for piece in pieces]
+            events += [{"kind": "end", "text": "".join(pieces), "tools": len(tools)}]
+            if i == 2 and lost == "piece":
+                del events[-2]
+            if i == 2 and lost == "result":
+                del events[2 * len(tools)]
+            said.append(f'{user} > {{"kind": "ping", "id": "{run}-ping"}}')
+            if not (i == 1 and lost == "pong"):
+                said.append(f'{user} < {{"kind": "pong", "id": "{run}-ping"}}')
+            for seq, event in enumerate(events, 1):
+                said.append(f"{user} < {json.dumps({**event, 'run': run, 'seq': seq})}")
+        talks.append(said)
+    sentences = []
+    while any(talks):
+        sentences.append(chance.choice([talk for talk in talks if talk]).pop(0))
+    path = Path(f"chat{number}.tape")
+    return write(path, *sentences, "90s", wall=1_700_000_000_000_000_000 + number * 10**12)
+
+
+@pytest.fixture(scope="module")
+def streamed(tmp_path_factory) -> Contract:
+    """What is mined from four days of chats."""
+    said = io.StringIO()
+    chats = contextlib.chdir(tmp_path_factory.mktemp("chats"))
+    with chats, contextlib.redirect_stdout(said), pytest.raises(SystemExit) as ended:
+        main(["mine", *[str(chat(n)) for n in range(4)]])
+    assert ended.value.code == 0
+    return read_contract(said.getvalue().encode(), "mined.yaml")
+
+
+def test_a_protocol_that_streams_is_understood(streamed):
+    span = streamed.spans["run"]
+    by_kind: dict[str, list[dict]] = {}
+    for spec in streamed.invariants.values():
+        by_kind.setdefault(spec.kind, []).append(dict(spec.options))
+
+    assert (span.open, span.exits["end"]) == ({"begin"}, {"end"})
+    assert {(p["open"], p["close"], p["key"]) for p in by_kind["pair"]} == {
+        ("call", "result", "call"), ("ping", "pong", next(k for k, v in streamed.keys.items() if v.paths == ("id",))),
+    }  # fmt: skip
+    assert {(f["op"], f["equals"]["path"]) for f in by_kind["fold"]} == {("concat", "text"), ("count", "tools")}
+
+
+LOST = [("", set()), ("piece", {"fold"}), ("result", {"pair"}), ("pong", {"responds"})]
+
+
+@pytest.mark.parametrize(("lost", "kinds"), LOST)
+def test_what_a_stream_loses_is_noticed(streamed, tmp_path, monkeypatch, lost, kinds):
+    monkeypatch.chdir(tmp_path)
+
+    found = judged(streamed, chat(99, lost=lost))
+
+    assert kinds <= found
+    assert bool(kinds) == bool(found)
