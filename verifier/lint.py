@@ -6,11 +6,16 @@ also one that no invariant asks for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from verifier.contract import Contract
 from verifier.invariants import rule_of
+from verifier.load import Path
 from verifier.schemas import check_schema, draft
+
+SHORTEST: Final = 1000
+"""Nanoseconds; what the recorder's clock tells apart."""
 
 
 def demand(contract: Contract) -> None:
@@ -26,9 +31,20 @@ def demand(contract: Contract) -> None:
                 check_schema(contract, event.schema, at, draft(contract, event.schema, at)[0])
         for spec in contract.invariants.values():
             at = spec.at
+            _demand_measurable(contract, spec.options, at)
             rule_of(spec, contract)
     except RecursionError:
         raise contract.error(at, "nested too deeply to be understood") from None
+
+
+def _demand_measurable(contract: Contract, options: Mapping[str, Any], at: Path) -> None:
+    """Raise ContractError where a time that something may take is too short for any clock."""
+    for word, value in options.items():
+        place = (*at, word)
+        if isinstance(value, Mapping):
+            _demand_measurable(contract, value, place)
+        elif word in ("within", "max", "window") and isinstance(value, str) and contract.time(value, place) < SHORTEST:
+            raise contract.error(place, "below the clock's resolution", found=value, wanted="at least 1us")
 
 
 def notes(contract: Contract) -> Iterator[str]:
