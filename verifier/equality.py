@@ -47,6 +47,12 @@ def digest(value: Any) -> int:
 _BITS = (1 << 64) - 1
 
 
+def brief(value: Any) -> Any:
+    """Return a stand-in that is never long: the value's own, or its digest."""
+    found = atom(value)
+    return found if isinstance(found, str) and len(found) <= 64 else ("digest", digest(found))
+
+
 def _numbers(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from verifier.equality import Number, atom, digest, number_of
+from verifier.equality import Number, brief, digest, number_of
 from verifier.paths import MISSING
 from verifier.slices import excerpt
 from verifier.verdict import listed, plural
@@ -172,11 +172,11 @@ class Last:
     def add(self, value: Any) -> None:
         """Replace it."""
         self.size += 1
-        self._value, self._shown = _short(value), excerpt(value)
+        self._value, self._shown = brief(value), excerpt(value)
 
     def differs(self, value: Any) -> Difference | None:
         """Compare."""
-        if _short(value) == self._value:
+        if brief(value) == self._value:
             return None
         return Difference(f"the latest before it was {self._shown}", self._shown, [self.size - 1])
 
@@ -220,12 +220,6 @@ class Set:
 
 def _latest(size: int) -> Sequence[int]:
     return range(max(0, size - TOLD), size)
-
-
-def _short(value: Any) -> Any:
-    """Return what stands for a value, and is not long."""
-    found = atom(value)
-    return found if isinstance(found, str) and len(found) <= 64 else ("digest", digest(found))
 
 
 FOLDS: Mapping[str, Callable[[], Fold]] = {"concat": Concat, "sum": Sum, "count": Count, "last": Last, "set": Set}

@@ -35,8 +35,8 @@ class Rule(Protocol):
     def start(self, slice: Slice) -> Any:
         """Return the state of a new slice."""
 
-    def freeze(self, slice: Slice) -> int:
-        """Return the state as one integer."""
+    def freeze(self, slice: Slice) -> int | None:
+        """Return the state as one integer; None where there is nothing to keep, or it cannot be."""
 
     def thaw(self, slice: Slice, packed: int) -> Any:
         """Return the state that `freeze` has packed."""
@@ -103,9 +103,9 @@ class Stateless:
         """Return the state of a new slice: none."""
         return None
 
-    def freeze(self, slice: Slice) -> int:
+    def freeze(self, slice: Slice) -> int | None:
         """Keep nothing."""
-        return 0
+        return None
 
     def thaw(self, slice: Slice, packed: int) -> Any:
         """Begin anew."""

@@ -231,9 +231,9 @@ class Scoped:
         """Add what another part has gathered."""
         self.rule.absorb(part)
 
-    def freeze(self, slice: Slice) -> int:
+    def freeze(self, slice: Slice) -> int | None:
         """Keep nothing."""
-        return 0
+        return None
 
     def thaw(self, slice: Slice, packed: int) -> Any:
         """Begin anew."""

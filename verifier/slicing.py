@@ -184,9 +184,10 @@ class Check:
             self._remember(slice, key)
         self._step(slice, record, names)
         if slice.log is None and not slice.buffered:
-            if self.rule.freezes:
-                self.frozen[place] = self.rule.freeze(slice)
-            if self.rule.freezes or self.rule.idle(slice):
+            packed = self.rule.freeze(slice) if self.rule.freezes else None
+            if packed is not None:
+                self.frozen[place] = packed
+            if packed is not None or self.rule.idle(slice):
                 self.slices.pop(place, None)
                 for one in slice.sessions:
                     one.touched.pop(slice, None)

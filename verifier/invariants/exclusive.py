@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from verifier.endings import Ending
+from verifier.frozen import Shelf, pack, unpack
 from verifier.record import Record
 from verifier.rule import Stateless
 from verifier.slices import Slice, proof
@@ -30,6 +31,8 @@ class Exclusive(Stateless):
         self.wants = frozenset(contract.names(spec.options["events"], (*spec.at, "events")))
         self._expected = f"only one of {listed(spec.options['events'])}"
         self._where = spec.where
+        self.freezes = True
+        self._shelf = Shelf()
 
     def start(self, slice: Slice) -> dict[str, Record]:
         """Begin with none."""
@@ -58,6 +61,22 @@ class Exclusive(Stateless):
                 # Where a lost end would have made two spans of one, a hole between them excuses it.
                 since=first.t if slice.instance is not None or slice.guessed(record) else None,
             )
+
+    def idle(self, slice: Slice) -> bool:
+        """Hold the slice when something occurred."""
+        return not slice.state
+
+    def freeze(self, slice: Slice) -> int | None:
+        """Keep the first of each."""
+        occurred: dict[str, Record] = slice.state
+        if not occurred or any(record.guessed for record in occurred.values()):
+            return None
+        return pack(tuple((name, self._shelf.put(record)) for name, record in occurred.items()))
+
+    def thaw(self, slice: Slice, packed: int) -> dict[str, Record]:
+        """Bring them back."""
+        sessions = slice.check.engine.history.sessions
+        return {name: self._shelf.take(kept, sessions, slice.user or "") for name, kept in unpack(packed)}
 
     def end(self, slice: Slice, ending: Ending) -> None:
         """One more slice in which one of them occurred."""

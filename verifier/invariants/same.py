@@ -17,7 +17,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from verifier.endings import Ending
-from verifier.equality import atom
+from verifier.equality import brief
+from verifier.frozen import Shelf, pack, unpack
 from verifier.paths import MISSING, as_list
 from verifier.record import C2S, MESSAGE, S2C, Record
 from verifier.redacted import redacted, unlabelled
@@ -37,7 +38,7 @@ class Fixed:
     def __init__(self, record: Record, name: str, value: Any) -> None:
         self.record = record.slim()
         self.name = name
-        self.value = MISSING if value is MISSING else atom(unlabelled(record, value))
+        self.value = MISSING if value is MISSING else brief(unlabelled(record, value))
         self.shown = "" if value is MISSING else excerpt(value)
         self.secret = value is not MISSING and redacted(record, value)
 
@@ -61,6 +62,8 @@ class Same(Stateless):
         self.absent_agrees = options.get("absent", "agrees") == "agrees"
         self.where = spec.where
         self.wants = self.events | self.set_by | self.rebind_by
+        self.freezes = True
+        self._shelf = Shelf()
 
     def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
         """Compare with the value, or fix it."""
@@ -81,7 +84,7 @@ class Same(Stateless):
         if value is MISSING:
             if self.absent_agrees or fixed.value is MISSING:
                 return
-        elif fixed.value is not MISSING and atom(value) == fixed.value:
+        elif fixed.value is not MISSING and brief(value) == fixed.value:
             return
         self._differs(slice, fixed, record, names, value)
 
@@ -95,7 +98,7 @@ class Same(Stateless):
 
     def _differs(self, slice: Slice, fixed: Fixed, record: Record, names: tuple[str, ...], value: Any) -> None:
         if value is not MISSING and fixed.value is not MISSING:
-            if atom(unlabelled(record, value)) == fixed.value:
+            if brief(unlabelled(record, value)) == fixed.value:
                 return
             if (fixed.secret or redacted(record, value)) and record.session is not fixed.record.session:
                 slice.unknown("the value is redacted in the tape, perhaps under another key")
@@ -121,6 +124,25 @@ class Same(Stateless):
             since=fixed.record.t if self.rebind_by or slice.instance is not None or slice.guessed(record) else None,
             paths=self.paths,
         )
+
+    def idle(self, slice: Slice) -> bool:
+        """Hold the slice while it has a value."""
+        return slice.state is None
+
+    def freeze(self, slice: Slice) -> int | None:
+        """Keep the value and what fixed it."""
+        fixed: Fixed | None = slice.state
+        if fixed is None or fixed.record.guessed:
+            return None
+        value = None if fixed.value is MISSING else fixed.value
+        return pack((self._shelf.put(fixed.record), fixed.name, value, fixed.shown, fixed.secret))
+
+    def thaw(self, slice: Slice, packed: int) -> Fixed:
+        """Bring it back."""
+        kept, name, value, shown, secret = unpack(packed)
+        fixed = Fixed(self._shelf.take(kept, slice.check.engine.history.sessions, slice.user or ""), name, MISSING)
+        fixed.value, fixed.shown, fixed.secret = MISSING if value is None else value, shown, secret
+        return fixed
 
     def end(self, slice: Slice, ending: Ending) -> None:
         """One more slice had a value."""
