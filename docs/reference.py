@@ -19,7 +19,7 @@ import click
 
 from goldentape.cli import goldentape
 from verifier.invariants import KINDS
-from verifier.shape import KINDS_LATER, SECTIONS_LATER, contract_schema
+from verifier.shape import KINDS_LATER, contract_schema
 
 ROOT = Path(__file__).parent.parent
 CONTRACTS = Path(__file__).with_name("contracts.md")
@@ -81,7 +81,7 @@ def page() -> str:
     return HEAD + "\n" + "\n".join(section(path, command) for path, command in walk(goldentape, ("goldentape",)))
 
 
-REFUSED = frozenset({("latency", "event"), ("latency", "clock"), "@stamp", "@seen"})
+REFUSED = frozenset({("latency", "clock")})
 """Of the schema, what this release says no to: (kind, option), or a value."""
 
 
@@ -148,11 +148,10 @@ def values(shape: dict[str, Any]) -> str:
 def later() -> str:
     """Return what of the language this release refuses."""
     rows = [f"- The kinds {', '.join(f'`{kind}`' for kind in KINDS_LATER)}."]
-    rows += [f"- The section `{section}`: {instead}." for section, instead in SECTIONS_LATER.items()]
     rows += [
         "- `per: client`.",
         "- `shared_by` (owner), `one_at_a_time` (spans).",
-        "- The times `@stamp @seen`, `wire.format: cloudevents`.",
+        "- `wire.format: cloudevents`, `clock: payload` (latency).",
     ]
     return "\n".join(rows) + "\n"
 

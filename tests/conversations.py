@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from random import Random
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 QUESTIONS = ("What drives our costs?", "Which nodes are idle?", "Go on")
 ANSWER = "Most of the cost comes from nodes that idle at night.  I recommend to reduce the pool to eight of them."
 
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = 1000
 """Times are in milliseconds here."""
 
@@ -248,7 +250,8 @@ class Person:
 
     def emit(self, t: int, type_: str, fields: dict[str, Any], run: int = -1) -> None:
         self.events += 1
-        message: dict[str, Any] = {"type": type_, "timestamp": f"2026-01-01T00:00:00.{self.events:06}Z", **fields}
+        stamp = (BEGIN + timedelta(milliseconds=t)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        message: dict[str, Any] = {"type": type_, "timestamp": stamp, **fields}
         message = json.loads(json.dumps(message))
         if self.style.owner is not None:
             _put(message, self.style.owner, self.name)

@@ -12,7 +12,7 @@ from verifier.contract import read_contract
 from verifier.lint import demand, notes
 from verifier.load import ContractError, load
 from verifier.params import demand_known, parse_settings
-from verifier.shape import KINDS_LATER, SECTIONS_LATER
+from verifier.shape import KINDS_LATER
 
 
 def refusal(text: str | bytes, settings: dict[str, str] | None = None) -> str:
@@ -212,12 +212,9 @@ NOT_MEANT = [
 LATER = [
     *((f"the kind {kind}", contract(f"{{kind: {kind}}}"), "9:18", f"`{kind}` is not in this release")
       for kind in KINDS_LATER),
-    *((f"the section {section}", contract(keys=f"{section}: {{}}"), "5:1", f"`{section}` is not in this release")
-      for section in SECTIONS_LATER),
     ("a document that nobody read", contract(keys="asyncapi: {file: a}"), "5:1", "AsyncAPI document has not been read"),
     ("cloudevents", contract(wire="wire: {format: cloudevents}"), "3:8", "`cloudevents` is not in this release"),
     ("per client", contract("{kind: count, event: done, max: 1, per: client}"), "9:52", "`per: client` is not in"),
-    ("@stamp", contract('{kind: latency, from: "@stamp", to: done, max: 1s}'), "9:", "not in this release"),
 ]  # fmt: skip
 
 

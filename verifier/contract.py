@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
+from verifier.clock import Clock, compile_clock
 from verifier.conditions import When, compile_when
 from verifier.durations import duration, parse_duration
 from verifier.events import BUILT_IN, EventDef
@@ -115,6 +116,7 @@ class Contract:
     """What share of the units must be well in recordings of some tags: a ratio each."""
     disabled: list[str] = field(default_factory=list)
     schemas: dict[str, Any] = field(default_factory=dict)
+    clock: Clock | None = None
     waivers: tuple[Waiver, ...] = ()
     principal: Principal = NOBODY
     compare: Mapping[str, Any] = field(default_factory=dict)
@@ -219,6 +221,7 @@ def _build(document: Document, data: bytes, settings: Mapping[str, str]) -> Cont
         schemas=value.get("schemas", {}),
         params=declared(document),
     )
+    contract.clock = compile_clock(contract, value.get("clock"))
     _events(contract, value["events"])
     _keys(contract, value.get("keys", {}))
     _spans(contract, value.get("spans", {}))

@@ -82,7 +82,7 @@ class Source:
             {person.number: person.name for person in people},
             frozenset(person.name for person in people if person.rule == "connection"),
             epochs={epoch.number: epoch for epoch in tape.epochs},
-            peak=lambda: most_at_once(tape.numbered_connections()),
+            peak=None if user is None else lambda: most_at_once(tape.numbered_connections()),
         )
 
 
@@ -145,6 +145,8 @@ class History:
             )
             session.claims = claims.get(connection.id, {})
             session.kept = kept_claims(source.epochs.get(connection.epoch))
+            if (epoch := source.epochs.get(connection.epoch)) is not None:
+                session.wall = epoch.wall - epoch.t
             session.tags = tagged.get(connection.epoch, {})
             if wire.handshakes:
                 session.request = tuple(connection.request)

@@ -35,42 +35,10 @@ class Session:
     """One WebSocket from handshake to close, while the history runs past it."""
 
     __slots__ = (
-        "accepted",
-        "body",
-        "claims",
-        "client",
-        "close_code",
-        "close_reason",
-        "close_seen",
-        "closed",
-        "closed_by",
-        "credentials",
-        "doubts",
-        "ended",
-        "ending",
-        "ghost",
-        "headless",
-        "id",
-        "identities",
-        "inferred",
-        "instances",
-        "kept",
-        "known",
-        "number",
-        "open",
-        "opened",
-        "request",
-        "secrets",
-        "shown",
-        "since",
-        "slices",
-        "standing",
-        "status",
-        "subprotocol",
-        "tags",
-        "target",
-        "touched",
-        "user",
+        "accepted", "body", "claims", "client", "close_code", "close_reason", "close_seen", "closed", "closed_by",
+        "credentials", "doubts", "ended", "ending", "ghost", "headless", "id", "identities", "inferred", "instances",
+        "kept", "known", "number", "open", "opened", "request", "secrets", "shown", "since", "slices", "standing",
+        "status", "subprotocol", "tags", "target", "touched", "user", "wall",
     )  # fmt: skip
 
     def __init__(self, id: str, number: int, user: str, known: bool) -> None:
@@ -90,6 +58,8 @@ class Session:
         self.client = ""
         self.credentials: tuple[Credential, ...] = ()
         """What it has shown of itself, in order."""
+        self.wall = 0
+        """What turns a time of the tape into Unix time, in nanoseconds."""
         self.target = ""
         self.secrets: tuple[str, ...] = ()
         """Placeholders of what was secret in its handshake."""

@@ -7,7 +7,7 @@ An invariant is judged by the part of the schema that its `kind` names, never by
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -24,10 +24,6 @@ KINDS_LATER = (
     "expiry",
 )  # fmt: skip
 """Kinds of the language that this release does not judge; a contract that has one is refused, never judged without."""
-
-SECTIONS_LATER: Mapping[str, str] = {
-    "clock": "times are the recorder's; remove it",
-}
 
 
 @cache
@@ -62,9 +58,6 @@ def check_shape(document: Document) -> None:
             wanted="1",
             fix="upgrade goldentape, or write the contract for version 1",
         )
-    for section, instead in SECTIONS_LATER.items():
-        if section in value:
-            raise document.error((section,), f"`{section}` is not in this release", fix=instead)
     if (error := _first(document, whole.iter_errors(value))) is not None:
         raise error
     for name, invariant in value["invariants"].items():

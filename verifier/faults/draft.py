@@ -100,7 +100,7 @@ class Draft:
         source = (
             Source(*facts)
             if self.more is None
-            else replace(self.more, connections=shown, marks=marks, rows=facts[2], users=named)
+            else replace(self.more, connections=shown, marks=marks, rows=facts[2], users=named, peak=None)
         )
         return source, tuple(row[0] for row in rows)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from verifier.delivery import latency
 from verifier.invariants.admission import Admission
 from verifier.invariants.always import Always
 from verifier.invariants.attributed import Attributed
@@ -16,7 +17,6 @@ from verifier.invariants.exits import Exits
 from verifier.invariants.fanout import Fanout
 from verifier.invariants.fold import Folded
 from verifier.invariants.gap import Gap
-from verifier.invariants.latency import Latency
 from verifier.invariants.monotone import Monotone
 from verifier.invariants.never import Never
 from verifier.invariants.noninterference import Noninterference
@@ -59,7 +59,7 @@ KINDS: Mapping[str, Callable[[Spec, Contract], Rule]] = {
     "taint": Taint,
     "noninterference": Noninterference,
     "schema": Schema,
-    "latency": Latency,
+    "latency": latency,
     "gap": Gap,
     "rate": Rate,
     "admission": Admission,

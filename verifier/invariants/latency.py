@@ -10,6 +10,12 @@ Options: `from`, `to` (the first that comes; first come, first served when sever
 `p50 p90 p95 p99 p999` (nearest rank, over all) and `mean`; `min_samples` (fewer: inconclusive), `agree`, `where` (of
 `from`).  A time that is over while nothing came counts as endless.  Whether `to` must come at all is the business of
 `responds`: what ends before its time is over is not measured.
+
+`event: E, from: "@stamp", to: "@seen"` measures how long each such message was on its way, from the time that it says
+(`clock: {path: timestamp}`) to the recorder.  The clocks differ by `skew`: a time by which the recorder's is ahead, or
+`estimate`, the smallest difference of the connection, so that its quickest message took none; a report says which.  How
+exact a stamp is counts for the message.  Not measured are stamps that never move, copies, and what was stamped before
+the connection was open; with a given skew a stamp of the future, beyond `tolerance`, is a violation, too.
 """
 
 from __future__ import annotations
@@ -65,15 +71,26 @@ class Latency(Stateless):
 
     def __init__(self, spec: Spec, contract: Contract) -> None:
         options, at = spec.options, spec.at
-        for word in ("event", "clock"):
-            if word in options and options[word] != "recorder":
-                raise contract.error((*at, word), f"`{word}` is not in this release: times are the recorder's")
-        for word in ("from", "to"):
-            if options[word] in ("@stamp", "@seen"):
-                raise contract.error((*at, word), f"`{options[word]}` is not in this release", found=options[word])
+        if "event" in options:
+            raise contract.error((*at, "event"), '`event` goes with from: "@stamp", to: "@seen"')
         self.begins = frozenset(contract.names(options["from"], (*at, "from")))
         self.ends = frozenset(contract.names(options["to"], (*at, "to")))
-        self._from_name, self._to_name = listed(as_list(options["from"])), listed(as_list(options["to"]))
+        self._read_bounds(spec, contract)
+        self.agree = contract.agree(options["agree"], (*at, "agree")) if "agree" in options else ()
+        self.wants = self.begins | self.ends
+        self.wakes = self.begins
+        on = {contract.events[n].on for n in self.ends if n in contract.events}
+        dirs = {contract.events[n].dir for n in self.ends if n in contract.events}
+        fault = "client" if on == {MESSAGE} and dirs == {0} else "server"
+        self._called(listed(as_list(options["from"])), listed(as_list(options["to"])), fault)
+
+    def _called(self, begin: str, end: str, fault: str) -> None:
+        self._from_name, self._to_name, self._fault = begin, end, fault
+
+    def _read_bounds(self, spec: Spec, contract: Contract) -> None:
+        options, at = spec.options, spec.at
+        if options.get("clock", "recorder") != "recorder":
+            raise contract.error((*at, "clock"), 'times are the recorder\'s, but for from: "@stamp", to: "@seen"')
         self.max = contract.time(options["max"], (*at, "max")) if "max" in options else None
         self._bounds = {p: contract.time(options[p], (*at, p)) for p in PERCENTILES if p in options}
         self._mean = contract.time(options["mean"], (*at, "mean")) if "mean" in options else None
@@ -85,19 +102,13 @@ class Latency(Stateless):
                     (*at, word), "below the clock's resolution", found=options[word], wanted="at least 1us"
                 )
         self._min_samples = options.get("min_samples", 1)
-        self.agree = contract.agree(options["agree"], (*at, "agree")) if "agree" in options else ()
         self.where = spec.where
-        self.wants = self.begins | self.ends
-        self.wakes = self.begins
         self.aggregate = bool(self._bounds) or self._mean is not None
         self._samples = array("q")
         self._stalls: dict[int, int] = {}
         self._slowest: list[tuple[tuple[int, ...], Record, Record | None]] = []
-        on = {contract.events[n].on for n in self.ends if n in contract.events}
-        dirs = {contract.events[n].dir for n in self.ends if n in contract.events}
-        self._fault = "client" if on == {MESSAGE} and dirs == {0} else "server"
 
-    def start(self, slice: Slice) -> Times:
+    def start(self, slice: Slice) -> Any:
         """Begin with no time running."""
         return Times()
 
@@ -271,7 +282,7 @@ class Latency(Stateless):
             return
         proofs = []
         for (time, *_), begin, end in sorted(self._slowest, key=lambda entry: entry[0], reverse=True):
-            note = "nothing came" if end is None else f"took {duration(time)}"
+            note = "nothing came" if end is None and self.ends else f"took {duration(time)}"
             proofs.append(proof(begin, "from", [n for n in begin.names if n in self.begins], note))
             if end is not None:
                 proofs.append(proof(end, "to", [n for n in end.names if n in self.ends]))
