@@ -652,8 +652,13 @@ def test_no_recorded_text_reaches_the_terminal_raw_or_begins_a_line(run, hostile
     shown = run(path, "--contract", "mine.yaml")
 
     assert (shown.code, shown.err) == (1, "")
-    assert printable(shown.out)
-    assert not any(line.lstrip().startswith(("::", "##")) for line in shown.out.splitlines())
+    [verdict] = run(path, "--contract", "mine.yaml", "--json").verdicts
+    ids = [group["id"] for one in verdict["invariants"] for group in one["violations"]]
+    stories = [run(path, "--contract", "mine.yaml", "--explain", id) for id in ids]
+    assert all((story.code, story.err) == (1, "") for story in stories)
+    for out in (shown.out, *(story.out for story in stories)):
+        assert printable(out)
+        assert not any(line.lstrip().startswith(("::", "##")) for line in out.splitlines())
     assert run(path, "--contract", "mine.yaml", "--json").out.isascii()
 
 

@@ -13,7 +13,7 @@ from verifier.mining.model import Model
 from verifier.mining.templates.closes import usual_codes
 
 NAME = "mined.yaml"
-GRACE = "60s"
+GRACE, RACE = "60s", "250ms"
 
 
 def skeleton(model: Model, id: str) -> dict[str, Any]:
@@ -27,7 +27,12 @@ def skeleton(model: Model, id: str) -> dict[str, Any]:
     found: dict[str, Any] = {
         "goldentape": 1,
         "contract": {"id": id, "version": "0.1.0", "title": "What the recordings had in common"},
-        "wire": {"format": "json", "type": model.type_path, "unknown": "ignore" if model.left_out else "warning"},
+        "wire": {
+            "format": "json",
+            "type": model.type_path,
+            "race": RACE,
+            "unknown": "ignore" if model.left_out else "warning",
+        },
     }
     if model.keys:
         found["keys"] = {name: {"path": path, "missing": "ignore"} for name, path in model.keys.items()}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from verifier.mining.candidate import Candidate, slug
 from verifier.mining.model import ALMOST, Model, Slice
 from verifier.mining.vocabulary import at
+
+SAMPLE = 100
 
 
 def propose(model: Model) -> Iterator[Candidate]:
@@ -20,11 +23,13 @@ def propose(model: Model) -> Iterator[Candidate]:
             if "string" in field.types:
                 for piece in span.alphabet:
                     for path, inner in model.events[piece].fields.items():
-                        if "string" in inner.types and _concat(ended, piece, path, target):
+                        if "string" in inner.types and _held(
+                            partial(_concat, piece=piece, path=path, target=target), ended
+                        ):
                             yield _fold(model, "concat", piece, path, whole, target)
             elif set(field.types) == {"integer"} and len(field.values) > 1:
                 for piece in span.alphabet:
-                    if _counts(ended, piece, target):
+                    if _held(partial(_counts, piece=piece, target=target), ended):
                         yield _fold(model, "count", piece, None, whole, target)
 
 
@@ -39,6 +44,11 @@ def _fold(model: Model, op: str, piece: str, path: str | None, whole: str, targe
         name=slug(whole, target, op), options=options, about=f"in a {span.name}, {what} the {target} of {whole}",
         triggers=frozenset({whole}), of=len(span.instances),
     )  # fmt: skip
+
+
+def _held(judge: Callable[[list[Slice]], bool], slices: list[Slice]) -> bool:
+    """Whether it holds of a few, and then of all: most fields do not, and are soon left."""
+    return judge(slices[:SAMPLE]) and judge(slices)
 
 
 def _concat(slices: list[Slice], piece: str, path: str, target: str) -> bool:
