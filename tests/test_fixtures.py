@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from agents import Talk, failed, judge, shipped, talk, troubled, written
+from test_whole import both
 
 from verifier.check import verify
 from verifier.contract import Contract
@@ -46,6 +47,7 @@ def alone(path: Path) -> list[Source]:
 def test_a_good_tape_fails_nothing(path):
     contract, talked = told(path)
     verdict = judge(contract, talked.tape)
+    both(contract, talked.tape)
 
     own = next((line for line in path.read_text("utf-8").splitlines() if line.startswith(CLIENTS_OWN)), "")
 
@@ -57,6 +59,7 @@ def test_a_good_tape_fails_nothing(path):
 def test_a_bad_tape_fails_in_what_it_is_about(path):
     contract, talked = told(path)
     verdict = verify(contract, Source.of(talked.tape), alone(path))
+    both(contract, talked.tape)
     head = path.read_text("utf-8").splitlines()[0]
 
     assert failed(verdict) == set(head.removeprefix("# fails: ").split()), troubled(verdict)

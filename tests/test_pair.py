@@ -136,3 +136,30 @@ def test_look_alikes_pass(invariant, sentences):
 )  # fmt: skip
 def test_what_cannot_be_known_is_not_judged(invariant, verdict, sentences):
     expect(invariant, verdict, *sentences)
+
+
+MOST = ("{kind: pair, per: connection, key: call, open: [ask, stop], during: agent_thinking, close: agent_completed,"
+        " max_during: {ask: 1}}")  # fmt: skip
+
+
+def test_too_much_between_open_and_close_is_found():
+    think = "bob < agent_thinking c1"
+
+    expect(MOST, "fail", "* bob > ask c1", think, f"* {think}", "bob < agent_completed c1")
+    expect(MOST, "pass", "bob > ask c1", think, "bob < agent_completed c1")
+    expect(MOST, "pass", "bob > stop c1", think, think, "bob < agent_completed c1")
+    expect(MOST.replace("{ask: 1}", "0"), "fail", "* bob > stop c1", f"* {think}", "bob < agent_completed c1")
+
+
+def test_a_second_open_that_crossed_the_close_opens_what_was_closed():
+    crossing = ["bob > ask c1", "bob > ask c1", "bob < agent_completed c1", "bob < agent_completed c1"]
+
+    expect(ASKED, "pass", *crossing)
+    expect(ASKED, "fail", crossing[0], f"* {crossing[1]}", "300ms", crossing[2], *BYE)
+
+
+def test_what_was_in_flight_when_a_key_was_used_again_may_close_either():
+    again = ["bob > ask c1", "bob > stop c1", "bob > ask c1", "bob < agent_completed c1"]
+
+    expect(LENIENT, "pass", *again, "bob < agent_thinking c1", "1s", "bob < agent_completed c1")
+    expect(LENIENT, "fail", *again[:3], "1s", again[3], "* bob < agent_thinking c1")

@@ -42,6 +42,13 @@ def _bound(higher: str, absent: str) -> Compare:
     return compare
 
 
+def _most(before: Any, after: Any) -> Moves:
+    """A number for all opens, or one for each of some: compared only where both are of one form."""
+    if isinstance(before, dict) or isinstance(after, dict):
+        return SAME if before == after else frozenset({OTHER})
+    return _bound(WEAKER, WEAKER)(before, after)
+
+
 def _ranked(*words: Any) -> Compare:
     """Later words are stronger."""
     return lambda before, after: (
@@ -106,7 +113,7 @@ OPTIONS: Mapping[str, Compare] = {
     "min": _MORE, "min_activations": _MORE, "min_samples": _MORE, "min_chars": _MORE, "min_words": _MORE,
     "confidence": _MORE, "min_units": _MORE,
     "max": _LESS, "within": _LESS, "p50": _LESS, "p90": _LESS, "p95": _LESS, "p99": _LESS, "p999": _LESS,
-    "mean": _LESS, "grace": _LESS, "max_open": _LESS, "max_during": _LESS, "quiet_after": _bound(WEAKER, STRONGER),
+    "mean": _LESS, "grace": _LESS, "max_open": _LESS, "max_during": _most, "quiet_after": _bound(WEAKER, STRONGER),
     "answer": _names(WEAKER, STRONGER), "allow": _names(WEAKER, WEAKER), "close": _names(WEAKER, WEAKER),
     "unless": _BUT, "lenient": _BUT, "except": _BUT, "may_follow": _BUT, "rebind_by": _BUT, "reset_by": _BUT,
     "allow_before_reject": _BUT, "shared_by": _BUT, "late_ok": _BUT,

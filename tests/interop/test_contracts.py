@@ -171,11 +171,11 @@ def closes_with(code: int, instead: int) -> Callable[[Lines], tuple[Lines, Said]
     [
         (twice("complete"), {"op"}),
         (twice("error"), {"op"}),
-        (twice("next"), {"result"}),
+        (twice("next"), {"op"}),
         (twice("connection_ack"), {"ack-needs-init"}),
         (answers_before_the_ack, {"ack-first"}),
         (under_another_id, {"op"}),
-        (never_completes, {"result"}),
+        (never_completes, {"completes"}),
         (closes_with(4429, 4400), {"one-init"}),
         (closes_with(4401, 1000), {"too-early"}),
         (closes_with(4409, 1000), {"op"}),

@@ -10,7 +10,7 @@ Options: `open`, `close`, `during` (only while open), `key` (or `discipline: fif
 `reopen` (a closed key may open again), `max_open`, `closed_by` (the span's exits at which all must be closed;
 default: every ending), `within`, `agree` (paths equal in both), `lenient` (may come while nothing is open),
 `late_ok: {after, for}` (in flight after a close), `if_open: {answer, within}` (a second open must be answered),
-`max_during` (how many `during` may come for one open).
+`max_during` (how many `during` may come for one open, or `{event: number}` for opens that are this event, too).
 """
 
 from __future__ import annotations
@@ -126,7 +126,10 @@ class Pair(Stateless):
             contract.time(asked["within"], (*at, "if_open", "within")) if asked and "within" in asked else None
         )
         self.asks = asked is not None
-        self.max_during = options.get("max_during")
+        most = options.get("max_during")
+        self._most: dict[str | None, int] = most if isinstance(most, dict) else {} if most is None else {None: most}
+        """How many `during` may come for what opens with an event; None: with any."""
+        contract.names([name for name in self._most if name is not None], (*at, "max_during"))
         self.wants = self.opens | self.closes | self.during | self.lenient | self._answers
         self._show = [(key.name, key.read) for key in self.keys] + [(path, later) for path, later, _ in self.agree]
         self._keep_closed = not self.reopen or bool(late)
@@ -189,7 +192,7 @@ class Pair(Stateless):
             elif closes:
                 assert isinstance(found, Opened)
                 self._closing(slice, state, record, names, found)
-            elif self.max_during is not None:
+            elif self._most:
                 assert isinstance(found, Opened)
                 self._coming(slice, record, names, found)
         else:
@@ -325,10 +328,12 @@ class Pair(Stateless):
 
     def _coming(self, slice: Slice, record: Record, names: tuple[str, ...], opened: Opened) -> None:
         """Count what comes for one open."""
-        assert self.max_during is not None
+        most = min((n for name, n in self._most.items() if name is None or name in opened.record.names), default=None)
+        if most is None:
+            return
         if opened.after is not None and self._soon(opened.after, record):
             return  # perhaps still of the one before
-        if len(opened.between) < self.max_during:
+        if len(opened.between) < most:
             opened.between.append(record.slim())
             return
         called = self._called(opened.key)
@@ -339,8 +344,8 @@ class Pair(Stateless):
                 self._proof(record, "offender", "one too many"),
             ],
             why=f"{names[0]} at {record.label} is number {len(opened.between) + 1} for {called};"
-            f" at most {self.max_during} may come",
-            expected=f"at most {self.max_during} for {called}",
+            f" at most {most} may come",
+            expected=f"at most {most} for {called}",
             since=opened.record.t,
         )
 
