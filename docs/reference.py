@@ -149,8 +149,6 @@ def later() -> str:
     """Return what of the language this release refuses."""
     rows = [f"- The kinds {', '.join(f'`{kind}`' for kind in KINDS_LATER)}."]
     rows += [
-        "- `per: client`.",
-        "- `shared_by` (owner), `one_at_a_time` (spans).",
         "- `wire.format: cloudevents`, `clock: payload` (latency).",
     ]
     return "\n".join(rows) + "\n"

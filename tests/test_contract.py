@@ -214,7 +214,6 @@ LATER = [
       for kind in KINDS_LATER),
     ("a document that nobody read", contract(keys="asyncapi: {file: a}"), "5:1", "AsyncAPI document has not been read"),
     ("cloudevents", contract(wire="wire: {format: cloudevents}"), "3:8", "`cloudevents` is not in this release"),
-    ("per client", contract("{kind: count, event: done, max: 1, per: client}"), "9:52", "`per: client` is not in"),
 ]  # fmt: skip
 
 

@@ -1,7 +1,9 @@
 """`exits`: what breaks it, and what only looks like it."""
 
 import pytest
-from agents import expect
+from agents import EVENTS, contract, expect, judge, talk
+
+from verifier.load import ContractError
 
 ENDED = "{kind: exits, scope: run, allow: [completed, failed, timed_out, disconnected, shut_down]}"
 GOOD = "{kind: exits, scope: run, allow: [completed]}"
@@ -78,3 +80,39 @@ def test_look_alikes_pass(invariant, sentences):
 )
 def test_what_cannot_be_known_is_not_judged(verdict, sentences):
     expect(ENDED, verdict, *sentences)
+
+
+ONE = EVENTS.replace("    grace: 60s", "    grace: 60s\n    one_at_a_time: true")
+RUN = "{kind: exits, scope: run}"
+
+
+@pytest.mark.parametrize(
+    "verdict, sentences",
+    [
+        ("fail", ["* bob < agent_started r1", "* bob < agent_started r2"]),
+        ("fail", ["* bob < agent_started r1", "bob < agent_thinking r1", "* bob/2 < agent_started r2"]),
+        ("pass", ["bob < agent_started r1", "bob < agent_completed r1", "bob < agent_started r2",
+                  "bob < agent_completed r2"]),
+        ("pass", ["bob < agent_started r1", "eve < agent_started r2", "bob < agent_completed r1",
+                  "eve < agent_completed r2"]),
+        # told again, and shown on another tab: the same run
+        ("pass", ["bob < agent_started r1 e1", "bob/2 < agent_started r1 e1", "bob < agent_started r1",
+                  "bob < agent_completed r1"]),
+        # bob is away, and the run that waits for him may never go on
+        ("pass", ["bob < agent_started r1", "bob ends eof by client", "1s", "bob/2 < agent_started r2",
+                  "bob/2 < agent_completed r2", "bob/2 > (close 1000)"]),
+        # the exit of the first one may be lost
+        ("inconclusive", ["bob < agent_started r1", "mark gap", "bob < agent_started r2", "bob < agent_completed r2",
+                          "bob < agent_completed r1"]),
+    ],
+)  # fmt: skip
+def test_a_user_has_one_at_a_time_where_the_span_says_so(verdict, sentences):
+    expect(RUN, verdict, *sentences, base=ONE)
+    if verdict == "fail":
+        found = judge(contract(RUN), talk(*sentences).tape)
+        assert not found.outcome("it").tally.violated  # without the word they may
+
+
+def test_one_at_a_time_wants_somebody_who_judges_it():
+    with pytest.raises(ContractError, match="no invariant judges it"):
+        contract("{kind: never, event: agent_error}", base=ONE)

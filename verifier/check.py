@@ -257,6 +257,10 @@ class Engine:
             self._plans[names] = plan
         return plan
 
+    def copied_on_client(self) -> bool:
+        """Return whether the copy that is being judged was shown on another connection of the same client."""
+        return self._copies.on_client
+
     def _becomes(self, session: Session, user: str, t: int) -> None:
         """The connection belongs to another user from here on."""
         if session.open:
@@ -325,6 +329,8 @@ class Engine:
                 continue
             assert isinstance(instance, Instance)
             found[run.span.name] = instance
+            if instance.opened is record and run.span.one_at_a_time:
+                self._one_more(run, instance)
             instance.last_t = record.t
             if instance.opened is record and self.contract.wire.id is not None:
                 # Told again on a new connection, it may come behind what it began.
@@ -336,6 +342,17 @@ class Engine:
                 if instance.drop is not None:
                     instance.drop = None  # the user is back
         return found
+
+    def _one_more(self, run: SpanRun, instance: Instance) -> None:
+        """An instance begins, and the user may have one at a time."""
+        # One that waits for its user to come back may never go on.
+        others = [i for i in run.instances_of(instance.user) if i is not instance and i.drop is None]
+        for check in self._strays[run.span.name]:
+            if others and check.index not in others[0].doubts:
+                slice = self._stray_slices[check.index]
+                slice.user = instance.user
+                assert isinstance(check.rule, Exits)
+                check.rule.at_once(slice, others[0], instance)
 
     def _doubt(self, run: SpanRun, record: Record) -> None:
         """A message without a key could be of several instances: what listens to it cannot judge them any more."""

@@ -61,6 +61,8 @@ class Span:
     """A close only suspends: the same key on another session of the user resumes."""
     grace: int | None
     line: int
+    one_at_a_time: bool = False
+    """A user has one open instance at most; `exits` judges it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,8 +371,6 @@ def _keys(contract: Contract, value: Mapping[str, Any]) -> None:
 def _spans(contract: Contract, value: Mapping[str, Any]) -> None:
     for name, spec in value.items():
         at: Path = ("spans", name)
-        if spec.get("one_at_a_time"):
-            raise contract.error((*at, "one_at_a_time"), "`one_at_a_time` is not in this release")
         for word in as_list(spec.get("per")):
             if word not in SESSION_WORDS:
                 raise contract.error((*at, "per"), "a span is per connection, or has a key", found=word)
@@ -390,6 +390,7 @@ def _spans(contract: Contract, value: Mapping[str, Any]) -> None:
             suspend,
             contract.time(spec["grace"], (*at, "grace")) if "grace" in spec else None,
             contract.document.line(*at),
+            bool(spec.get("one_at_a_time")),
         )
 
 
@@ -405,6 +406,13 @@ def _invariants(contract: Contract, value: Mapping[str, Any]) -> None:
     for name, made in contract.invariants.items():
         if made.kind == "coverage":
             contract.invariants[name] = demanding(contract, made)
+    judged = {spec.scope for spec in contract.invariants.values() if spec.kind == "exits"}
+    for span in contract.spans.values():
+        if span.one_at_a_time and span.name not in judged:
+            raise contract.error(
+                ("spans", span.name, "one_at_a_time"), "no invariant judges it", found=span.name,
+                fix=f"add one: {{kind: exits, scope: {span.name}}}",
+            )  # fmt: skip
     if not contract.invariants:
         raise contract.error(("invariants",), "every invariant is disabled: nothing would be judged")
 
@@ -452,13 +460,13 @@ def _spec(contract: Contract, name: str, spec: Mapping[str, Any], at: Path) -> S
         contract.span(scope, (*at, "scope"))
     per = tuple("connection" if word == "session" else word for word in as_list(spec.get("per")))
     for word in per:
-        if word == "client":
-            raise contract.error((*at, "per"), "`per: client` is not in this release")
-        if word not in ("connection", "user", "recording"):
+        if word not in ("connection", "user", "client", "recording"):
             contract.key_names(word, (*at, "per"))
+    if {"client", "connection"} <= set(per):
+        raise contract.error((*at, "per"), "a connection is of one client: leave `client` out")
     if "recording" in per and len(per) > 1:
         raise contract.error((*at, "per"), "`recording` stands alone")
-    if scope is not None and {"recording", "connection", "user"} & set(per):
+    if scope is not None and {"recording", "connection", "user", "client"} & set(per):
         raise contract.error((*at, "per"), "inside a span only keys slice further", found=", ".join(per))
     if "recording" in per and "claim" in spec.get("when", {}):
         raise contract.error((*at, "when", "claim"), "a recording has many users, and `claim` is of one")

@@ -33,6 +33,8 @@ class Copies:
         self._seen: dict[str, OrderedDict[Any, list[Session]]] = {}
         self._away: dict[str, int] = {}
         """Users without an open session, and since when; the longest gone first."""
+        self.on_client = False
+        """Of the last copy: whether it was shown on another connection of its client."""
 
     def opened(self, session: Session, t: int) -> None:
         """A session of a user is open."""
@@ -102,5 +104,6 @@ class Copies:
                 seen[key] = [session]
             return False
         copy = type(key) is tuple or any(other in sessions for other in shown)
+        self.on_client = any(other.client == session.client for other in shown)
         shown.append(session)
         return copy

@@ -277,7 +277,7 @@ class Edges:
         self._segment = rule.segment
         self._feed = feed
         self._all = NOTHING
-        self._users: dict[str, Standing] = {}
+        self._users: dict[tuple[str, str], Standing] = {}
         self._parked: list[tuple[Tally, Tally]] = []
         """(what a part found that was over before the mark that ends it, where that goes)"""
         events = check.engine.contract.events
@@ -311,8 +311,9 @@ class Edges:
                 self._note_on(instance, record, edges)
                 slices = list(instance.slices.get(check.index, {}).values())
         elif check.mode == "wide":
-            self._users[record.user] = self._met(self._users.get(record.user, NOTHING), record, edges)
-            slices = [slice for slice in check.slices.values() if slice.user == record.user]
+            owner = self._owner(record)
+            self._users[owner] = self._met(self._users.get(owner, NOTHING), record, edges)
+            slices = [slice for slice in check.slices.values() if self._owner_of(slice) == owner]
         for slice in slices:
             self._rule.step(slice, record, edges)
 
@@ -334,7 +335,16 @@ class Edges:
             for instance in session.instances:
                 self._note_on(instance, record, edges)
         elif session is not None and check.mode == "wide":
-            self._users[record.user] = self._met(self._users.get(record.user, NOTHING), record, edges)
+            owner = self._owner(record)
+            self._users[owner] = self._met(self._users.get(owner, NOTHING), record, edges)
+
+    def _owner(self, record: Record) -> tuple[str, str]:
+        """Return whose slices an edge without their keys is for: those of a user, or of one client of the user."""
+        session = record.session
+        return record.user, session.client if self._check.by_client and session is not None else ""
+
+    def _owner_of(self, slice: Slice) -> tuple[str, str]:
+        return slice.user or "", str(slice.key[0]) if self._check.by_client else ""
 
     def _met(self, standing: Standing, record: Record, names: tuple[str, ...]) -> Standing:
         begins, ends = not self._segment.begin.isdisjoint(names), not self._segment.end.isdisjoint(names)
@@ -353,7 +363,7 @@ class Edges:
             if place is not None and place.standing is not None:
                 found.append(place.standing.get(self._check.index, NOTHING))
         if self._check.mode == "wide" and slice.user is not None:
-            found.append(self._users.get(slice.user, NOTHING))
+            found.append(self._users.get(self._owner_of(slice), NOTHING))
         end = max((s.end for s in found if s.end is not None), key=_order, default=None)
         if not self._segment.begin:
             return None, end is None

@@ -50,8 +50,11 @@ class Check:
         """Of the modes `wide` and `recording`."""
         self.doubts: set[str | None] = set()
         """Users of whom a message came whose key is ambiguous."""
-        self.dims = tuple(word for word in spec.per if word not in ("connection", "user", "recording"))
-        self.keys = [engine.contract.keys[name] for name in self.dims]
+        self.by_client = "client" in spec.per
+        """Each client of a user apart: the machine that the connection comes from."""
+        names = [word for word in spec.per if word not in ("connection", "user", "client", "recording")]
+        self.keys = [engine.contract.keys[name] for name in names]
+        self.dims = ("client", *names) if self.by_client else tuple(names)
         if not rule.sliced:
             self.mode = RECORDS
         elif spec.scope is not None:
@@ -62,7 +65,7 @@ class Check:
             self.mode = SESSION
         else:
             self.mode = WIDE
-        self.eager = rule.eager and not self.dims
+        self.eager = rule.eager and not self.keys
         self.wide = self.mode == RECORDING
         """Whether it looks at all users together."""
         self.direct = Slice(self, (), None, None, None, 0) if self.mode == RECORDS else None
@@ -164,12 +167,12 @@ class Check:
             return
         session = record.session
         assert session is not None
-        key = self._key(record) if self.keys else ()
+        key = self._key(record) if self.dims else ()
         if key is None:
             return
         place = (record.user, *key)
         slice = self.slices.get(place)
-        if record.copy:
+        if record.copy and not (self.by_client and not self.engine.copied_on_client()):
             if slice is not None and session.open:
                 slice.sessions[session] = None
                 session.touched[slice] = None
@@ -256,15 +259,17 @@ class Check:
         if session is None:
             return list(self.slices.values())
         found = [slice for slice in session.touched if slice.check is self]
-        if not found and not self.dims and record.user:
+        if not found and not self.keys and record.user:
             found.append(self.of_user(session, record.t))
         return found
 
     def of_user(self, session: Session, t: int) -> Slice:
         """Return the slice of a session's user."""
-        slice = self.slices.get((session.user,))
+        key = (session.client,) if self.by_client else ()
+        self._thaw((session.user, *key))
+        slice = self.slices.get((session.user, *key))
         if slice is None:
-            slice = self.slices[session.user,] = Slice(self, (), session.user, None, None, t)
+            slice = self.slices[session.user, *key] = Slice(self, key, session.user, None, None, t)
         if session.open:
             slice.sessions[session] = None
             session.touched[slice] = None
@@ -293,9 +298,9 @@ class Check:
 
     def _key(self, record: Record) -> tuple[Any, ...] | None:
         """Return the values of the slice's keys in a record; None where it belongs to no slice."""
-        if not self.keys:
+        if not self.dims:
             return ()
-        found = []
+        found: list[Any] = [] if record.session is None or not self.by_client else [record.session.client]
         for key in self.keys:
             value = key.read(record)
             if value is MISSING:

@@ -21,8 +21,8 @@ class Accept:
     """Accepts one invariant for one log after another.  `commit` counts what the log added; until then nothing is."""
 
     def __init__(self, check: Check, batch: Batch) -> None:
-        if check.spec.when.claims:
-            raise Unsupported  # a user's claims are of each connection
+        if check.spec.when.claims or check.by_client:
+            raise Unsupported  # a user's claims, and machines, are of each connection
         self.check = check
         self.rule = check.rule
         self.batch = batch

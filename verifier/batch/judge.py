@@ -73,7 +73,7 @@ class Batch:
         found = self._spans.get(name)
         if found is None:
             span = self.engine.contract.spans[name]
-            if len(span.keys) != 1:
+            if len(span.keys) != 1 or span.one_at_a_time:
                 raise Unsupported
             wants = frozenset(n for c in self.engine.active if c.spec.scope == name for n in c.rule.wants)
             found = self._spans[name] = Spans(span, self.symbols, wants)

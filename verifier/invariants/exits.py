@@ -6,6 +6,9 @@ Why: a run that never ends holds a user for ever; an event of a run that is over
     broken   alice < agent_started r1   alice < agent_completed r1   alice < tool_completed r1
     holds    alice < agent_started r1   alice < tool_completed r1    alice < agent_completed r1
 
+With `one_at_a_time: true` in the span, no instance of a user begins while another one is open, but for one that waits
+for its user to come back.
+
 Options: `allow` (exits; default: all of the span), `quiet_after` (how late an event may still come), `may_follow`.
 """
 
@@ -24,7 +27,7 @@ from verifier.verdict import listed
 
 if TYPE_CHECKING:
     from verifier.contract import Contract, Spec
-    from verifier.spans import SpanRun
+    from verifier.spans import Instance, SpanRun
 
 
 class Exits(Stateless):
@@ -88,6 +91,25 @@ class Exits(Stateless):
             # What was lost while the run went on may be told again when it is over.
             since=closed.opened_t,
         )
+
+    def at_once(self, slice: Slice, first: Instance, second: Instance) -> None:
+        """Take an instance that begins while another one of its user is open, which `one_at_a_time` forbids."""
+        slice.judged()
+        called = [f"{one.span.name} {one.label}" for one in (first, second)]
+        slice.violated(
+            [
+                proof(first.opened, "opened", self._openers(first), "begins here, and is open still"),
+                proof(second.opened, "offender", self._openers(second), "begins, too"),
+            ],
+            why=f"{called[1]} begins at {second.opened.label} while {called[0]}, opened at {first.opened.label}, is"
+            f" open; a user has one {first.span.name} at a time",
+            expected=f"the exit of {called[0]} before",
+            because=first.opened,
+            since=first.opened.t,
+        )
+
+    def _openers(self, instance: Instance) -> list[str]:
+        return [name for name in instance.opened.names if name in instance.span.open]
 
     def end(self, slice: Slice, ending: Ending) -> None:
         """Judge how the instance ended."""
