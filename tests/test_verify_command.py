@@ -19,6 +19,7 @@ from contracts import contract
 from tapes import Writer, write
 
 from goldentape.cli import main
+from verifier.shape import KINDS_LATER
 
 SCHEMA = json.loads(files("goldentape.schemas").joinpath("verdict.schema.json").read_text("utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -217,7 +218,8 @@ BAD_CONTRACTS = [
     ("55 UTF-16", lambda: on_disk(contract().encode("utf-16")), "found UTF-16"),
     ("55 a byte order mark", lambda: on_disk(b"\xef\xbb\xbf" + contract().encode()), "byte order mark"),
     ("56 an unknown key", lambda: on_disk(contract(keys="kesy: {}")), "did you mean keys?"),
-    ("a kind of a later release", lambda: on_disk(contract("{kind: noninterference}")), "is not in this release"),
+    *((f"{kind}, which is of a later release", lambda kind=kind: on_disk(contract(f"{{kind: {kind}}}")),
+       "is not in this release") for kind in KINDS_LATER),
 ]  # fmt: skip
 
 
@@ -437,6 +439,17 @@ def test_a_part_of_a_contract_is_judged_by_name_or_tag(run, options, names):
     [verdict] = run(path, "--contract", "mine.yaml", *options, "--json").verdicts
 
     assert [one["name"] for one in verdict["invariants"]] == names
+
+
+def test_what_an_invariant_counts_is_judged_with_it(run):
+    on_disk(
+        PARTS.replace("  warned:", "  often: {kind: ratio, of: obligations, over: [answered], min: 0.5}\n  warned:")
+    )
+    path = write(Path("a.tape"), ASK, DONE)
+
+    [verdict] = run(path, "--contract", "mine.yaml", "--only", "often", "--json").verdicts
+
+    assert [(one["name"], one["verdict"]) for one in verdict["invariants"]] == [("answered", "pass"), ("often", "pass")]
 
 
 UNKNOWN_WORDS = [

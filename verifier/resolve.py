@@ -43,7 +43,10 @@ def resolved(contract: Contract) -> dict[str, Any]:
         if spec.scope is None and not spec.per and rule_of(spec, contract).sliced:
             invariant["per"] = "connection"
         _fill(invariant, kinds[spec.kind])
+        own = "min_activations" in invariant
         _fill(invariant, definitions["common"])
+        if spec.kind == "coverage" and not own:
+            del invariant["min_activations"]  # without it, all that it names is enough
     return value
 
 
