@@ -92,6 +92,7 @@ def test_look_alikes_pass(invariant, sentences):
         (FINISHES, "inconclusive", [*BEGUN, *LOST, "5s"]),  # the recording stopped
         (FINISHES, "inconclusive", [*BEGUN, *LOST, "mark gap", "61s", "tick"]),
         (FINISHES, "inconclusive", [*BEGUN, "bob < !truncated x", *LOST, "61s", "tick"]),
+        (FINISHES, "inconclusive", [*BEGUN, "mark gap", "bob > ask t1", *LOST, "61s", "tick"]),  # it may have ended
         (SAME, "vacuous", ["bob < agent_started t1", *LOST, "bob/2 > ask t1", "bob/2 < agent_started t2"]),  # crossed
         (SAME, "vacuous", ["bob < agent_started t1", *LOST, "bob/2 > ask t3", "1s", "bob/2 < agent_started t2", *BYE]),
         (SAME, "inconclusive", ["bob < agent_started t1", *LOST, "bob/2 > ask t1", "1s", "bob/2 < agent_started t2"]),

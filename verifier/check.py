@@ -332,6 +332,8 @@ class Engine:
             if instance.opened is record and run.span.one_at_a_time:
                 self._one_more(run, instance)
             instance.last_t = record.t
+            if run.key is not None and run.key.read(record) is not MISSING:
+                instance.named_t = record.t
             if instance.opened is record and self.contract.wire.id is not None:
                 # Told again on a new connection, it may come behind what it began.
                 instance.replayed = self.gaps.between(session.opened - AWAY, session.opened, (), record.user)
@@ -571,7 +573,7 @@ class Engine:
                     if drop.cause == "left" or drop.by_close:
                         ending = drop
                 elif (
-                    grace is not None and now - instance.last_t > grace and not self.gaps.between(instance.last_t, now)
+                    grace is not None and now - instance.last_t > grace and not self.gaps.between(instance.named_t, now)
                 ):
                     ending = Ending("expired", now)
                 self._end_instance(run, instance, ending)

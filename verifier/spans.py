@@ -30,8 +30,8 @@ class Instance:
     """One run of a span."""
 
     __slots__ = (
-        "doubts", "drop", "ended", "exited", "key", "last_t", "number", "opened", "replayed", "sessions", "slices",
-        "span", "standing", "suspended_at", "user",
+        "doubts", "drop", "ended", "exited", "key", "last_t", "named_t", "number", "opened", "replayed", "sessions",
+        "slices", "span", "standing", "suspended_at", "user",
     )  # fmt: skip
 
     def __init__(self, number: int, span: Span, user: str, key: Any, opened: Record) -> None:
@@ -42,6 +42,8 @@ class Instance:
         """The key's stand-in, or MISSING while the server has not shown one."""
         self.opened = opened
         self.last_t = opened.t
+        self.named_t = opened.t
+        """When a record last said itself that it is of this one; others since may only be supposed to be."""
         self.sessions: dict[Session, None] = {}
         """Open sessions on which it was seen."""
         self.drop: Ending | None = None

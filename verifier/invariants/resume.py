@@ -307,7 +307,7 @@ class Resume(Stateless):
             slice.unknown("the recording ended before it was due") if cut else slice.waived()
             return
         slice.judged()
-        if self._holes(slice, session, back, min(instance.last_t, back.record.t), t):
+        if self._holes(slice, session, back, min(instance.named_t, back.record.t), t):
             slice.unknown(_GAP)
             return
         called = f"{instance.span.name} {instance.label}"
