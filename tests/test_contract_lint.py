@@ -48,10 +48,14 @@ def told(text: str) -> list[str]:
         row, column, rest = line.split(":", 2)
         word = re.match(r"[$\w.-]+|.", text.splitlines()[int(row) - 1][int(column) - 1 :])
         assert word is not None
-        said.append(f"{word[0]}:{rest}")
+        said.append(f"{word[0]}:{re.sub(r'[0-9]+ made-up', 'N made-up', rest)}")
     return said
 
 
+UNBROKEN = (
+    "a: warning: nothing breaks a: N made-up histories and mutants of them were tried"
+    " (tighten it, or see `contract selftest` with a tape)"
+)
 ROWS = [
     ("an event", whole(events="events: {ask: {dir: c2s}, done: {}, more: {}}"),
      ["more: warning: nothing names the event more (use it, or remove it)"]),
@@ -109,6 +113,19 @@ ROWS = [
     ("a protocol of a message that none is",
      whole('{kind: protocol, pattern: "ask done"}', events="events: {ask: {dir: c2s}, done: {where: {a: {in: []}}}}"),
      ["a: warning: no message is done: `in` of a is empty", "pattern: error: nothing satisfies a"]),
+    ("what is always true",
+     whole("{kind: always, event: done, hold: {any: [{a: {exists: true}}, {a: {exists: false}}]}}"), [UNBROKEN]),
+    ("a pattern of everything", whole('{kind: protocol, pattern: "(ask | done)*"}'), [UNBROKEN]),
+    ("a bound that nothing reaches", whole("{kind: count, event: done, max: 100000}"), [UNBROKEN]),
+    ("a time that nothing takes", whole("{kind: latency, from: ask, to: done, max: 100000h}"), [UNBROKEN]),
+    ("a schema of everything", whole("{kind: schema}", events="events: {ask: {schema: {}}, done: {}}"), [UNBROKEN]),
+    ("what never comes to it", whole('{kind: latency, from: ask, to: done, max: 1s, where: {"@status": 3}}'),
+     ["a: warning: nothing concerns a: it had nothing to judge in N made-up histories and mutants of them"
+      " (see whether its events and keys can meet)"]),
+    ("a format that nobody makes up",
+     whole(wire="wire: {format: text}", events="events: {ask: {dir: c2s}, done: {where: {'@text': x}}}"),
+     ["format: info: messages of the format text are not made up: what can be broken was not looked for"
+      " (see `contract selftest` with a tape)"]),
     ("what is disabled", whole("{kind: never, event: done, enabled: false}"),
      ["a: info: a is disabled: it is not judged"]),
 ]  # fmt: skip
@@ -137,6 +154,20 @@ HARMLESS = [
                                       spans="spans: {run: {open: ask, key: run, exits: {ok: done, no: more}}}")),
     ("a scope's events", whole("{kind: never, event: done, scope: {between: [x, y]}}",
                                events=EVENTS.format("x: {}, y: {}"))),
+    *((f"what can be broken: {row}", whole(f"{{{row}}}")) for row in (
+        "kind: count, event: done, max: 2", "kind: count, event: done, min: 1, per: user",
+        "kind: responds, trigger: ask, answer: done, within: 5s", "kind: pair, key: run, open: ask, close: done",
+        "kind: always, event: done, hold: {a.b: {not: {pattern: '^x{3}[0-9]+$'}}}",
+        "kind: always, event: done, hold: {a: {ge: -7, le: 7000}}", "kind: never, event: $close",
+        "kind: owner, mode: envelope, event: done, path: user", "kind: owner, mode: key, keys: run",
+        "kind: monotone, event: done, path: n, step: 1", "kind: unique, event: done, path: n",
+        "kind: same, events: done, path: n", "kind: gap, scope: run, max: 1h",
+        "kind: rate, event: done, window: 1s, max: 99",
+        "kind: precedes, first: ask, then: done, agree: [n]", "kind: exclusive, events: [ask, done]",
+        "kind: fold, of: done, path: n, op: sum, equals: {event: ask, path: m}",
+        "kind: content, event: done, path: n, min_chars: 3", "kind: latency, from: ask, to: done, p95: 1h",
+        "kind: fanout, event: done, within: 1s",
+    )),
     ("an open interval", whole(events="events: {ask: {dir: c2s}, done: {where: {n: {ge: 3, le: 3}}}}")),
     ("one alternative of two",
      whole("{kind: never, event: x}", events=EVENTS.format("x: {where: {any: [{n: {in: []}}, {m: 1}]}}"))),

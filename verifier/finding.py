@@ -18,6 +18,7 @@ from verifier.load import ContractError, Document, Path
 from verifier.oddities import ODDITIES
 from verifier.oddity import Oddity
 from verifier.plugins import bring_code
+from verifier.unbreakable import unbroken
 from verifier.uses import used_params
 
 ERROR, WARNING, INFO = "error", "warning", "info"
@@ -72,6 +73,8 @@ def lint(
             # What stands in another's document is not there for this contract alone.
             odd = [one for one in odd if not one.rule.startswith("unused") or document.origin(one.at)[0] is document]
             odd = [*odd, *_unused_params(document)]
+            told = {one.at[:2] for one in odd if one.level != INFO}
+            odd += [one for one in unbroken(contract) if one.at[:2] not in told]
         if require_impact:
             odd = [*odd, *_without_impact(contract)]
         found += [_finding(document, one.at, one.level, one.rule, one.message, one.fix) for one in odd]

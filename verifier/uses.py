@@ -17,6 +17,7 @@ from verifier.regex import GrammarError, compile_regex
 from verifier.shape import contract_schema
 
 _EVENT = "an event of this contract"
+_PATH = "a.b[0], /json/pointer"
 _PARAMETER = re.compile(r"\$\{(\w+)\}")
 _KEYS = ("key", "keys", "per")
 
@@ -25,7 +26,7 @@ def named_events(spec: Spec) -> Iterator[tuple[Path, str]]:
     """Yield where an invariant names an event, and which."""
     schema = contract_schema()
     part = next(p for p in schema["definitions"]["invariant"]["oneOf"] if p["properties"]["kind"]["const"] == spec.kind)
-    yield from _events(spec.options, part, spec.at)
+    yield from _said(spec.options, part, spec.at, _EVENT)
     if spec.kind == "protocol":
         try:
             names = compile_regex(spec.options["pattern"]).names
@@ -35,7 +36,29 @@ def named_events(spec: Spec) -> Iterator[tuple[Path, str]]:
             yield (*spec.at, "pattern"), name
 
 
-def _events(value: Any, shape: Mapping[str, Any], at: Path) -> Iterator[tuple[Path, str]]:
+def named_paths(spec: Spec) -> Iterator[tuple[Path, str]]:
+    """Yield where an invariant names a path into a message, and which; the paths of its tests among them."""
+    schema = contract_schema()
+    part = next(p for p in schema["definitions"]["invariant"]["oneOf"] if p["properties"]["kind"]["const"] == spec.kind)
+    yield from _said(spec.options, part, spec.at, _PATH)
+    for option in ("where", "hold"):
+        for path in _tested(spec.options.get(option)):
+            yield (*spec.at, option), path
+    agree = spec.options.get("agree")
+    for path in [*agree, *agree.values()] if isinstance(agree, dict) else ():
+        yield (*spec.at, "agree"), path
+
+
+def _tested(predicate: Any) -> Iterator[str]:
+    for name, test in predicate.items() if isinstance(predicate, dict) else ():
+        if name in ("any", "all", "not"):
+            for inner in test if isinstance(test, list) else [test]:
+                yield from _tested(inner)
+        else:
+            yield name
+
+
+def _said(value: Any, shape: Mapping[str, Any], at: Path, what: str) -> Iterator[tuple[Path, str]]:
     while "$ref" in shape:
         *_, section, name = shape["$ref"].split("/")
         found = contract_schema()["definitions"]
@@ -43,19 +66,19 @@ def _events(value: Any, shape: Mapping[str, Any], at: Path) -> Iterator[tuple[Pa
     mine = "array" if isinstance(value, list) else "object" if isinstance(value, dict) else "string"
     for option in (*shape.get("oneOf", ()), *shape.get("anyOf", ())):
         if option.get("type") in (None, mine):
-            yield from _events(value, option, at)
+            yield from _said(value, option, at, what)
     if isinstance(value, str):
-        if str(shape.get("description", "")).startswith(_EVENT):
+        if str(shape.get("description", "")).startswith(what):
             yield at, value
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _events(item, shape.get("items", {}), (*at, index))
+            yield from _said(item, shape.get("items", {}), (*at, index), what)
     elif isinstance(value, dict):
         properties, rest = shape.get("properties", {}), shape.get("additionalProperties")
         for name, item in value.items():
             inner = properties.get(name, rest)
             if isinstance(inner, dict):
-                yield from _events(item, inner, (*at, name))
+                yield from _said(item, inner, (*at, name), what)
 
 
 def used_events(contract: Contract) -> set[str]:
@@ -168,5 +191,6 @@ def _is_rest(rest: EventDef, event: EventDef, have: Mapping[str, None]) -> bool:
 
 
 __all__ = [
-    "named_events", "names_with", "used_events", "used_keys", "used_params", "used_schemas", "used_spans",
+    "named_events", "named_paths", "names_with", "used_events", "used_keys", "used_params",
+    "used_schemas", "used_spans",
 ]  # fmt: skip
