@@ -12,7 +12,6 @@ from verifier.faults.draft import Draft
 from verifier.faults.trial import attempt, claims, judged
 from verifier.history import Source
 from verifier.invariants import KINDS
-from verifier.shape import KINDS_LATER
 
 ALL = "every event"
 NOTHING = "nothing a contract can see"
@@ -140,7 +139,7 @@ def test_a_fault_names_kinds_that_there_are_and_has_a_page(name):
     fault = FAULTS[name]
     kinds = {word.partition(".")[0] for word in fault.kinds}
 
-    assert kinds <= {*KINDS, *KINDS_LATER, "wire"}
+    assert kinds <= {*KINDS, "wire"}
     assert fault.page.startswith(f"{name}: ")
     assert "Applied " in fault.page
 

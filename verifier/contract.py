@@ -23,7 +23,7 @@ from verifier.paths import Getter, PathError, as_list, compile_path, compile_val
 from verifier.predicate import Predicate, compile_predicate
 from verifier.principal import NOBODY, Principal, compile_principal
 from verifier.record import C2S, S2C
-from verifier.shape import KINDS_LATER, check_shape
+from verifier.shape import check_shape
 from verifier.units import sliced
 from verifier.waivers import Waiver, compile_waivers
 from verifier.wanted import demanding
@@ -400,7 +400,6 @@ def _invariants(contract: Contract, value: Mapping[str, Any]) -> None:
         if spec.get("enabled") is False:
             contract.disabled.append(name)
             continue
-        assert spec["kind"] not in KINDS_LATER
         made = _spec(contract, name, spec, at)
         contract.invariants[name] = sliced(contract, made) if made.kind == "ratio" else made
     for name, made in contract.invariants.items():

@@ -20,11 +20,6 @@ from verifier.load import ContractError, Document, Path, nearest
 from verifier.paths import as_list
 from verifier.verdict import listed
 
-KINDS_LATER = (
-    "expiry",
-)  # fmt: skip
-"""Kinds of the language that this release does not judge; a contract that has one is refused, never judged without."""
-
 
 @cache
 def contract_schema() -> dict[str, Any]:
@@ -63,16 +58,8 @@ def check_shape(document: Document) -> None:
     for name, invariant in value["invariants"].items():
         at: Path = ("invariants", name)
         kind = invariant["kind"]
-        if invariant.get("enabled") is False and kind in KINDS_LATER:
-            continue
         if not isinstance(kind, str) or kind not in kinds:
             raise document.error((*at, "kind"), "no such kind", found=kind, fix=nearest(str(kind), kinds))
-        if kind in KINDS_LATER:
-            raise document.error(
-                (*at, "kind"),
-                f"the kind `{kind}` is not in this release",
-                fix="disable the invariant with `enabled: false`; it would not be judged",
-            )
         if (error := _first(document, kinds[kind].iter_errors(invariant), at)) is not None:
             raise error
 

@@ -52,6 +52,8 @@ class Batch:
         self.symbols = Symbols(engine.matcher, wire.type)
         self.user = ""
         """Whose log it is."""
+        self.until = 0
+        """When the recording ends."""
         self._spans: dict[str, Spans] = {}
         self.accepts: list[Accept] = []
         for check in engine.active:
@@ -90,6 +92,7 @@ class Batch:
         engine.begin(history)
         sessions = self._plain(history)
         self.user = sessions[0].user
+        self.until = source.until
         log = Log(self.user, sessions, self.symbols, history.gaps)
         left: dict[Accept, Unclear] = {}
         for accept in self.accepts:

@@ -10,6 +10,7 @@ from verifier.batch.chunk import Unclear
 from verifier.batch.ids import AcceptOwnedKeys
 from verifier.batch.log import Log
 from verifier.invariants.admission import Admission
+from verifier.invariants.expiry import Expiry
 from verifier.invariants.fanout import Fanout
 from verifier.invariants.resume import Resume
 from verifier.record import Record, Session
@@ -111,6 +112,22 @@ class AcceptResume(Accept):
             self._owned.commit(log)
 
 
+class AcceptExpiry(Accept):
+    """A connection that ends before its token."""
+
+    rule: Expiry
+
+    def __init__(self, check: Check, batch: Batch) -> None:
+        super().__init__(check, batch)
+        self.hears_lifecycle = True
+
+    def settle(self, log: Log) -> None:
+        """Compare the times."""
+        for session in log.sessions:
+            if self.rule.matters(session, self.batch.until if session.closed is None else session.closed):
+                raise Unclear("a token that expires on its connection")
+
+
 class AcceptScoped(Accept):
     """Marks begin the scope, and there are none: where one is an event of the contract, no log goes this way."""
 
@@ -126,5 +143,5 @@ class AcceptScoped(Accept):
 
 
 ACCEPTS: Mapping[type, Acceptor] = {
-    Admission: AcceptAdmission, Fanout: AcceptFanout, Resume: AcceptResume, Scoped: AcceptScoped,
+    Admission: AcceptAdmission, Expiry: AcceptExpiry, Fanout: AcceptFanout, Resume: AcceptResume, Scoped: AcceptScoped,
 }  # fmt: skip

@@ -14,6 +14,7 @@ from verifier.invariants.count import Count
 from verifier.invariants.coverage import Coverage
 from verifier.invariants.exclusive import Exclusive
 from verifier.invariants.exits import Exits
+from verifier.invariants.expiry import Expiry
 from verifier.invariants.fanout import Fanout
 from verifier.invariants.fold import Folded
 from verifier.invariants.gap import Gap
@@ -70,6 +71,7 @@ KINDS: Mapping[str, Callable[[Spec, Contract], Rule]] = {
     "resume": Resume,
     "ratio": Ratio,
     "coverage": Coverage,
+    "expiry": Expiry,
 }
 """Kind to what compiles it."""
 
