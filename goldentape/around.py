@@ -63,8 +63,11 @@ def _short(line: Line, excerpts: bool) -> Line:
         return replace(line, said=())
     said, left = [], EXCERPT
     for style, text in line.said:
-        if left > 0:
-            said.append((style, show(text, left)))
+        if len(text) > left:
+            # Half a name of a field says nothing; half a text does.
+            said.append(("dim", "…") if style == "field" else (style, show(text, max(left, 1))))
+            break
+        said.append((style, text))
         left -= len(text)
     return replace(line, said=tuple(said))
 

@@ -439,6 +439,7 @@ def test_a_part_of_a_contract_is_judged_by_name_or_tag(run, options, names):
     [verdict] = run(path, "--contract", "mine.yaml", *options, "--json").verdicts
 
     assert [one["name"] for one in verdict["invariants"]] == names
+    assert any("never occurred" in warning for warning in verdict["warnings"]) == (not options)
 
 
 def test_what_an_invariant_counts_is_judged_with_it(run):
@@ -545,6 +546,7 @@ def test_the_story_of_a_violation_has_the_contract_the_conversation_and_others_l
     for id in ("calm", group["id"], group["fingerprint"], group["fingerprint"][:6]):
         assert run(path, "--contract", "mine.yaml", "--explain", id).out == by_number.out
     assert by_number.code == 1
+    assert found["wanted"] == ["wanted: no rude"]
     assert found["contract"][0] == "contract: mine.yaml:10"
     assert "    calm: {kind: never, event: rude, tags: [p0, manners]}" in found["contract"]
     assert any("rude: {}" in line for line in found["contract"])

@@ -14,6 +14,10 @@ WIRE = ("wire.unknown", "wire.undecodable")
 """What is judged of every contract, under names of its own."""
 
 
+ABOUT_ALL = ("no invariant of the kind `schema`", "events of the contract that never occurred")
+"""How notes begin that say something of the contract as a whole."""
+
+
 def choose(contract: Contract, only: Collection[str], tags: Collection[str]) -> Contract:
     """Return the contract with those invariants only that are named or tagged, and what those count."""
     wanted = {n for n, spec in contract.invariants.items() if n in only or not set(tags).isdisjoint(tags_of(spec))}
@@ -55,6 +59,8 @@ def _with_what_they_count(contract: Contract, wanted: set[str]) -> set[str]:
     return keep
 
 
-def without_wire(verdict: Verdict) -> Verdict:
-    """Return a verdict without the findings about the wire, where somebody asked for other invariants only."""
-    return replace(verdict, outcomes=tuple(o for o in verdict.outcomes if o.name not in WIRE))
+def of_a_part(verdict: Verdict, only: Collection[str]) -> Verdict:
+    """Return the verdict on a part of a contract without what concerns the rest of it: the wire, what is not judged."""
+    outcomes = tuple(o for o in verdict.outcomes if o.name not in WIRE or o.name in only)
+    warnings = tuple(warning for warning in verdict.warnings if not warning.startswith(ABOUT_ALL))
+    return replace(verdict, outcomes=outcomes, warnings=warnings)

@@ -26,7 +26,7 @@ from goldentape.conversation import ASCII
 from goldentape.display import home_and_here, show
 from goldentape.errors import Exit, GoldentapeError, InputError, NothingVerified
 from goldentape.tape import Tape, open_tape
-from verifier.choose import WIRE, choose, demand_known, without_wire
+from verifier.choose import WIRE, choose, demand_known, of_a_part
 from verifier.contract import Contract
 from verifier.exporters import story
 from verifier.exporters.json import render
@@ -247,7 +247,7 @@ def _progress(tape: Tape, asked: Asked, doing: str) -> Iterator[None]:
 def _verdict(tape: Tape, contract: Contract, asked: Asked) -> Verdict:
     with _progress(tape, asked, "judging"):
         verdict = verify_tape(contract, tape, asked.user, asked.alone)
-    return without_wire(verdict) if (asked.only or asked.tags) and not asked.only & set(WIRE) else verdict
+    return of_a_part(verdict, asked.only) if asked.only or asked.tags else verdict
 
 
 def _code(path: Path, verdict: Verdict, asked: Asked) -> Exit:

@@ -52,8 +52,8 @@ def lines(
     yield from violation(verdict, outcome, group, excerpts=excerpts)
     if outcome.title:
         yield f"title: {show(outcome.title, 200)}"
-    if first.expected:
-        yield f"holds with: {show(first.expected, 600)}"
+    if first.expected and first.expected in first.why:
+        yield f"wanted: {show(first.expected, 600)}"
     yield from demand(outcome, contract)
     for other in group.first[1:]:
         where = " ".join(f"{show(name, 32)}={show(value, 40)}" for name, value in other.slice)
@@ -73,13 +73,13 @@ def demand(outcome: Outcome, contract: Contract) -> Iterator[str]:
     if not written:
         return
     yield f"contract: {show(outcome.file, 400)}:{outcome.line}"
-    yield from (f"    {show(line, 200)}" for line in written[:LINES])
+    yield from (f"    {show(line, 400)}" for line in written[:LINES])
     if len(written) > LINES:
         yield f"    … {len(written) - LINES} more lines"
     named = set(_words(spec.options))
     for name in [name for name in contract.events if name in named][:LINES]:
         for line in contract.document.excerpt("events", name)[:1]:
-            yield f"    {show(line.strip(), 200)}"
+            yield f"    {show(line.strip(), 400)}"
 
 
 def _words(value: object) -> Iterator[str]:
