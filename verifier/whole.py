@@ -96,7 +96,8 @@ class Judge:
 
     def _engine(self, names: Container[str], *, apart: bool = False) -> Engine:
         engine = Engine(self._contract, names, apart=apart)
-        engine.whole, engine.baselines = (Source.of(self._tape),), self._baselines
+        engine.whole = tuple(self._tapes.source([part]) for part in self._tapes.parts)
+        engine.baselines = self._baselines
         return engine
 
     def _marks_matter(self, engine: Engine) -> bool:
@@ -129,7 +130,7 @@ class Judge:
     def _over_all(self, parts: Engine, names: set[str]) -> None:
         """Judge some invariants by one pass over all users, and put that in the place of what the parts found."""
         engine = self._engine(names)
-        engine.feed(engine.whole[0])
+        engine.feed(Source.of(self._tape))
         parts.replace(engine, names)
 
 

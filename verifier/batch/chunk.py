@@ -87,7 +87,7 @@ class Chunk:
         """Place of the first in the log."""
         payloads, self.times, self.seqs, self.sessions, codes = (list(column) for column in zip(*rows, strict=True))
         self.payloads: list[bytes] = payloads
-        self.joined, self.docs = _decoded(payloads)
+        self.joined, self.docs = decoded(payloads)
         if set(map(type, self.docs)) != {dict}:
             raise Unclear("a message that is no object")
         kinds = symbols.read(self.docs)
@@ -118,7 +118,8 @@ class Chunk:
         return [doc for doc, symbol in zip(self.docs, self.symbols, strict=True) if directions[symbol]]
 
 
-def _decoded(payloads: list[bytes]) -> tuple[bytes, list[Any]]:
+def decoded(payloads: list[bytes]) -> tuple[bytes, list[Any]]:
+    """Return the payloads joined, and what they say; raise Unclear where that is not plain for all of them."""
     try:
         docs = list(map(orjson.loads, payloads))
         joined = b",".join(payloads)

@@ -35,7 +35,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,8 @@ from verifier.taint.evidence import Evidence
 from verifier.taint.extract import Public, Reader
 from verifier.taint.judge import Finding, Judge, Sighting, keys_of, strongest
 from verifier.taint.leaves import NAME, shape, texts, written
-from verifier.taint.replay import event_of, place_of, replay
+from verifier.taint.quick import Quick
+from verifier.taint.replay import event_of, matcher_of, place_of, replay
 from verifier.taint.seams import Part, Seams, joined
 from verifier.taint.sinks import Hit, Searcher
 from verifier.taint.tables import CANARY, LEAF, RUN, TOKEN, Sources, Stamp, stamp
@@ -63,6 +64,8 @@ from verifier.taint.text import Limits, fold, whole
 if TYPE_CHECKING:
     from verifier.contract import Contract, Spec
 
+REMEMBERED = 4096
+"""Kinds of messages, and places, of which is remembered whether they are sources."""
 SUSPECTS = 20_000
 """Values first shown to a user that are judged; more are counted."""
 _WHAT = {CANARY: "a canary", TOKEN: "an id, a key, an address or a number", LEAF: "a value", RUN: "words"}
@@ -80,10 +83,13 @@ class Taint(Stateless):
             raise contract.error(at, "`taint` looks at the whole recording: it has neither `scope` nor `per`")
         self._contract = contract
         self._where = spec.where
+        self._known: dict[tuple[int | None, tuple[str, ...]], tuple[int, ...]] = {}
+        self._places: dict[tuple[tuple[int, ...], Place], bool] = {}
         self._sources = _sources(contract, options.get("sources", [{"dir": "c2s"}]), at)
         self._sinks = _Sinks(contract, options.get("sinks", {}), at)
         self._shared_by = frozenset(contract.names(options.get("shared_by"), (*at, "shared_by")))
         self._reader, self._common_to = _reader(contract, options, at)
+        self._speaks = beginning(options["canary"]) if "canary" in options else None
         # Ids that are unique only beside others (a call's) say nothing about a thread.
         self._keys = [key for key in contract.keys.values() if key.fallback is None]
         self.wants = frozenset({"$any"})
@@ -114,29 +120,58 @@ class Taint(Stateless):
         if record.dir == S2C and record.kind != CONNECT:
             slice.judged()
             # A canary that nobody sent was planted by other means: for whom it is shown first.
-            for match in self._reader.canaries(fold(record.text() or "")):
-                self._own.tables[CANARY].add(
-                    match.group(), self._own.number(record.user), stamp(place_of(record), False)
-                )
+            said = record.text() or ""
+            if self.may_speak(said.encode("utf-8", "surrogatepass")):
+                for match in self._reader.canaries(fold(said)):
+                    at = stamp(place_of(record), False)
+                    self._own.tables[CANARY].add(match.group(), self._own.number(record.user), at)
         found = self._texts_of_source(record)
         if found:
             self._reader.collect(self._own, record.user, stamp(place_of(record), record.dir != S2C), found)
 
+    def listens(self, side: int, names: tuple[str, ...]) -> bool:
+        """Return whether messages of a direction and of these names are sources."""
+        return bool(self._matching(side, names))
+
+    def may_speak(self, payload: bytes) -> bool:
+        """Return whether a canary may be in some messages."""
+        return self._speaks is not None and (not payload.isascii() or self._speaks in payload.lower())
+
     def _texts_of_source(self, record: Record) -> list[tuple[Place, str]]:
         if record.kind == CONNECT:
             return list(texts(record))
-        chosen = [covers for matches, covers in self._sources if matches(record)]
-        if not chosen:
+        matching = self._matching(record.dir, record.names)
+        if not matching:
             return []
-        kind = self._contract.wire.type
-        return [
-            (place, text)
-            for place, text in texts(record)
-            if any(covers(_without_name(place)) for covers in chosen) and (len(place) != 1 or place[0] != kind)
-        ]
+        return [(place, text) for place, text in texts(record) if self._covered(matching, place)]
+
+    def _matching(self, side: int | None, names: tuple[str, ...]) -> tuple[int, ...]:
+        """Return which sources messages of a direction and of these names are."""
+        found = self._known.get((side, names))
+        if found is None:
+            found = tuple(
+                at for at, (events, of, _) in enumerate(self._sources)
+                if (of is None or of == side) and (not events or not events.isdisjoint(names))
+            )  # fmt: skip
+            if len(self._known) < REMEMBERED:
+                self._known[side, names] = found
+        return found
+
+    def _covered(self, matching: tuple[int, ...], place: Place) -> bool:
+        """Return whether a place is one of those of some sources; the type of a message is nobody's."""
+        covered = self._places.get((matching, place))
+        if covered is None:
+            bare = _without_name(place)
+            covered = bare != (self._contract.wire.type,) and any(
+                covers is None or covers(bare) for _, _, covers in (self._sources[at] for at in matching)
+            )
+            if len(self._places) < REMEMBERED:
+                self._places[matching, place] = covered
+        return covered
 
     def _is_source(self, record: Record, place: Place) -> bool:
-        return any(matches(record) and covers(_without_name(place)) for matches, covers in self._sources)
+        matching = self._matching(record.dir, record.names)
+        return record.kind != CONNECT and bool(matching) and self._covered(matching, place)
 
     def part(self) -> Any:
         """Return what came from a part of the users."""
@@ -161,6 +196,7 @@ class Taint(Stateless):
         if not users:
             return
         searcher = Searcher(self._reader, self._own)
+        self._quick = Quick(self._reader, self._own, searcher, self._about())
         sightings, dropped = self._sightings(searcher, engine.whole)
         if dropped:
             slice.unknown(f"more than {SUSPECTS:,} suspicions to look into")
@@ -190,6 +226,8 @@ class Taint(Stateless):
 
     def _seen(self, searcher: Searcher, source: Source) -> Iterator[Sighting]:
         """Yield what was shown to users and came from others, of one part of the users."""
+        if self._contract.wire.format == "json" and not self._contract.wire.unwrap and self._quick.clean(source):
+            return
         seams = Seams()
         contract = self._contract
         _, records = replay(contract, replace(source, rows=lambda: _by_server(source.rows())))
@@ -207,13 +245,26 @@ class Taint(Stateless):
                     yield sighting
             if record.kind != MESSAGE or type(record.value) not in (dict, list, str):
                 continue
-            about = (record.names, tuple(keys_of(record, self._keys).items()))
+            about = self._stream(record)
             for place, text in said:
                 if place[-1:] != (NAME,):
                     for parts in seams.feed(record, about, place, text):
                         yield from self._over(searcher, parts)
         for parts in seams.rest():
             yield from self._over(searcher, parts)
+
+    def _stream(self, record: Record) -> Hashable:
+        """Return what tells the streams of a connection apart."""
+        return record.names, tuple(keys_of(record, self._keys).items())
+
+    def _about(self) -> Callable[[Record], Hashable]:
+        matcher = matcher_of(self._contract)
+
+        def about(record: Record) -> Hashable:
+            record.names = matcher.names(record)
+            return self._stream(record)
+
+        return about
 
     def _over(self, searcher: Searcher, parts: list[Part]) -> Iterator[Sighting]:
         """Yield what is found only in several pieces of a text together."""
@@ -362,10 +413,8 @@ class _Sinks:
         return not self._events.isdisjoint(record.names) and self._except.isdisjoint(record.names)
 
 
-def _sources(
-    contract: Contract, value: Any, at: tuple[str | int, ...]
-) -> list[tuple[Callable[[Record], bool], Callable[[Place], bool]]]:
-    found = []
+def _sources(contract: Contract, value: Any, at: tuple[str | int, ...]) -> list[_Source]:
+    found: list[_Source] = []
     for index, spec in enumerate(value):
         here = (*at, "sources", index)
         events = frozenset(contract.names(spec.get("event"), (*here, "event")))
@@ -374,18 +423,12 @@ def _sources(
             raise contract.error(
                 here, "all that the server says would be everybody's own", fix="name an event, or paths"
             )
-        covers = _covers(contract, spec["paths"], (*here, "paths")) if "paths" in spec else lambda place: True
-        found.append((_matcher(events, side), covers))
+        found.append((events, side, _covers(contract, spec["paths"], (*here, "paths")) if "paths" in spec else None))
     return found
 
 
-def _matcher(events: frozenset[str], side: int | None) -> Callable[[Record], bool]:
-    def matches(record: Record) -> bool:
-        if record.kind == CONNECT or (side is not None and record.dir != side):
-            return False
-        return not events or not events.isdisjoint(record.names)
-
-    return matches
+_Source = tuple[frozenset[str], int | None, Callable[[Place], bool] | None]
+"""(events, direction, places); no events and no places mean all"""
 
 
 def _covers(contract: Contract, paths: Any, at: tuple[str | int, ...]) -> Callable[[Place], bool]:
@@ -421,6 +464,12 @@ def _reader(contract: Contract, options: Any, at: tuple[str | int, ...]) -> tupl
 
 def _by_server(rows: Iterator[Row]) -> Iterator[Row]:
     return (row for row in rows if row[DIRECTION] == S2C or row[OPCODE] == 8)
+
+
+def beginning(pattern: str) -> bytes:
+    """Return the letters that each match of a pattern begins with, in lower case; none where that is not known."""
+    plain = re.match(r"(?:[A-Za-z0-9]|-(?![*+?{]))*(?![*+?{|])", pattern)
+    return plain[0].lower().encode() if plain is not None and "|" not in pattern else b""
 
 
 def _without_name(place: Place) -> Place:

@@ -24,6 +24,8 @@ PIECES: Final = 2048
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}(?:[\r\n]+[A-Za-z0-9+/_-]{4,})*={0,2}")
 _HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{2}){8,}(?![0-9A-Za-z])")
+_NO_BASE64 = re.compile(r"[0-9a-fA-F-]+|[a-z_-]+|[A-Z_-]+")
+_CONTROLS = bytes([*range(9), 11, 12, *range(14, 32), 127])
 _ESCAPE = re.compile(r"\\u\{([0-9a-fA-F]{1,6})\}|((?:\\u[0-9a-fA-F]{4})+)|((?:\\x[0-9a-fA-F]{2})+)|\\([nrtbf\"'/\\])")
 _SIMPLE: Mapping[str, str] = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 
@@ -104,7 +106,8 @@ def _html(text: str) -> Iterator[str]:
 def _base64(text: str) -> Iterator[str]:
     for match in _BASE64.finditer(text):
         run = "".join(match.group().split()).rstrip("=").replace("-", "+").replace("_", "/")
-        if run.isdigit() or (run.islower() and run.isalpha()):  # a number, or a word: no text in base64 is all of these
+        # A number, a word, a UUID: no text in base64 has only these letters.
+        if _NO_BASE64.fullmatch(match.group()) is not None:
             continue
         # What stands directly before it may be of its alphabet too: then it begins at another of four places.
         for shift in range(4):
@@ -124,6 +127,8 @@ def _hex(text: str) -> Iterator[str]:
 
 def _told(raw: bytes) -> str:
     """Return the text that bytes are; nothing where they are none."""
+    if len(raw.translate(None, _CONTROLS)) * 10 < len(raw) * 8 and raw[:2] != b"\x1f\x8b":
+        return ""
     if raw[:2] == b"\x1f\x8b":
         try:
             with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:

@@ -13,11 +13,16 @@ from verifier.record import CLOSE, CONNECT, LOSS, MESSAGE, REJECT, UNREADABLE, R
 _TOLD = frozenset({CONNECT, REJECT, CLOSE, LOSS, MESSAGE})
 
 
+def matcher_of(contract: Contract) -> Matcher:
+    """Return what names records."""
+    type_of = compile_value_path(contract.wire.type) if contract.wire.type is not None else None
+    return Matcher(contract.events, type_of, frozenset(BUILT_IN))
+
+
 def replay(contract: Contract, source: Source) -> tuple[History, Iterator[Record]]:
     """Return a history and its records that say something, with the names of their events and whose they are."""
     history = History(source, contract.wire)
-    type_of = compile_value_path(contract.wire.type) if contract.wire.type is not None else None
-    matcher = Matcher(contract.events, type_of, frozenset(BUILT_IN))
+    matcher = matcher_of(contract)
 
     def records() -> Iterator[Record]:
         for record in history.records():

@@ -41,7 +41,7 @@ class Seams:
 
     def feed(self, record: Record, about: Hashable, place: Place, text: str) -> Iterator[list[Part]]:
         """Take a piece of a stream; yield the pieces of what is long enough to be looked at."""
-        if not _is_text(place):
+        if not is_text(place):
             return
         key = (record.session.number if record.session else 0, about, shape(place))
         stream = self._streams.get(key)
@@ -93,6 +93,6 @@ def joined(parts: list[Part]) -> str:
 
 
 @lru_cache(4096)
-def _is_text(place: Place) -> bool:
+def is_text(place: Place) -> bool:
     """Return whether a place may hold a piece of a text, by its name."""
     return _NO_TEXT.search(next((step for step in reversed(place) if isinstance(step, str)), "")) is None
