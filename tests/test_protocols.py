@@ -303,7 +303,120 @@ class JsonRpc:
         self.world.send("<", "(close 1001)", lambda: setattr(self, "over", True))
 
 
-PLAYS = {"graphql-transport-ws": GraphQL, "json-rpc-2.0": JsonRpc}
+class SocketIo:
+    """A client and a server with namespaces, of which one lets nobody in."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.world = World(random, "alice connects /socket.io/?EIO=4&transport=websocket")
+        self.over = self.hung_up = False
+        self.inside: set[str] = set()
+        """What the client believes."""
+        self.guests: set[str] = set()
+        """What the server knows."""
+        self.next = 0
+
+    def play(self) -> list[str]:
+        world, random = self.world, self.random
+        opened = {"sid": "e", "upgrades": [], "pingInterval": 25 * SECOND, "pingTimeout": 20 * SECOND}
+        self.tell(f"0{json.dumps(opened)}", lambda: [self.join(n) for n in ("/", "/a", "/no")])
+        world.at(25 * SECOND, self.beat)
+        t = SECOND
+        for _ in range(random.randint(0, 25)):
+            t += random.choice([1, 20, 150, 3 * SECOND])
+            world.at(t, random.choice([self.ask, self.ask, self.say_bytes, self.leave_one, self.join_one, self.news,
+                                       self.news, self.ask_back, self.shut_out]))  # fmt: skip
+        world.at(t + 10 * SECOND, random.choice([self.leave, self.hang_up, lambda: None]))
+        return world.run()
+
+    def say(self, text: str, heard: Callable[[], Any]) -> None:
+        if not self.over:
+            self.world.send(">", text, heard)
+
+    def tell(self, text: str, heard: Callable[[], Any] = lambda: None) -> None:
+        if not self.hung_up:
+            self.world.send("<", text, heard)
+
+    @staticmethod
+    def of(name: str) -> str:
+        return "" if name == "/" else f"{name},"
+
+    def beat(self) -> None:
+        if not self.hung_up and self.world.now < 100 * SECOND:
+            self.tell("2", lambda: self.say("3", lambda: self.world.later(25 * SECOND, self.beat)))
+
+    # -- the client
+
+    def join(self, name: str) -> None:
+        self.say(f"40{self.of(name)}", lambda: self.let_in(name))
+
+    def join_one(self) -> None:
+        out = sorted({"/", "/a"} - self.inside)
+        if out:
+            self.join(out[0])
+
+    def leave_one(self) -> None:
+        if self.inside:
+            name = self.random.choice(sorted(self.inside))
+            self.inside.discard(name)
+            self.say(f"41{self.of(name)}", lambda: self.guests.discard(name))
+
+    def ask(self) -> None:
+        if self.inside:
+            name, self.next = self.random.choice(sorted(self.inside)), self.next + 1
+            self.say(f'42{self.of(name)}{self.next}["ask"]', lambda n=self.next: self.answer(name, n))
+
+    def say_bytes(self) -> None:
+        if self.inside:
+            name = self.random.choice(sorted(self.inside))
+            self.say(f'451-{self.of(name)}["bytes",{{"_placeholder":true,"num":0}}]', lambda: None)
+            self.say("0x00ff", lambda: None)
+
+    def leave(self) -> None:
+        self.over = True
+        self.world.send(">", "(close 1000)", lambda: setattr(self, "hung_up", True))
+
+    # -- the server
+
+    def let_in(self, name: str) -> None:
+        if name == "/no":
+            self.tell('44/no,{"message":"no"}')
+        else:
+            self.guests.add(name)
+            self.tell(f'40{self.of(name)}{{"sid":"s{self.world.now}"}}', lambda: self.inside.add(name))
+
+    def answer(self, name: str, number: int) -> None:
+        if name not in self.guests:
+            return
+        text = f'43{self.of(name)}{number}["yes"]'
+        self.world.later(self.random.choice([0, 10, 4 * SECOND]), lambda: self.tell(text))
+
+    def news(self) -> None:
+        for name in sorted(self.guests):
+            self.tell(f'42{self.of(name)}["news"]')
+            if self.random.random() < 0.3:
+                self.tell(f'452-{self.of(name)}["bytes",{{"_placeholder":true,"num":0}}]')
+                self.tell("0x00")
+                self.tell("0x")
+
+    def ask_back(self) -> None:
+        for name in sorted(self.guests):
+            self.next += 1
+            self.tell(f'42{self.of(name)}{self.next}["you?"]',
+                      lambda n=self.next, of=name: self.say(f"43{self.of(of)}{n}[]", lambda: None))  # fmt: skip
+
+    def shut_out(self) -> None:
+        if self.guests and self.random.random() < 0.3:
+            name = self.random.choice(sorted(self.guests))
+            self.guests.discard(name)
+            self.tell(f"41{self.of(name)}", lambda: self.inside.discard(name))
+
+    def hang_up(self) -> None:
+        self.hung_up = True
+        self.world.send("<", "(close 1001)", lambda: setattr(self, "over", True))
+
+
+PLAYS = {"graphql-transport-ws": GraphQL, "json-rpc-2.0": JsonRpc, "socket.io": SocketIo}
 
 
 @pytest.mark.parametrize("contract", PLAYS)

@@ -101,3 +101,16 @@ def test_what_cannot_be_known_is_not_judged(invariant, verdict, sentences):
 
 def test_of_two_asks_without_a_thread_the_unanswered_one_is_found():
     expect(ANSWERED, "fail", "bob > ask", "* bob > ask", "bob < agent_started t1", "6s")
+
+
+OVER = "{kind: responds, per: connection, trigger: ask, answer: agent_completed, unless: agent_error, within: 5s}"
+
+
+def test_what_was_due_before_the_release_is_owed_all_the_same():
+    expect(OVER, "fail", "* bob > ask", "6s", "bob < agent_error", "bob > (close 1000)")
+    expect(OVER, "pass", "bob > ask", "4s", "bob < agent_error", "6s", "bob > (close 1000)")
+
+
+def test_a_trigger_that_crossed_the_release_is_released_too():
+    expect(OVER, "pass", "bob < agent_error", "100ms", "bob > ask", "6s", "bob > (close 1000)")
+    expect(OVER, "fail", "bob < agent_error", "300ms", "* bob > ask", "6s", "bob > (close 1000)")

@@ -106,7 +106,7 @@ def test_a_real_graphql_server_passes(graphql):
     judged = {outcome.name: outcome.tally.activations for outcome in verdict.outcomes}
     wanted = [
         "op",
-        "result",
+        "completes",
         "one-init",
         "too-early",
         "closes-invalid",

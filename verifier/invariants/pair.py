@@ -9,7 +9,8 @@ Why: a tool call that is never completed is a spinner for ever; one that complet
 Options: `open`, `close`, `during` (only while open), `key` (or `discipline: fifo | lifo | count` without ids),
 `reopen` (a closed key may open again), `max_open`, `closed_by` (the span's exits at which all must be closed;
 default: every ending), `within`, `agree` (paths equal in both), `lenient` (may come while nothing is open),
-`late_ok: {after, for}` (in flight after a close), `if_open: {answer, within}` (a second open must be answered),
+`late_ok: {after, for}` (in flight after a close), `if_open: {answer, within}` (a second open must be answered;
+`{}`: it changes nothing),
 `max_during` (how many `during` may come for one open, or `{event: number}` for opens that are this event, too).
 """
 
@@ -269,7 +270,8 @@ class Pair(Stateless):
         fallback = any(map(_stand_in, key))
         slice.judged()
         if queue and self.asks:
-            state.asked.append((key, record, queue[0].record, names[0]))
+            if self._answers:
+                state.asked.append((key, record, queue[0].record, names[0]))
             return
         if queue and self.discipline == "key" and not fallback:
             first = queue[0].record
@@ -356,7 +358,8 @@ class Pair(Stateless):
         if not queue:
             del state.open[key]
         state.last_closed = (key, record.slim())
-        if opened.after is not None and self._soon(opened.after, record):
+        # The close after which something may be in flight is of what is open; another may be what was in flight.
+        if self._late_after.isdisjoint(names) and opened.after is not None and self._soon(opened.after, record):
             state.either.add(key)
         elif self._keep_closed:
             state.closed[key] = (opened.record.slim(), record.slim(), names[0])

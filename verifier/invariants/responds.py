@@ -43,13 +43,15 @@ class Waiting:
 class Questions:
     """The state of a slice."""
 
-    __slots__ = ("count", "since", "waiting")
+    __slots__ = ("count", "released", "since", "waiting")
 
     def __init__(self) -> None:
         self.waiting: list[Waiting] = []
         self.since = 0
         """When something began to wait: an answer that is lost since then shifts all that came later."""
         self.count = 0
+        self.released: Record | None = None
+        """What released last: a trigger that crossed it on its way is released, too."""
 
 
 class Responds(Stateless):
@@ -68,7 +70,7 @@ class Responds(Stateless):
         )
         self.where = spec.where
         self.wants = self.trigger | self.answer | self.unless
-        self.wakes = self.trigger
+        self.wakes = self.trigger | self.unless
         self._expected = listed(as_list(options["answer"]))
         self._show = [(path, later) for path, later, _ in self.agree]
         on = {contract.events[n].on for n in self.answer if n in contract.events}
@@ -81,7 +83,7 @@ class Responds(Stateless):
 
     def idle(self, slice: Slice) -> bool:
         """Hold the slice while something waits, or while triggers are counted."""
-        return not slice.state.waiting and self.nth is None
+        return not slice.state.waiting and self.nth is None and slice.state.released is None
 
     def pending(self, slice: Slice) -> bool:
         """Whether something waits that still has time."""
@@ -94,7 +96,7 @@ class Responds(Stateless):
         if not self.answer.isdisjoint(names):
             self._settle(slice, state, record)
         elif not self.unless.isdisjoint(names):
-            self._release(slice, state)
+            self._release(slice, state, record)
         return self.mode != "any" and len(state.waiting) < waiting
 
     def suspend(self, slice: Slice, t: int) -> None:
@@ -110,9 +112,7 @@ class Responds(Stateless):
         if state.waiting:
             if answers:
                 self._settle(slice, state, record)
-            elif not self.unless.isdisjoint(names):
-                self._release(slice, state)
-            elif self.mode == "adjacent":
+            elif self.mode == "adjacent" and self.unless.isdisjoint(names):
                 waiting = state.waiting.pop(0)
                 slice.violated(
                     [proof(waiting.record, "trigger", [waiting.name]), proof(record, "offender", names)],
@@ -121,19 +121,32 @@ class Responds(Stateless):
                     because=waiting.record,
                     since=waiting.record.t,
                 )
+        if not answers and not self.unless.isdisjoint(names):
+            self._release(slice, state, record)
         if self.trigger.isdisjoint(names) or (self.where is not None and not self.where(record)):
             return
         state.count += 1
         if self.nth is None or self.nth(state.count):
             slice.judged()
+            if state.released is not None and slice.check.crossed(state.released, record):
+                slice.raced()
+                return
             if not state.waiting:
                 state.since = record.t
             state.waiting.append(Waiting(record, next(n for n in names if n in self.trigger)))
 
-    def _release(self, slice: Slice, state: Questions) -> None:
-        for _ in state.waiting:
-            slice.waived()
+    def _release(self, slice: Slice, state: Questions, record: Record) -> None:
+        """Nothing is owed any more but what was due before."""
+        for waiting in state.waiting:
+            if self._overdue(waiting, record.t):
+                self._unanswered(slice, state, waiting, Ending("expired", record.t))
+            else:
+                slice.waived()
         state.waiting.clear()
+        state.released = record.slim()
+
+    def _overdue(self, waiting: Waiting, t: int) -> bool:
+        return self.within is not None and waiting.timed and t - waiting.record.t > self.within
 
     def _settle(self, slice: Slice, state: Questions, record: Record) -> None:
         fitting = [waiting for waiting in state.waiting if self._agrees(waiting.record, record)]
@@ -178,17 +191,21 @@ class Responds(Stateless):
         """Report what was never answered."""
         state: Questions = slice.state
         for waiting in state.waiting:
-            record = waiting.record
-            settled = ending
-            why = f"{waiting.name} at {record.label} was never answered by {self._expected}"
-            if self.within is not None and waiting.timed and ending.t - record.t > self.within:
-                if slice.excused(ending.t - record.t - self.within, record.t, ending.t):
-                    continue
-                settled = Ending("expired", ending.t)
-                why += f" within {duration(self.within)}"
-            proofs = [proof(record, "trigger", [waiting.name], show=self._show)]
-            if settled.record is not None:
-                proofs.append(proof(settled.record, "exit", note=f"the end: {settled}"))
-                why += f"; the end came at {settled.record.label} ({settled})"
-            since = state.since if self.mode == "each" else record.t
-            slice.owed(settled, proofs, since=since, why=why, expected=self._expected, fault=self._fault)
+            self._unanswered(slice, state, waiting, ending)
+
+    def _unanswered(self, slice: Slice, state: Questions, waiting: Waiting, ending: Ending) -> None:
+        record = waiting.record
+        settled = ending
+        why = f"{waiting.name} at {record.label} was never answered by {self._expected}"
+        if self._overdue(waiting, ending.t):
+            assert self.within is not None
+            if slice.excused(ending.t - record.t - self.within, record.t, ending.t):
+                return
+            settled = Ending("expired", ending.t)
+            why += f" within {duration(self.within)}"
+        proofs = [proof(record, "trigger", [waiting.name], show=self._show)]
+        if settled.record is not None:
+            proofs.append(proof(settled.record, "exit", note=f"the end: {settled}"))
+            why += f"; the end came at {settled.record.label} ({settled})"
+        since = state.since if self.mode == "each" else record.t
+        slice.owed(settled, proofs, since=since, why=why, expected=self._expected, fault=self._fault)
