@@ -1,7 +1,7 @@
 """`always`: what breaks it, and what only looks like it."""
 
 import pytest
-from agents import contract, expect, judge
+from agents import contract, expect, judge, talk
 from tapes import tape
 
 SCORE = "{kind: always, event: agent_completed, hold: {data.score: {ge: 0, le: 1}}}"
@@ -70,6 +70,15 @@ def test_what_holds_passes(invariant, sentences):
 )
 def test_what_cannot_be_known_is_not_judged(invariant, verdict, sentences):
     expect(invariant, verdict, *sentences)
+
+
+def test_only_what_failed_is_told_and_a_secret_beside_it_hides_nothing():
+    both = "{kind: always, event: agent_completed, hold: {data.score: {le: 1}, data.mail: {len: {ge: 3}}, done: true}}"
+    secret = "bob < !redacted agent_completed data.score:=2 data.mail=[r:mail:x] done:=true"
+    [group] = judge(contract(both), talk(secret).tape).outcome("it").groups
+
+    assert group.first[0].expected == '{"data.score":{"le":1}}'
+    assert group.first[0].witness[0].fields == (("data.score", "2"),)
 
 
 def test_each_event_counts_and_the_reason_says_what_was_there():

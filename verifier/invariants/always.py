@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from verifier.equality import write
 from verifier.invariants.never import what
 from verifier.paths import MISSING
-from verifier.predicate import compile_predicate, paths_of
+from verifier.predicate import Predicate, compile_predicate, paths_of
 from verifier.record import MESSAGE, Record
 from verifier.redacted import redacted
 from verifier.rule import Stateless
@@ -27,6 +27,20 @@ from verifier.verdict import listed
 
 if TYPE_CHECKING:
     from verifier.contract import Contract, Spec
+    from verifier.load import Path
+
+
+class Demand:
+    """One of the tests that must all pass."""
+
+    def __init__(self, holds: Predicate, part: dict[str, Any], contract: Contract, at: Path) -> None:
+        self.holds = holds
+        self.part = part
+        self.show = [(path, contract.getters(path, at)) for path in paths_of(part)]
+
+    def values(self, record: Record) -> list[Any]:
+        """Return what it looked at."""
+        return [value for _, get in self.show if (value := get(record)) is not MISSING]
 
 
 class Always(Stateless):
@@ -37,12 +51,13 @@ class Always(Stateless):
     def __init__(self, spec: Spec, contract: Contract) -> None:
         options, at = spec.options, spec.at
         self.wants = frozenset(contract.names(options["event"], (*at, "event")))
-        self._hold = compile_predicate(options["hold"], contract.document, (*at, "hold"))
+        at = (*at, "hold")
+        self._demands = [
+            Demand(compile_predicate(part, contract.document, at), part, contract, at)
+            for part in ({path: test} for path, test in options["hold"].items())
+        ]
         self._where = spec.where
-        self._show = [(path, contract.getters(path, (*at, "hold"))) for path in paths_of(options["hold"])]
-        self._paths = tuple(path for path, _ in self._show)
-        self._expected = write(options["hold"])
-        self._payload = any(not path.startswith("@") for path in self._paths)
+        self._payload = any(not path.startswith("@") for path in paths_of(options["hold"]))
         # Alone, unless the contract says in which slices: a span, its exits, another `per` than the connection.
         self.sliced = bool({"scope", "when"} & options.keys()) or not set(spec.per) <= {"connection"}
 
@@ -53,27 +68,28 @@ class Always(Stateless):
         if self._where is not None and not self._where(record):
             return
         slice.judged()
-        if self._hold(record):
+        failed = [demand for demand in self._demands if not demand.holds(record)]
+        if not failed:
             return
-        values: list[Any] = [get(record) for _, get in self._show]
-        if redacted(record, *(value for value in values if value is not MISSING)):
+        known = [demand for demand in failed if not redacted(record, *demand.values(record))]
+        if not known:
             slice.unknown("what must hold is redacted in the tape")
             return
+        self._report(slice, record, names, known)
+
+    def _report(self, slice: Slice, record: Record, names: tuple[str, ...], failed: list[Demand]) -> None:
         note = what(record)
-        shown = [
-            f"{path} is {'absent' if value is MISSING else _short(value)}"
-            for path, value in zip(self._paths, values, strict=True)
-            if path != "@text"
-        ]
-        name = names[0]
+        show = [(path, get) for demand in failed for path, get in demand.show if path != "@text"]
+        expected = write({path: test for demand in failed for path, test in demand.part.items()})
+        shown = [f"{path} is {'absent' if (value := get(record)) is MISSING else _short(value)}" for path, get in show]
         slice.violated(
-            [proof(record, "offender", names, note, [pair for pair in self._show if pair[0] != "@text"])],
-            why=f"{name} at {record.label} does not hold {self._expected}"
+            [proof(record, "offender", names, note, show)],
+            why=f"{names[0]} at {record.label} does not hold {expected}"
             + (f": {listed(shown, 'and')}" if shown else ""),
-            expected=self._expected,
+            expected=expected,
             fault=None if record.kind == MESSAGE else (record.by if record.by in ("client", "server") else "server"),
             since=slice.instance.opened.t if slice.instance is not None and slice.supposed(record) else None,
-            paths=self._paths,
+            paths=tuple(path for demand in failed for path, _ in demand.show),
         )
 
 
