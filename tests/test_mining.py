@@ -182,6 +182,9 @@ REFUSED = [
     (("a.tape", "b.tape", "--min-recordings", "2", "-o", "a.tape"), 2, "a.tape: exists already"),
     (("a.tape", "b.tape", "nowhere.tape"), 2, "no such tape"),
     (("a.tape", "b.tape", "c.tape"), 2, "no field of the messages says what they are: name it with --type PATH"),
+    (("a.tape", "b.tape", "c.tape", "--type", "a[["), 2, "--type: a path reads a.b[0] or /json/pointer, found a[["),
+    (("a.tape", "b.tape", "c.tape", "--type", "y"), 2, "no message has a word where it should say what it is, found y"),
+    (("a.tape", "b.tape", "c.tape", "--type", "x"), 2, "no message has a word where it should say what it is, found x"),
     (("a.tape", "b.tape", "u.tape"), 4, "has no seal"),
 ]  # fmt: skip
 
@@ -196,6 +199,21 @@ def test_what_cannot_be_mined_is_refused_in_one_line(mine, arguments, code, what
 
     assert (said.code, said.out, said.err.count("\n")) == (code, "", 1), said.err
     assert what in said.err
+
+
+def test_where_nobody_is_named_nothing_is_said_of_whose_is_what(mine):
+    tapes = []
+    for n in range(4):
+        sentences = []
+        for i in range(20):
+            said = order(f"connection:{n}{i}", f"o-{n}-{i}")
+            sentences += [f"connection:{n}{i} connects / rule=connection", *said]
+        tapes.append(write(Path(f"anonymous{n}.tape"), *sentences, wall=10**18 + n))
+
+    kinds = mine(*tapes).kinds
+
+    assert "owner" not in kinds
+    assert "exits" in kinds
 
 
 def test_the_same_recordings_give_the_same_contract_in_whatever_order_they_are_named(mine):

@@ -56,7 +56,7 @@ def mine(
         )  # fmt: skip
     with ExitStack() as stack:
         opened = [_open(stack, path, allow_unsealed) for path in tapes]
-        opened.sort(key=lambda tape: min((epoch.wall for epoch in tape.epochs), default=0))
+        opened.sort(key=lambda tape: (min((epoch.wall for epoch in tape.epochs), default=0), str(tape.path)))
         found = mine_recordings(
             [(home_and_here(tape.path), partial(Source.of, tape)) for tape in opened],
             [{user.name: user.events for user in tape.users()} for tape in opened],

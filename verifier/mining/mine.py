@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
+from goldentape.errors import InputError
 from verifier.faults.draft import Draft
 from verifier.faults.selftest import part_of
 from verifier.mining.candidate import Candidate
@@ -17,7 +18,8 @@ from verifier.mining.prune import uninformative, without_followers
 from verifier.mining.skeleton import skeleton
 from verifier.mining.templates import TEMPLATES
 from verifier.mining.trial import RECORDINGS, Named, Tried, held_out, put_on_trial
-from verifier.mining.vocabulary import name_events, type_path
+from verifier.mining.vocabulary import getter, name_events, type_path
+from verifier.paths import PathError
 
 MOST = 300_000
 """Messages that are listened to in all; what comes after is tried, but suggests nothing."""
@@ -67,7 +69,7 @@ def mine(
     """
     told("listening")
     heard = [listen(name, source(None), MOST // len(recordings)) for name, source in recordings]
-    path = type or type_path(heard)
+    path = _given(type) if type is not None else type_path(heard)
     apart = held_out(len(recordings))
     model, base, tried = _mined(heard, recordings, path, apart, id, told)
     protocol = suggestion(model)
@@ -89,11 +91,23 @@ def mine(
     )  # fmt: skip
 
 
+def _given(path: str) -> str:
+    """Return the path that the user named.  Raises InputError where it is none."""
+    try:
+        getter(path)
+    except PathError as error:
+        raise InputError(f"--type: {error}", found=path) from None
+    return path
+
+
 def _mined(
     heard: Sequence[Recording], recordings: Sequence[Named], path: str, apart: set[int], id: str, told: Told
 ) -> tuple[Model, dict[str, Any], list[Tried]]:
     mined = [recording for index, recording in enumerate(heard) if index not in apart]
-    model = understand(path, name_events(mined, path), mined)
+    events = name_events(mined, path)
+    if not events:
+        raise InputError("no message has a word where it should say what it is", found=path)
+    model = understand(path, events, mined)
     candidates = _named([c for template in TEMPLATES for c in template(model)])
     told(f"trying {len(candidates)} candidates")
     base = skeleton(model, id)
