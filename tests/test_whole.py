@@ -103,6 +103,28 @@ def test_an_id_of_two_users_is_judged_over_all_of_them():
     assert judge.verdict().outcome("my-ids").verdict == "fail"
 
 
+@pytest.mark.parametrize("late", [0, 900])
+@pytest.mark.parametrize("form", ["iso", "ms", "constant", "seconds"])
+def test_stamps_that_move_are_judged_alike(form, late):
+    def stamp(t: int) -> str:
+        texts = {"iso": f'"2026-01-01T00:00:{t // 1000:02}.{t % 1000:03}Z"', "ms": str(1767225600000 + t),
+                 "constant": '"2026-01-01T00:00:00Z"', "seconds": f'"2026-01-01T00:00:{t // 1000:02}Z"'}  # fmt: skip
+        return texts[form]
+
+    sentences, t = [], 0
+    for n, line in enumerate([*run("alice", 1), *run("bob", 1), *run("alice", 2)]):
+        t += 301
+        at = t - (late if n == 4 else 0)
+        sentences += ["300ms", line.replace('"2026-01-01T00:00:00Z"', stamp(at))]
+    judge = both(golden_path(), talk(*sentences).tape)
+
+    outcome = judge.verdict().outcome("delivery-sla")
+    assert outcome.verdict == ("fail" if late and form in ("iso", "ms") else "pass")
+    assert bool(outcome.tally.activations) is (form != "constant")
+    if not late:
+        assert not any("long on its way" in why for why in judge.unclear)
+
+
 ODD = [
     "bob > {", "alice < [1]", 'alice < {"type": "agent_started"}', 'bob < {"type": "agent_started", "type": "x"}',
     'alice < {"type": "news"}', 'bob < {"type": "agent_error", "run_id": "r-bob-1"}',
@@ -115,8 +137,9 @@ ODD = [
 FIELDS = [
     "type", "thread_id", "run_id", "timestamp", "agent_name", "call_id", "tool_name", "data", "result", "content",
 ]  # fmt: skip
-VALUES = ["1", '""', "null", '"r-bob-1"', '"r-alice-1"', '"t-alice"', "{}", '"c-alice-1-0"', "1e400",
-          '"lorem ipsum"', '"something else altogether: reduce the noise of the machine in your cellar"']  # fmt: skip
+VALUES = ['"2026-01-01T00:00:00.250Z"', "1767225600", "1", '""', "null", '"r-bob-1"', '"r-alice-1"', '"t-alice"', "{}",
+          '"c-alice-1-0"', "1e400", '"lorem ipsum"',
+          '"something else altogether: reduce the noise of the machine in your cellar"']  # fmt: skip
 
 
 @st.composite

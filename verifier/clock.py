@@ -52,6 +52,9 @@ def compile_clock(contract: Contract, value: Mapping[str, Any] | None) -> Clock 
 
 def read_stamp(value: Any, form: str) -> tuple[int, int] | None:
     """Return (Unix time, how exact it is), both in nanoseconds, or None: what stands there is no time."""
+    if type(value) is int and form == "auto" and 0 <= value < 10**20:
+        unit = next(unit for least, unit in _UNITS if value >= least)
+        return value * unit, unit
     if isinstance(value, str) and form in ("auto", "rfc3339"):
         found = _read_text(value)
         if found is not None or form == "rfc3339":
@@ -71,6 +74,25 @@ def read_stamp(value: Any, form: str) -> tuple[int, int] | None:
 
 
 def _read_text(text: str) -> tuple[int, int] | None:
+    # Many messages are of one second.
+    if text[19:20] == "." and text[-1] == "Z" and (whole := _seconds.get(text[:19])) is not None:
+        digits = text[20:-1]
+        if digits.isascii() and digits.isdigit() and len(digits) <= 9:
+            return whole + int(digits) * 10 ** (9 - len(digits)), SECOND // 10 ** len(digits)
+    found = _read_whole(text)
+    if found is not None and text[-1:] == "Z":
+        if len(_seconds) >= MOST_SECONDS:
+            _seconds.clear()
+        _seconds[text[:19]] = found[0] // SECOND * SECOND
+    return found
+
+
+_seconds: dict[str, int] = {}
+"""Texts of whole seconds, in UTC, and which they are."""
+MOST_SECONDS = 4096
+
+
+def _read_whole(text: str) -> tuple[int, int] | None:
     match = _RFC3339.fullmatch(text)
     if match is None:
         return None

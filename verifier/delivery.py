@@ -99,7 +99,7 @@ class Delivery(Latency):
         if record.kind != MESSAGE or record.copy or (self.where is not None and not self.where(record)):
             return  # a copy was sent before, perhaps long ago
         value = self.clock.get(record)
-        if value is MISSING:
+        if value is MISSING or value is None:
             return
         found = read_stamp(value, self.clock.format)
         if found is None:

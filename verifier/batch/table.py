@@ -11,6 +11,7 @@ from verifier.batch.people import ACCEPTS as PEOPLE
 from verifier.batch.records import ACCEPTS as RECORDS
 from verifier.batch.runs import ACCEPTS as RUNS
 from verifier.batch.shares import ACCEPTS as SHARES
+from verifier.batch.stamps import ACCEPTS as STAMPS
 from verifier.batch.texts import ACCEPTS as TEXTS
 from verifier.batch.times import ACCEPTS as TIMES
 from verifier.batch.values import ACCEPTS as VALUES
@@ -19,6 +20,7 @@ ACCEPTORS: Mapping[type, Acceptor] = {
     **RECORDS,
     **RUNS,
     **TIMES,
+    **STAMPS,
     **TEXTS,
     **IDS,
     **PEOPLE,
