@@ -148,7 +148,7 @@ def values(shape: dict[str, Any]) -> str:
 def later() -> str:
     """Return what of the language this release refuses."""
     rows = [
-        "- `wire.format: cloudevents`, `clock: payload` (latency).",
+        "- `clock: payload` (latency).",
     ]
     return "\n".join(rows) + "\n"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from goldentape.cloudevents import decode_cloudevents
 from goldentape.codec import Decoder, decode_json, decode_msgpack, decode_text
 from goldentape.socket_io import decode_attachment, decode_socket_io
 
@@ -12,6 +13,7 @@ DECODERS: Mapping[str, Decoder] = {
     "msgpack": decode_msgpack,
     "text": decode_text,
     "socket.io": decode_socket_io,
+    "cloudevents": decode_cloudevents,
 }
 """Format to decoder: a payload in, a JSON value out, or the reason why there is none."""
 

@@ -210,7 +210,6 @@ NOT_MEANT = [
 
 LATER = [
     ("a document that nobody read", contract(keys="asyncapi: {file: a}"), "5:1", "AsyncAPI document has not been read"),
-    ("cloudevents", contract(wire="wire: {format: cloudevents}"), "3:8", "`cloudevents` is not in this release"),
 ]  # fmt: skip
 
 

@@ -217,7 +217,6 @@ BAD_CONTRACTS = [
     ("55 UTF-16", lambda: on_disk(contract().encode("utf-16")), "found UTF-16"),
     ("55 a byte order mark", lambda: on_disk(b"\xef\xbb\xbf" + contract().encode()), "byte order mark"),
     ("56 an unknown key", lambda: on_disk(contract(keys="kesy: {}")), "did you mean keys?"),
-    ("a word of a later release", lambda: on_disk(contract(wire="wire: {format: cloudevents}")), "not in this release"),
 ]  # fmt: skip
 
 

@@ -30,6 +30,7 @@ from verifier.wanted import demanding
 
 SESSION_WORDS = ("connection", "session")
 DIRECTIONS: Mapping[str, int | None] = {"s2c": S2C, "c2s": C2S, "any": None}
+CLOUDEVENTS_CLOCK = {"path": "time"}
 CAUSES = ("exit", "left", "lost", "expired", "cut")
 
 
@@ -223,7 +224,9 @@ def _build(document: Document, data: bytes, settings: Mapping[str, str]) -> Cont
         schemas=value.get("schemas", {}),
         params=declared(document),
     )
-    contract.clock = compile_clock(contract, value.get("clock"))
+    contract.clock = compile_clock(
+        contract, value.get("clock", CLOUDEVENTS_CLOCK if contract.wire.format == "cloudevents" else None)
+    )
     _events(contract, value["events"])
     _keys(contract, value.get("keys", {}))
     _spans(contract, value.get("spans", {}))
@@ -256,8 +259,6 @@ def _wire(value: Mapping[str, Any], document: Document) -> Wire:
             raise document.error((*at, key), str(error), found=value[key]) from None
 
     form = value.get("format", "json")
-    if form == "cloudevents":
-        raise document.error((*at, "format"), "the format `cloudevents` is not in this release")
     if value.get("unwrap", "array") != "array":
         raise document.error((*at, "unwrap"), "only batches are unwrapped", found=value["unwrap"], wanted="array")
     if "type" in value:
@@ -268,7 +269,7 @@ def _wire(value: Mapping[str, Any], document: Document) -> Wire:
     race = parse_duration(value["race"]) if "race" in value else 0
     return Wire(
         form,
-        value.get("type"),
+        value.get("type", "type" if form == "cloudevents" else None),
         path("id"),
         "unwrap" in value,
         value.get("subprotocol"),
