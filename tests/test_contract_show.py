@@ -17,6 +17,7 @@ from verifier.check import verify
 from verifier.contract import read_contract
 from verifier.dump import dump
 from verifier.history import Source
+from verifier.invariants import KINDS
 from verifier.lint import demand
 from verifier.resolve import resolved
 from verifier.shape import contract_schema
@@ -54,6 +55,38 @@ def test_a_resolved_contract_judges_the_same(name):
 
     for read, talked in talks:
         assert findings(made, talked.tape) == findings(read, talked.tape)
+
+
+ROWS = [
+    "kind: always, event: done, hold: {a: 1}", "kind: fold, of: done, path: n, op: sum, equals: {event: ask, path: m}",
+    "kind: content, event: done, path: n, min_chars: 3", "kind: fanout, event: done", "kind: resume, key: run",
+    "kind: monotone, event: done, path: n, step: 1", "kind: monotone, event: done, path: n, strict: true",
+    "kind: unique, event: done, path: n", "kind: unique, event: done, path: n, per: recording",
+    "kind: owner, mode: key, keys: run", "kind: owner, mode: envelope, path: n", "kind: gap, max: 3s",
+    "kind: gap, max: 3s, event: done", "kind: rate, event: done, window: 1s, max: 4", "kind: expiry", "kind: taint",
+    "kind: ratio, of: run, min: 0.5, over: [b]", "kind: same, events: done, path: n", "kind: coverage, events: [ask]",
+    "kind: precedes, first: ask, then: done", "kind: together, events: [ask, done]", "kind: schema",
+    "kind: exclusive, events: [ask, done]", "kind: admission, expect: {valid: accept}", "kind: exits, scope: run",
+    "kind: noninterference, baseline: {tag: solo, match: script}", "kind: never, event: done",
+    "kind: count, event: done, max: 1", "kind: pair, key: run, open: ask, close: done",
+    "kind: protocol, pattern: ask", "kind: responds, trigger: ask, answer: done",
+    "kind: latency, from: ask, to: done, p95: 3s",
+]  # fmt: skip
+
+
+def test_every_kind_is_tried():
+    assert {row.split(",")[0].removeprefix("kind: ") for row in ROWS} == set(KINDS) - {"python"}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_the_defaults_of_every_kind_are_what_it_takes(row):
+    events = "events: {ask: {dir: c2s, schema: {}}, done: {}}"
+    text = contract(None, events=events, invariants=f"invariants: {{b: {{kind: never, event: done}}, a: {{{row}}}}}")
+    read = read_contract(text.encode(), "c.yaml")
+
+    made = again(read)
+
+    assert resolved(made) == made.document.value == resolved(read)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
