@@ -11,7 +11,6 @@ import click
 from goldentape.commands.finding import code_option, read_contracts
 from goldentape.commands.opening import opened
 from goldentape.errors import Exit, InputError, NothingVerified
-from verifier.check import verify
 from verifier.exporters.selftest import lines, render
 from verifier.faults import FAULTS
 from verifier.faults.fault import Fault
@@ -21,6 +20,7 @@ from verifier.history import Source
 from verifier.load import nearest
 from verifier.params import parse_settings
 from verifier.verdict import ERROR, FAIL, listed
+from verifier.whole import verify_tape
 
 MOST = 2_000
 """Messages to which faults are applied: of a longer tape, some users' logs."""
@@ -63,7 +63,7 @@ def selftest(
         sizes = {user.name: user.events for user in found.users()}
         if not any(sizes.values()):
             raise NothingVerified("has no messages: there is nothing to mutate", where=tape)
-        verdict = verify(rules, Source.of(found))
+        verdict = verify_tape(rules, found)
         if verdict.verdict in (FAIL, ERROR):
             bad = [outcome.name for outcome in verdict.outcomes if outcome.counts and outcome.verdict in (FAIL, ERROR)]
             raise InputError(
