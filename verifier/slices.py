@@ -312,6 +312,14 @@ def masked(value: Any) -> str:
     return text if len(text) <= 4 else f"{text[:2]}…{text[-2:]}"
 
 
+def exit_witness(slice: Slice, ending: Ending) -> Witness:
+    """Return the exit that a slice came to, for a witness."""
+    assert ending.record is not None
+    names = slice.instance.span.exits.get(ending.exit or "", frozenset()) if slice.instance is not None else frozenset()
+    own = [name for name in ending.record.names if name in names]
+    return witness_of(proof(ending.record, "exit", own, f"exit `{ending.exit}`, for which this is demanded"))
+
+
 def _in_order(proofs: Sequence[Proof]) -> list[Proof]:
     seen: dict[tuple[int, int], Proof] = {}
     for p in proofs:

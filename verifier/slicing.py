@@ -16,7 +16,7 @@ from verifier.paths import MISSING
 from verifier.record import Record, Session
 from verifier.rule import Rule
 from verifier.scopes import Edges, Scoped
-from verifier.slices import Placeholder, Slice, proof
+from verifier.slices import Placeholder, Slice, exit_witness, proof
 from verifier.spans import AMBIGUOUS, Instance
 from verifier.verdict import Tally
 
@@ -426,6 +426,8 @@ class Check:
             return
         wanted = self.spec.when.exit
         if wanted is None or ending.exit in wanted:
+            if wanted is not None and ending.record is not None and slice.tally.groups:
+                slice.tally.shown_with(exit_witness(slice, ending))
             self.tally.merge(slice.tally)
         elif ending.cause == "cut":
             self.tally.unknown["the recording ended before the span did"] += 1

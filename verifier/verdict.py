@@ -164,6 +164,21 @@ class Tally:
         else:
             self.violated += 1
 
+    def shown_with(self, exit: Witness) -> None:
+        """Add to each violation the exit without which the contract would not ask for it."""
+        groups, self.groups = self.groups, {}
+        for group in groups.values():
+            first = []
+            for violation in group.first:
+                if all((w.seq, w.part, w.t) != (exit.seq, exit.part, exit.t) for w in violation.witness):
+                    witness = sorted((*violation.witness, exit), key=lambda w: (w.t, w.seq or 0, w.part or 0))
+                    violation = replace(violation, witness=tuple(witness)).with_fingerprint()
+                first.append(violation)
+            mine = self.groups.setdefault(first[0].fingerprint, Group([]))
+            mine.first = sorted(mine.first + first, key=lambda v: v.place)[:KEPT]
+            mine.count += group.count
+            mine.users |= group.users
+
     def merge(self, other: Tally) -> None:
         """Add what another part of the same invariant has found."""
         self.activations += other.activations
