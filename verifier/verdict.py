@@ -20,6 +20,12 @@ ERROR: Final = "error"
 NOT_APPLICABLE: Final = "not applicable"
 """Of an invariant: its `when` does not hold for the recording."""
 
+CONTEXT: Final = "context"
+"""Role of a record that says nothing by itself, but without which the others would mean something else."""
+
+SAMPLE: Final = "sample"
+"""Role of one of many that count together: which of them are shown is chance, and no part of the fingerprint."""
+
 KEPT: Final = 3
 """Violations of one fingerprint that are kept in full; the others are counted."""
 
@@ -71,7 +77,8 @@ class Violation:
 
     def with_fingerprint(self) -> Violation:
         """Return the violation with its fingerprint: what joins violations of one cause, without ids and times."""
-        parts = [self.invariant, *(f"{w.role}:{w.event}" for w in self.witness), *self.paths, self.ending or ""]
+        shown = (f"{w.role}:{w.event}" for w in self.witness if w.role not in (CONTEXT, SAMPLE))
+        parts = [self.invariant, *shown, *self.paths, self.ending or ""]
         digest = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
         return replace(self, fingerprint=digest)
 

@@ -69,8 +69,8 @@ class Draft:
         lines = {(line.seq, line.connection): line for draft in drafts for line in draft.lines}
         return replace(drafts[0], lines=tuple(lines[at] for at in sorted(lines)), connections=connections)
 
-    def source(self) -> tuple[Source, tuple[int, ...]]:
-        """Return what the verifier reads, numbered anew, and the seq that each line has in it."""
+    def source(self, *, renumbered: bool = True) -> tuple[Source, tuple[int, ...]]:
+        """Return what the verifier reads, numbered anew unless said otherwise, and the seq that each line has in it."""
         users: dict[str, int] = {}
         rows: list[Row] = []
         marks: list[Mark] = []
@@ -79,9 +79,9 @@ class Draft:
         seq = 0
         for line in self.lines:
             while waiting and waiting[0].seq < line.seq:
-                seq += 1
+                seq = seq + 1 if renumbered else waiting[0].seq
                 marks.append(replace(waiting.pop(0), seq=seq))
-            seq += 1
+            seq = seq + 1 if renumbered else line.seq
             n = counts[line.connection] = counts.get(line.connection, -1) + 1
             size = len(line.payload)
             payload: bytes = line.payload  # type: ignore[assignment]  # a tape gives text as str where it may
@@ -89,7 +89,7 @@ class Draft:
             rows.append((seq, user, line.connection, n, line.t, line.dir, line.opcode, payload, size, size, 1,
                          line.flags, None))  # fmt: skip
         for mark in waiting:
-            seq += 1
+            seq = seq + 1 if renumbered else mark.seq
             marks.append(replace(mark, seq=seq))
         for connection in self.connections.values():
             users.setdefault(connection.user, len(users) + 1)

@@ -33,7 +33,7 @@ from verifier.paths import MISSING, as_list
 from verifier.record import MESSAGE, Record, Session
 from verifier.rule import Stateless
 from verifier.slices import STALLED, Slice, proof
-from verifier.verdict import listed, plural
+from verifier.verdict import SAMPLE, listed, plural
 
 if TYPE_CHECKING:
     from verifier.contract import Contract, Spec
@@ -283,9 +283,9 @@ class Latency(Stateless):
         proofs = []
         for (time, *_), begin, end in sorted(self._slowest, key=lambda entry: entry[0], reverse=True):
             note = "nothing came" if end is None and self.ends else f"took {duration(time)}"
-            proofs.append(proof(begin, "from", [n for n in begin.names if n in self.begins], note))
+            proofs.append(proof(begin, SAMPLE, [n for n in begin.names if n in self.begins], note))
             if end is not None:
-                proofs.append(proof(end, "to", [n for n in end.names if n in self.ends]))
+                proofs.append(proof(end, SAMPLE, [n for n in end.names if n in self.ends]))
         told = "endless" if value == ENDLESS else duration(value)
         slice.violated(
             proofs,
