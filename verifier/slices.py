@@ -281,6 +281,37 @@ class Slice:
         return names[0]
 
 
+class ByUser(dict[tuple[Any, ...], Slice]):
+    """Slices by their user and keys.  Whether a user has any is asked of each message that begins none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.users: dict[Any, int] = {}
+        """How many each user has."""
+
+    def __setitem__(self, place: tuple[Any, ...], slice: Slice) -> None:
+        if place not in self:
+            self.users[slice.user] = self.users.get(slice.user, 0) + 1
+        super().__setitem__(place, slice)
+
+    def pop(self, place: tuple[Any, ...], default: Any = None) -> Any:
+        """Take a slice out, if it is there."""
+        slice = super().pop(place, None)
+        if slice is None:
+            return default
+        left = self.users[slice.user] - 1
+        if left:
+            self.users[slice.user] = left
+        else:
+            del self.users[slice.user]
+        return slice
+
+    def clear(self) -> None:
+        """Take out all."""
+        super().clear()
+        self.users.clear()
+
+
 def proof(
     record: Record, role: str, names: Iterable[str] = (), note: str = "", show: Sequence[tuple[str, Getter]] = ()
 ) -> Proof:

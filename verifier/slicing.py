@@ -16,7 +16,7 @@ from verifier.paths import MISSING
 from verifier.record import Record, Session
 from verifier.rule import Rule
 from verifier.scopes import Edges, Scoped
-from verifier.slices import Placeholder, Slice, exit_witness, proof
+from verifier.slices import ByUser, Placeholder, Slice, exit_witness, proof
 from verifier.spans import AMBIGUOUS, Instance
 from verifier.verdict import Tally
 
@@ -46,7 +46,7 @@ class Check:
         self.tally = Tally()
         self.watched: tuple[str, ...] = ()
         """Kinds of units of which somebody asks whether this invariant found something in them."""
-        self.slices: dict[tuple[Any, ...], Slice] = {}
+        self.slices = ByUser()
         """Of the modes `wide` and `recording`."""
         self.doubts: set[str | None] = set()
         """Users of whom a message came whose key is ambiguous."""
@@ -163,7 +163,7 @@ class Check:
             mine.pop(slice.key, None)
 
     def _feed_wide(self, record: Record, names: tuple[str, ...], wakes: bool, instance: Instance | None) -> None:
-        if not wakes and not self.slices:
+        if not wakes and record.user not in self.slices.users:
             return
         session = record.session
         assert session is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -42,8 +42,8 @@ class Draft:
     connections: Mapping[int, Connection]
     marks: tuple[Mark, ...] = ()
     unnamed: frozenset[str] = frozenset()
-    more: Source | None = None
-    """Where it was read from: what else belongs to a source is left as it is."""
+    epochs: Mapping[int, Epoch] = field(default_factory=dict)
+    """The recorder's runs: what they were told, and what their clocks said."""
 
     @classmethod
     def of(cls, source: Source) -> Draft:
@@ -59,7 +59,7 @@ class Draft:
             connections=dict(source.connections()),
             marks=tuple(source.marks),
             unnamed=source.unnamed,
-            more=source,
+            epochs=dict(source.epochs),
         )
 
     @classmethod
@@ -95,12 +95,8 @@ class Draft:
             users.setdefault(connection.user, len(users) + 1)
         named = {number: name for name, number in users.items()}
         connections = dict(self.connections)
-        shown: Callable[[], Iterator[tuple[int, Connection]]] = lambda: iter(connections.items())  # noqa: E731
-        facts = (shown, marks, lambda: iter(rows), named, self.unnamed)
-        source = (
-            Source(*facts)
-            if self.more is None
-            else replace(self.more, connections=shown, marks=marks, rows=facts[2], users=named, peak=None)
+        source = Source(
+            lambda: iter(connections.items()), marks, lambda: iter(rows), named, self.unnamed, epochs=self.epochs
         )
         return source, tuple(row[0] for row in rows)
 
@@ -228,11 +224,6 @@ class Draft:
         """Return another connection of the same client."""
         like = self.connections[number]
         return replace(like, id=f"{like.id}-{self._next}", key=None if like.key is None else f"{like.key}{self._next}")
-
-    @property
-    def epochs(self) -> Mapping[int, Epoch]:
-        """The recorder's runs: what their clock said."""
-        return {} if self.more is None else self.more.epochs
 
     def running_on(self) -> Draft:
         """Return the draft whose recorder runs on for an hour."""
