@@ -1,7 +1,7 @@
 """`exits`: what breaks it, and what only looks like it."""
 
 import pytest
-from agents import EVENTS, contract, expect, judge, talk
+from agents import EVENTS, contract, expect, judge, talk, troubled
 
 from verifier.load import ContractError
 
@@ -116,3 +116,18 @@ def test_a_user_has_one_at_a_time_where_the_span_says_so(verdict, sentences):
 def test_one_at_a_time_wants_somebody_who_judges_it():
     with pytest.raises(ContractError, match="no invariant judges it"):
         contract("{kind: never, event: agent_error}", base=ONE)
+
+
+HEARD = "heard: {kind: never, event: $s2c, where: {type: nothing}, min_activations: 0}"
+
+
+@pytest.mark.parametrize("beat", ['alice/2 < {"type": "beat"}', 'alice/2 > {"type": "beat"}'])
+@pytest.mark.parametrize("more", [(), (HEARD,)])
+def test_what_the_contract_does_not_know_brings_no_run_back_whoever_else_listens_to_it(beat, more):
+    tape = talk(
+        "alice > ask t1", "alice < agent_started t1 r1", "alice ends eof by client",
+        "10s", "alice/2 connects /chat", beat, "5min", "tick",
+    ).tape  # fmt: skip
+    verdict = judge(contract("ended: {kind: exits, scope: run}", *more), tape)
+
+    assert verdict.outcome("ended").verdict == "pass", troubled(verdict)

@@ -83,8 +83,8 @@ def apart(contract: Contract) -> set[str]:
 def test_the_laws_are_tried_on_every_kind():
     missing = set(KINDS) - {spec.kind for spec in sink().invariants.values()}
 
-    # `attributed` reads AG-UI's events only, and is tried against AG-UI's own client; `python` has a kit of its own.
-    assert missing <= {"attributed", "python"}
+    # These have tests of their own against what they compare with: AG-UI's client, solo recordings, a kit.
+    assert missing <= {"attributed", "noninterference", "python"}
 
 
 # -- the order of what does not concern each other does not matter

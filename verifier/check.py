@@ -219,7 +219,8 @@ class Engine:
         if record.problem is not None:
             self.odd.undecodable(record, record.problem)
         self._times[names] = self._times.get(names, 0) + 1
-        if not names or (self._used and names[0] in BUILT_IN):  # those stand last
+        known = bool(names) and names[0] not in BUILT_IN  # those stand last
+        if not known:
             if record.problem is None or record.problem.kind != "undecodable":
                 self.odd.unknown(record)
         else:
@@ -228,11 +229,12 @@ class Engine:
             return
         if record.dir == S2C:
             record.copy = self._copies.is_copy(record)
-        for key in self._keys:
-            value = key.read(record)
-            if value is not MISSING:
-                self._shown(session, key.name, value, record.dir == S2C)
-        instances = self._instances(record, session) if self._runs else None
+        if known:
+            for key in self._keys:
+                value = key.read(record)
+                if value is not MISSING:
+                    self._shown(session, key.name, value, record.dir == S2C)
+        instances = self._instances(record, session, known) if self._runs else None
         self._current = record, instances
         plan = self._plans.get(names)
         if plan is None:
@@ -317,10 +319,12 @@ class Engine:
             placeholder = session.inferred[key.name] = Placeholder(key.name)
         return placeholder
 
-    def _instances(self, record: Record, session: Session) -> dict[str, Instance]:
+    def _instances(self, record: Record, session: Session, known: bool) -> dict[str, Instance]:
+        """Return the instances that a message is of.  One that the contract does not know neither begins nor resumes
+        any: else a verdict would depend on which other invariants listen to such messages."""
         found: dict[str, Instance] = {}
         for run in self._runs:
-            instance = run.find(record)
+            instance = run.find(record) if known else run.near(record)
             if instance is AMBIGUOUS:
                 self._doubt(run, record)
                 continue
@@ -329,6 +333,8 @@ class Engine:
                 continue
             assert isinstance(instance, Instance)
             found[run.span.name] = instance
+            if not known:
+                continue
             if instance.opened is record and run.span.one_at_a_time:
                 self._one_more(run, instance)
             instance.last_t = record.t

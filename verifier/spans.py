@@ -144,6 +144,20 @@ class SpanRun:
             return meant[0]
         return self._start(record, MISSING) if opener and not record.copy else None
 
+    def near(self, record: Record) -> Instance | _Ambiguous | None:
+        """Return the open instance that a message which is no event of the contract comes in."""
+        if self.key is not None:
+            value = self.key.read(record)
+            if value is not MISSING:
+                return self._open.get((record.user, value))
+            if self.key.missing != "infer":
+                return None
+        assert record.session is not None
+        meant = self.meant(record) if self.key is not None else self.on(record.session)
+        if len(meant) > 1:
+            return AMBIGUOUS
+        return meant[0] if meant else None
+
     def _bind(self, session: Session, user: str, value: Any) -> Instance | None:
         """An instance without a key is the one whose key the server shows next in its session."""
         nameless = [i for i in self.on(session) if i.key is MISSING]

@@ -79,8 +79,8 @@ class _Watch(Engine):
             if value is not MISSING:
                 seen.keys.setdefault(key.name, value)
 
-    def _instances(self, record: Record, session: Session) -> dict[str, Instance]:
-        found = super()._instances(record, session)
+    def _instances(self, record: Record, session: Session, known: bool) -> dict[str, Instance]:
+        found = super()._instances(record, session, known)
         assert record.seq is not None
         seen = self.of_line[self._index[record.seq]]
         for name, instance in found.items():
