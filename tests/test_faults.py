@@ -46,6 +46,8 @@ KILLERS: dict[str, dict[str, str]] = {
     "reject_valid": {ALL: "front-door"},
     "no_recovery": {"fault_begin": "degraded", "fault_end": "recovers"},
     "lost_copy": {ALL: "all-devices"},
+    "leak_value": {ALL: "no-leak"},
+    "outlive_token": {ALL: "expiry"},
     "forbidden": {ALL: "no-factory-error"},
     "lost_tail": {"agent_started": "ended", "agent_thinking": "five-events", "tool_executing": "tools-paired",
                   "tool_completed": "tools-paired", "agent_completed": NOTHING},

@@ -100,7 +100,11 @@ def shifted(history: Draft, by: Callable[[int], int]) -> Draft:
         lines=tuple(replace(lines[n], seq=10 * (at + 1)) for at, n in enumerate(order)),
         connections={
             n: replace(c, opened=c.opened + by(n), accepted=None if c.accepted is None else c.accepted + by(n),
-                       closed=None if c.closed is None else c.closed + by(n))
+                       closed=None if c.closed is None else c.closed + by(n),
+                       identities=tuple(
+                           replace(i, expires=None if i.expires is None else i.expires + by(n) // SECOND)
+                           for i in c.identities
+                       ))
             for n, c in history.connections.items()
         },
         marks=tuple(replace(mark, seq=end if mark.seq > history.lines[0].seq else 0) for mark in history.marks),
@@ -122,7 +126,7 @@ def test_when_others_do_what_does_not_matter(name, history, random):
     contract = CONTRACTS[name]()
     history = history.running_on()
     users = {c.user for c in history.connections.values()}
-    offset = {user: random.randrange(0, 40 * SECOND) for user in sorted(users)}
+    offset = {user: random.randrange(0, 40) * SECOND for user in sorted(users)}
     of = {n: offset[c.user] for n, c in history.connections.items()}
     one, _ = judged(contract, history)
     other, _ = judged(contract, shifted(history, of.__getitem__))
@@ -137,7 +141,7 @@ def test_what_is_judged_by_connection_needs_no_other_connection(history, random)
         return
     contract = sink()
     history = history.running_on()
-    of = {n: random.randrange(0, 40 * SECOND) for n in history.connections}
+    of = {n: random.randrange(0, 40) * SECOND for n in history.connections}
     names = {c.spec.name for c in Engine(contract).checks if c.mode in (SESSION, RECORDS)} & apart(contract)
     names -= {"devices", "back"}  # these look at a user's connections together
     one, _ = judged(contract, history)

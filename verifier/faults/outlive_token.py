@@ -1,8 +1,8 @@
 """
 outlive_token: the server goes on serving a client whose token has expired.
 
-Applied to every two events of the server that follow each other on a connection: the token expires after the first,
-and an hour later comes the second.
+Applied to every two events of the server that follow each other on a connection, as long as the client, once answered,
+said nothing more (it could be a new token): the token expires after the first, and an hour later comes the second.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from verifier.faults.draft import LONG, Mutant, Place
 from verifier.faults.reading import Reading
+from verifier.record import C2S
 
 KINDS = ("expiry",)
 
@@ -21,8 +22,13 @@ SECOND = 1_000_000_000
 def places(reading: Reading) -> Iterator[Place]:
     """Each two neighbours of a connection, where the tape knows what time it was."""
     last: dict[int, int] = {}
-    for at in reading.told:
-        number = reading.lines[at].connection
+    told = set(reading.told)
+    for at, line in enumerate(reading.lines):
+        number = line.connection
+        if at not in told:
+            if line.dir == C2S and number in last:
+                told.difference_update(n for n in told if n > at and reading.lines[n].connection == number)
+            continue
         connection = reading.draft.connections.get(number)
         if connection is None or connection.epoch not in reading.draft.epochs:
             continue
