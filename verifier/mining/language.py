@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from verifier.mining.model import ALMOST, Model
 
 K = 2
-STATES, LENGTH = 12, 300
+STATES, LENGTH = 16, 400
 """A longer expression helps nobody."""
 COMMON = 50
 """Distinct traces, the commonest first, that are learnt from."""

@@ -58,6 +58,6 @@ def _counting(model: Model, path: str, carrying: list[str]) -> Iterator[Candidat
             name=slug(path, "counts"),
             options={"kind": "monotone", "event": carrying, "path": path, **where, "step": 1, "missing": "ignore"},
             about=f"{path} counts by one in a {what}",
-            triggers=frozenset(carrying), of=len(slices),
+            triggers=frozenset(carrying), of=sum(map(len, runs)),
         )  # fmt: skip
         return

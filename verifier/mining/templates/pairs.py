@@ -58,21 +58,24 @@ def propose(model: Model) -> Iterator[Candidate]:
                 ended = {exit: [i for i in span.instances if i.exit == exit] for exit in span.exits}
                 by = [exit for exit, slices in ended.items() if _all_closed(slices, opens, closes, path)]
                 where = {"scope": span.name, "closed_by": by} if by else {"scope": span.name}
-                yield _pair(model, opens, closes, path, where, len(span.instances))
+                yield _pair(model, opens, closes, path, where, span.instances)
     uses = Uses(model, model.connections)
     for opens, closes in permutations(uses.fields, 2):
         if not {opens, closes} <= inside:
             path = uses.field(opens, closes)
             if path is not None:
-                yield _pair(model, opens, closes, path, {"per": "connection"}, len(model.connections))
+                yield _pair(model, opens, closes, path, {"per": "connection"}, model.connections)
 
 
-def _pair(model: Model, opens: str, closes: str, path: str, where: dict[str, Any], of: int) -> Candidate:
+def _pair(
+    model: Model, opens: str, closes: str, path: str, where: dict[str, Any], slices: Sequence[Slice]
+) -> Candidate:
+    opened = sum(said.event == opens for slice in slices for said in slice.said)
     return Candidate(
         name=slug(opens, "closed-by", closes),
         options={"kind": "pair", "key": model.key(path), "open": opens, "close": closes, **where},
         about=f"each {opens} is followed by the {closes} with the same {path}",
-        triggers=frozenset({opens}), of=of,
+        triggers=frozenset({opens}), of=opened,
         covers=frozenset({("precedes", opens, closes), ("responds", opens, closes)}),
     )  # fmt: skip
 
