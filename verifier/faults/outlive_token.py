@@ -23,16 +23,17 @@ def places(reading: Reading) -> Iterator[Place]:
     """Each two neighbours of a connection, where the tape knows what time it was."""
     last: dict[int, int] = {}
     told = set(reading.told)
+    spoken: set[int] = set()
     for at, line in enumerate(reading.lines):
         number = line.connection
         if at not in told:
             if line.dir == C2S and number in last:
-                told.difference_update(n for n in told if n > at and reading.lines[n].connection == number)
+                spoken.add(number)
             continue
         connection = reading.draft.connections.get(number)
         if connection is None or connection.epoch not in reading.draft.epochs:
             continue
-        if number in last and connection.identities:
+        if number in last and number not in spoken and connection.identities:
             yield Place(at=(at, last[number]), event=reading.event(at))
         last[number] = at
 
