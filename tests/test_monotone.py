@@ -105,6 +105,7 @@ def test_look_alikes_pass(invariant, sentences):
         (STRICT, "inconclusive", [*counted(3), "mark gap", *counted(2)]),  # but a lost reset could
         (RUN, "fail", ["* " + START, '* bob < agent_thinking r1 seq:="2"']),  # once a number, always one
         (RUN, "fail", [START, "* bob < agent_thinking r1 seq:=true"]),
+        (RUN, "fail", ['* bob < agent_started r1 seq:="1"', *run("* 2")]),
         (GROWS, "fail", ['* bob < agent_thinking n:="2"']),
         (RUN, "vacuous", ['bob < agent_started r1 seq:="a"', 'bob < agent_thinking r1 seq:="b"']),  # no number at all
         (GROWS, "inconclusive", [f'bob < !redacted agent_thinking n=[r:number:{"a" * 32}]']),

@@ -8,9 +8,9 @@ Why: a hole in the numbers is a lost message, a number that comes back is an old
 
 Options: `event`, `path`, `step` (each is that much more than the one before), `strict` (grows with each event; without
 it, equal is enough), `reset_by` (events after which it may begin anew), `missing: violation` (the default: each event
-must have the number) or `ignore` (some have none; but what was a number is not a text later), `where`.  In a slice
-wider than a connection, what was shown may be told again on another connection, in its order: a user who comes back
-misses nothing and goes on from there.
+must have the number) or `ignore` (some may have none; but where one is a number, no other is a text), `where`.  In a
+slice wider than a connection, what was shown may be told again on another connection, in its order: a user who comes
+back misses nothing and goes on from there.
 """
 
 from __future__ import annotations
@@ -47,10 +47,12 @@ class Point:
 class Growth:
     """The state of a slice."""
 
-    __slots__ = ("first", "own", "recent", "top")
+    __slots__ = ("first", "other", "own", "recent", "top")
 
     def __init__(self, remembers: bool) -> None:
         self.first: Number | None = None
+        self.other: Proof | None = None
+        """What came first where no number was, and was none."""
         self.top: Point | None = None
         """The highest."""
         self.own: dict[Session | None, Point] = {}
@@ -96,6 +98,9 @@ class Monotone(Stateless):
         slice.judged()
         self._compare(slice, state, record, name, number)
         point = Point(record, name, number)
+        if state.other is not None:
+            self._other(slice, [state.other, self._proof(record, "offender", point)])
+            state.other = None
         state.own[record.session] = point
         if state.first is None:
             state.first = number
@@ -106,17 +111,26 @@ class Monotone(Stateless):
 
     def _no_number(self, slice: Slice, state: Growth, record: Record, name: str, value: Any) -> None:
         absent = value is MISSING or value is None
-        if not self.required and (absent or state.top is None):
-            return  # it counts nothing there, or in another way
+        if absent and not self.required:
+            return
         if not absent and redacted(record, value):
             slice.unknown("the number is redacted in the tape")
             return
+        found = Proof(record, "offender", name, "", () if absent else ((self._path, excerpt(value)),))
+        if self.required:
+            self._other(slice, [found])
+        elif state.top is not None:
+            self._other(slice, [self._proof(state.top.record, "before", state.top), found])
+        elif state.other is None:
+            # It counts in another way, unless a number follows.
+            state.other = Proof(record.slim(), "before", name, "", found.fields)
+
+    def _other(self, slice: Slice, proofs: list[Proof]) -> None:
         slice.judged()
-        was = "has nothing" if absent else f"has {excerpt(value)}"
-        before = [] if absent or state.top is None else [self._proof(state.top.record, "before", state.top)]
+        told = [f"{p.event} at {p.record.label} has {p.fields[0][1] if p.fields else 'nothing'}" for p in proofs]
         slice.violated(
-            [*before, Proof(record, "offender", name, "", () if absent else ((self._path, excerpt(value)),))],
-            why=f"{name} at {record.label} {was} at {self._path}, where a number must be",
+            proofs,
+            why=f"{listed(told, 'and')} at {self._path}, where a number must be",
             expected=f"a number at {self._path}",
             paths=(self._path, "number"),
         )
