@@ -75,7 +75,8 @@ ROWS = [
 
 
 def test_every_kind_is_tried():
-    assert {row.split(",")[0].removeprefix("kind: ") for row in ROWS} == set(KINDS) - {"python"}
+    # Code, and the events of AG-UI, are not in the contract of these rows.
+    assert {row.split(",")[0].removeprefix("kind: ") for row in ROWS} == set(KINDS) - {"python", "attributed"}
 
 
 @pytest.mark.parametrize("row", ROWS)
