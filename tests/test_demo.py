@@ -61,6 +61,9 @@ def test_release_1_holds_and_release_2_breaks_just_what_was_planted(shown):
 
     whole = goldentape("verify", str(directory / "release-1.tape"), "--contract", "golden-path", "--json")
     assert whole.returncode == 0
+    rows = {one["name"]: one for one in json.loads(whole.stdout)["invariants"]}
+    assert (rows["front-door"]["activations"], rows["front-door"]["not_applicable"]) == (18, 0)  # it had a key
+    assert all(rows[name]["activations"] for name in ("all-devices", "resumes", "substance", "under-load", "useful"))
 
     broken = goldentape("verify", str(directory / "release-2.tape"), "--contract", "golden-path", "--json")
     assert broken.returncode == 1
