@@ -2,6 +2,8 @@
 
 import pytest
 from agents import EVENTS, contract, expect, judge, talk, troubled
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 NEVER = "{{kind: never, event: agent_error, scope: {{{}}}}}"
 BEFORE = NEVER.format("before: agent_started")
@@ -241,3 +243,31 @@ def test_verdicts_are_the_same_user_by_user():
     assert whole.verdict == "fail", troubled(whole)
     assert sum(part.outcome("it").tally.violated for part in parts) == whole.outcome("it").tally.violated == 3
     assert {v.seqs for p in parts for v in p.violations} >= {v.seqs for v in whole.violations}
+
+
+# -- the definition itself, word by word
+
+
+def inside(scope: str, word: str) -> int:
+    """Return how many `e` of a word are in the scope, by its definition: each is one violation."""
+    if scope == "before":
+        return word.partition("r")[0].count("e")
+    if scope == "after":
+        return word.partition("q")[2].count("e")
+    found, rest = 0, word
+    while "q" in rest:
+        part, end, rest = rest.partition("q")[2].partition("r")
+        found += part.count("e") if end or scope == "until" else 0
+    return found
+
+
+@given(st.text("qre", max_size=12), st.sampled_from(["before", "after", "until", "between"]))
+@settings(derandomize=True, deadline=None, max_examples=150)
+def test_of_every_word_what_is_inside_is_found_and_nothing_else(word, scope):
+    rule = {"before": BEFORE, "after": AFTER, "until": UNTIL, "between": BETWEEN}[scope]
+    rule = rule.replace("agent_started", "agent_completed") if scope == "before" else rule
+    sentences = [{"q": A, "r": B, "e": X}[letter] for letter in word]
+    found = judge(contract(rule), talk("bob > stop", *sentences, *BYE).tape).outcome("it")
+
+    assert found.tally.violated == inside(scope, word), word
+    assert not found.tally.unknown and not found.tally.errors

@@ -82,6 +82,16 @@ def test_what_is_always_forbidden_wants_a_waiver_that_says_so():
     assert verdict(rules(waiver(gate="always"), rule=rule), ERROR).verdict == "pass"
 
 
+@pytest.mark.parametrize("of", ["connection", "obligations"])
+def test_what_is_waived_makes_no_share_worse(of):
+    def found(*waivers: str) -> Verdict:
+        rule = f"{RULE}, share: {{kind: ratio, of: {of}, over: [it], min: 0.9}}"
+        return verdict(rules(*waivers, rule=rule), ERROR)
+
+    assert found().outcome("share").verdict == "fail"
+    assert found(waiver()).verdict == found(waiver()).outcome("share").verdict == "pass"
+
+
 def test_odd_messages_of_the_wire_can_be_waived():
     base = EVENTS.replace("unknown: ignore", "unknown: violation")
     text = f"{base}invariants: {{it: {RULE}}}\nwaivers: [{waiver(invariant='wire.unknown')}]\n"

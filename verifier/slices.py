@@ -14,6 +14,7 @@ from verifier.paths import MISSING, Getter
 from verifier.record import MESSAGE, S2C, Record, Session
 from verifier.units import unit_of
 from verifier.verdict import Tally, Violation, Witness
+from verifier.waivers import excuses
 
 if TYPE_CHECKING:
     from verifier.rule import Rule
@@ -162,22 +163,24 @@ class Slice:
         spec = self.check.spec
         if fault is None:
             fault = "server" if last.dir is None or last.dir == S2C or last.kind != MESSAGE else "client"
-        self.tally.add(
-            Violation(
-                invariant=spec.name,
-                kind=spec.kind,
-                severity="warning" if fault == "client" and spec.severity == "error" else spec.severity,
-                fault=fault,
-                user=self.user,
-                slice=self.labels(last),
-                witness=tuple(witness_of(p) for p in _in_order(proof)),
-                expected=expected,
-                why=why,
-                late_by=late_by,
-                ending=str(ending) if ending is not None else None,
-                paths=paths,
-            )
+        violation = Violation(
+            invariant=spec.name,
+            kind=spec.kind,
+            severity="warning" if fault == "client" and spec.severity == "error" else spec.severity,
+            fault=fault,
+            user=self.user,
+            slice=self.labels(last),
+            witness=tuple(witness_of(p) for p in _in_order(proof)),
+            expected=expected,
+            why=why,
+            late_by=late_by,
+            ending=str(ending) if ending is not None else None,
+            paths=paths,
         )
+        self.tally.add(violation)
+        contract = self.check.engine.contract
+        if contract.waivers and excuses(contract.waivers, violation.with_fingerprint(), contract.today):
+            return  # what is waived makes no unit bad
         for kind in self.check.watched if fault != "client" else ():
             self.tally.noted.violated(kind, unit_of(kind, self, last))
 

@@ -12,7 +12,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from verifier.load import Path, nearest
-from verifier.verdict import Excused, Tally, plural
+from verifier.verdict import Excused, Tally, Violation, plural
 
 if TYPE_CHECKING:
     from verifier.contract import Contract
@@ -55,6 +55,14 @@ def compile_waivers(contract: Contract, value: Sequence[Any]) -> tuple[Waiver, .
             )  # fmt: skip
         found.append(Waiver(name, spec.get("fingerprint"), spec["reason"], until, spec.get("issue"), at))
     return tuple(found)
+
+
+def excuses(waivers: Sequence[Waiver], violation: Violation, today: date) -> bool:
+    """Return whether a violation is waived."""
+    return any(
+        w.invariant == violation.invariant and w.fingerprint in (None, violation.fingerprint) and today <= w.until
+        for w in waivers
+    )
 
 
 def excuse(waivers: Sequence[Waiver], name: str, tally: Tally, today: date) -> tuple[Tally, tuple[Excused, ...]]:

@@ -16,6 +16,7 @@ as a unit of its own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from verifier.conditions import inapplicable
@@ -25,6 +26,7 @@ from verifier.rule import Stateless
 from verifier.slices import Slice
 from verifier.units import CONNECTION, OBLIGATIONS, at_least, bad_units, over, unit
 from verifier.verdict import Group, Tally, Violation, Witness, listed, plural
+from verifier.waivers import excuse
 
 if TYPE_CHECKING:
     from verifier.contract import Contract, Spec
@@ -68,7 +70,9 @@ class Ratio(Stateless):
         occasion = slice.check.engine.found.occasion
         checks = [c for c in slice.check.engine.checks if c.spec.name in self._names]
         checks = [c for c in checks if inapplicable(c.spec.when, occasion) is None]
-        tallies = [check.tally for check in checks]
+        contract = slice.check.engine.contract
+        left = {c.index: excuse(contract.waivers, c.spec.name, c.tally, contract.today)[0] for c in checks}
+        tallies = [left[check.index] for check in checks]
         if self.of == OBLIGATIONS:
             count = sum(tally.activations for tally in tallies)
             bad = min(count, sum(tally.violated for tally in tallies))
@@ -79,9 +83,11 @@ class Ratio(Stateless):
             count = slice.tally.activations + sum(one.loose[self.of] for one in faults)
             bad = min(bad, count)
             unclear = min(unclear, count - bad)
-        self._judge(slice, checks, count - unclear, bad, unclear)
+        self._judge(slice, checks, left, count - unclear, bad, unclear)
 
-    def _judge(self, slice: Slice, checks: list[Check], count: int, bad: int, unclear: int) -> None:
+    def _judge(
+        self, slice: Slice, checks: list[Check], left: Mapping[int, Tally], count: int, bad: int, unclear: int
+    ) -> None:
         tally = slice.tally
         tally.activations = 0
         if count < self._min_units or not count:
@@ -92,21 +98,25 @@ class Ratio(Stateless):
         share = (count - bad) / count
         if share < self._min:
             if (count - bad + unclear) / (count + unclear) < self._min:
-                self._report(slice, checks, count, bad, unclear, share)
+                self._report(slice, checks, left, count, bad, unclear, share)
             else:
                 slice.unknown(f"{plural(unclear, _called(self.of))} could not be judged, and could make the difference")
         elif self._confidence is not None and at_least(count - bad, count, self._confidence) < self._min:
             slice.unknown(f"{plural(count, _called(self.of))} are too few to be {self._confidence:.0%} sure")
 
-    def _report(self, slice: Slice, checks: list[Check], count: int, bad: int, unclear: int, share: float) -> None:
-        failing = sorted((c for c in checks if c.tally.violated), key=lambda c: (-c.tally.violated, c.index))
-        first = [group.first[0] for check in failing if (group := _largest(check.tally)) is not None][:SHOWN]
+    def _report(
+        self, slice: Slice, checks: list[Check], left: Mapping[int, Tally], count: int, bad: int, unclear: int,
+        share: float,
+    ) -> None:  # fmt: skip
+        failing = [c for c in checks if left[c.index].violated]
+        failing.sort(key=lambda c: (-left[c.index].violated, c.index))
+        first = [group.first[0] for check in failing if (group := _largest(left[check.index])) is not None][:SHOWN]
         proof: dict[tuple[object, ...], Witness] = {}
         for violation in first:
             for one in violation.witness:
                 proof.setdefault((one.seq, one.part, one.t, one.session), one)
-        left = f" ({plural(unclear, _called(self.of))} could not be judged and left out)" if unclear else ""
-        causes = listed([f"{check.spec.name} ({check.tally.violated})" for check in failing], "and")
+        omitted = f" ({plural(unclear, _called(self.of))} could not be judged and left out)" if unclear else ""
+        causes = listed([f"{check.spec.name} ({left[check.index].violated})" for check in failing], "and")
         spec = slice.check.spec
         slice.tally.add(
             Violation(
@@ -118,8 +128,8 @@ class Ratio(Stateless):
                 slice=(),
                 witness=tuple(sorted(proof.values(), key=lambda one: (one.t, one.seq or 0, one.part or 0))),
                 expected=f"at least {self._min:.4g} of them",
-                why=f"{bad} of {plural(count, _called(self.of))}{left} broke {causes}: a share of {share:.4g} was well,"
-                f" and {self._min:.4g} must be",
+                why=f"{bad} of {plural(count, _called(self.of))}{omitted} broke {causes}: a share of"
+                f" {share:.4g} was well, and {self._min:.4g} must be",
                 paths=(self.of,),
             )
         )
