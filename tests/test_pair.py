@@ -163,3 +163,11 @@ def test_what_was_in_flight_when_a_key_was_used_again_may_close_either():
 
     expect(LENIENT, "pass", *again, "bob < agent_thinking c1", "1s", "bob < agent_completed c1")
     expect(LENIENT, "fail", *again[:3], "1s", again[3], "* bob < agent_thinking c1")
+
+
+def test_what_may_stay_open_is_not_owed_and_closes_once_all_the_same():
+    optional = TIMED.replace("open: tool_executing", "open: [tool_executing, ask], optional: ask")
+
+    expect(optional, "pass", "bob > ask c1", "9s", "bob < tool_completed c1", "bob > ask c2", "9s", *BYE)
+    expect(optional, "fail", "bob > ask c1", "bob < tool_completed c1", "* bob < tool_completed c1", *BYE)
+    expect(optional, "fail", "* bob < tool_executing c1", "6s", "bob < agent_thinking")

@@ -149,7 +149,7 @@ class AcceptPair(Accept):
         rule = self.rule
         if check.mode != SPAN or check.dims or rule.discipline != "key" or len(rule.keys) != 1:
             raise Unsupported
-        if rule.during or rule.lenient or rule.asks or check.spec.when.exit is not None:
+        if rule.during or rule.lenient or rule.optional or rule.asks or check.spec.when.exit is not None:
             raise Unsupported
         if rule.opens & rule.closes:
             raise Unsupported

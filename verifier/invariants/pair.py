@@ -9,9 +9,9 @@ Why: a tool call that is never completed is a spinner for ever; one that complet
 Options: `open`, `close`, `during` (only while open), `key` (or `discipline: fifo | lifo | count` without ids),
 `reopen` (a closed key may open again), `max_open`, `closed_by` (the span's exits at which all must be closed;
 default: every ending), `within`, `agree` (paths equal in both), `lenient` (may come while nothing is open),
-`late_ok: {after, for}` (in flight after a close), `if_open: {answer, within}` (a second open must be answered;
-`{}`: it changes nothing),
-`max_during` (how many `during` may come for one open, or `{event: number}` for opens that are this event, too).
+`optional` (events whose open may stay open), `late_ok: {after, for}` (in flight after a close),
+`if_open: {answer, within}` (a second open must be answered; `{}`: it changes nothing), `max_during` (how many `during`
+may come for one open, or `{event: number}` for opens that are this event, too).
 """
 
 from __future__ import annotations
@@ -127,6 +127,7 @@ class Pair(Stateless):
             contract.time(asked["within"], (*at, "if_open", "within")) if asked and "within" in asked else None
         )
         self.asks = asked is not None
+        self.optional = names("optional")
         most = options.get("max_during")
         self._most: dict[str | None, int] = most if isinstance(most, dict) else {} if most is None else {None: most}
         """How many `during` may come for what opens with an event; None: with any."""
@@ -395,7 +396,7 @@ class Pair(Stateless):
     def _timed(self, slice: Slice, state: Pairs, opened: Opened, record: Record) -> None:
         assert self.within is not None
         late = record.t - opened.record.t - self.within
-        if late <= 0:
+        if late <= 0 or not self.optional.isdisjoint(opened.record.names):
             return
         if slice.excused(late, opened.record.t, record.t):
             return
@@ -481,6 +482,9 @@ class Pair(Stateless):
 
     def _unclosed(self, slice: Slice, state: Pairs, opened: Opened, ending: Ending) -> None:
         record = opened.record
+        if not self.optional.isdisjoint(record.names):
+            slice.waived()
+            return
         overdue = self.within is not None and opened.timed and ending.t - record.t > self.within
         if overdue:
             assert self.within is not None
