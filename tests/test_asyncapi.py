@@ -253,10 +253,16 @@ def test_where_nothing_else_tells_messages_apart_each_is_valid_against_one():
 @pytest.mark.parametrize(
     "sentence, what",
     [
-        (say("bob <", lumens=-3, sentAt="2026-01-01T00:00:00Z"), "not valid under any"),
-        (say("bob <", lumens=3, sentAt="yesterday"), "not valid under any"),
-        (say("bob <", lumens=3, sentAt="2026-01-01T00:00:00Z", fault="cable"), "valid under each of"),
-        (say("bob <", command="on"), "not valid under any"),
+        (
+            say("bob <", lumens=-3, sentAt="2026-01-01T00:00:00Z"),
+            "valid against none of 2 schemas; of the nearest, number 1, at",
+        ),
+        (say("bob <", lumens=3, sentAt="yesterday"), "valid against none of 2 schemas; of the nearest, number 1, at"),
+        (
+            say("bob <", lumens=3, sentAt="2026-01-01T00:00:00Z", fault="cable"),
+            "valid against more than one of 2 schemas",
+        ),
+        (say("bob <", command="on"), "valid against none of 2 schemas"),
         (say("bob >", command="up"), "client: "),
     ],
 )

@@ -92,7 +92,7 @@ class Schema(Stateless):
             return
         error = _deepest(errors[0])
         path = pointer(error)
-        message = show(error.message, 160)
+        message = show(_sentence(error), 200)
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         value = write(error.instance)
         slice.violated(
@@ -121,6 +121,23 @@ def _deepest(error: ValidationError) -> ValidationError:
     while error.context and error.validator == "allOf":
         error = sorted(error.context, key=_order)[0]
     return error
+
+
+def _sentence(error: ValidationError) -> str:
+    """Return what is wrong; of alternatives, what is wrong with the nearest one, not the whole value again."""
+    if error.validator not in ("oneOf", "anyOf"):
+        return error.message
+    parts: Any = error.validator_value
+    if not error.context:
+        return f"valid against more than one of {len(parts)} schemas, and only one may be"
+    groups: dict[int, list[ValidationError]] = {}
+    for inner in error.context:
+        groups.setdefault(int(inner.schema_path[0]), []).append(inner)
+    nearest = min(groups, key=lambda at: (len(groups[at]), at))
+    inner = _deepest(sorted(groups[nearest], key=_order)[0])
+    part = parts[nearest]
+    name = part["$ref"] if isinstance(part, dict) and "$ref" in part else f"number {nearest + 1}"
+    return f"valid against none of {len(parts)} schemas; of the nearest, {name}, at {pointer(inner)}: {inner.message}"
 
 
 def pointer(error: Any) -> str:
