@@ -1,5 +1,7 @@
 """`unique`: what breaks it, and what only looks like it; and the table of what was seen."""
 
+import tracemalloc
+
 import pytest
 from agents import contract, expect, judge
 from hypothesis import given
@@ -98,3 +100,16 @@ def test_the_table_knows_what_it_saw(digests):
             assert (found.seq, found.t, found.names) == known[digest]
         known.setdefault(digest, (at + 1, at * 10, record.names))
     assert len(seen) == len(known)
+
+
+def test_a_value_costs_about_forty_bytes_however_long_it_is():
+    record = Record(MESSAGE, 1, 1, None, "bob", S2C)
+    record.names = ("event",)
+    tracemalloc.start()
+    seen = Seen()
+    for number in range(40_000):
+        seen.first(hash(f"{number}" * 20) & (1 << 64) - 1, record)
+    size = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+
+    assert size / 40_000 < 50

@@ -60,8 +60,6 @@ class Rate(Stateless):
             raise contract.error(at, "`rate` wants `min` or `max`")
         if self._max is not None and self._max < self._min:
             raise contract.error((*at, "max"), "`max` is below `min`", found=self._max)
-        if not self._window:
-            raise contract.error((*at, "window"), "nothing comes in no time", found=options["window"])
         self._where = spec.where
         self._begins: frozenset[str] = frozenset()
         if self._min and spec.scope is not None:
