@@ -24,7 +24,7 @@ PIECES: Final = 2048
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}(?:[\r\n]+[A-Za-z0-9+/_-]{4,})*={0,2}")
 _HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{2}){8,}(?![0-9A-Za-z])")
-_NO_BASE64 = re.compile(r"[0-9a-fA-F-]+|[a-z_-]+|[A-Z_-]+")
+NO_BASE64 = re.compile(r"[0-9a-fA-F-]+|[a-z_-]+|[A-Z_-]+")
 _CONTROLS = bytes([*range(9), 11, 12, *range(14, 32), 127])
 _ESCAPE = re.compile(r"\\u\{([0-9a-fA-F]{1,6})\}|((?:\\u[0-9a-fA-F]{4})+)|((?:\\x[0-9a-fA-F]{2})+)|\\([nrtbf\"'/\\])")
 _SIMPLE: Mapping[str, str] = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
@@ -107,7 +107,7 @@ def _base64(text: str) -> Iterator[str]:
     for match in _BASE64.finditer(text):
         run = "".join(match.group().split()).rstrip("=").replace("-", "+").replace("_", "/")
         # A number, a word, a UUID: no text in base64 has only these letters.
-        if _NO_BASE64.fullmatch(match.group()) is not None:
+        if NO_BASE64.fullmatch(match.group()) is not None:
             continue
         # What stands directly before it may be of its alphabet too: then it begins at another of four places.
         for shift in range(4):

@@ -19,7 +19,7 @@ from goldentape.tape import Row
 from verifier.batch.chunk import Unclear, decoded
 from verifier.history import Source
 from verifier.record import MESSAGE, S2C, Record
-from verifier.taint.decode import number
+from verifier.taint.decode import NO_BASE64, number
 from verifier.taint.extract import Reader
 from verifier.taint.seams import LONG, SAME, TAIL, is_text
 from verifier.taint.sinks import NEEDLES, Searcher
@@ -31,7 +31,7 @@ BLOCK: Final = 512
 SEEN: Final = 200_000
 """Texts of a user that are remembered."""
 _SPECIAL = int(~Flag.COMPRESSED)
-_HIDING = re.compile(r"[%&\\{\[]|[A-Za-z0-9+/_-]{12}")
+_HIDING = re.compile(r"[%&\\{\[]|[A-Za-z0-9+/_-]{12,}")
 
 
 About = Callable[[Record], Hashable]
@@ -46,6 +46,7 @@ class Quick:
         self._sources = sources
         self.about = about
         tables = sources.tables
+        self._hides = _hides if "hex" not in reader.decoders else lambda text: _HIDING.search(text) is not None
         self._size = reader.limits.words
         self.small = 10 ** max(0, reader.limits.digits - 1)
         """Whole numbers below this say nothing."""
@@ -91,7 +92,7 @@ class Quick:
         if not texts:
             return set()
         folded = [text.lower() if text.isascii() and "," not in text else fold(text) for text in texts]
-        found = {at for at, text in enumerate(texts) if _HIDING.search(text) is not None}
+        found = {at for at, text in enumerate(texts) if self._hides(text)}
         leaves = self._leaves
         found |= {at for at, text in enumerate(folded) if hash(whole(text) if " " in text else text) in leaves}
         if self._automaton is not None:
@@ -226,3 +227,8 @@ class _Look:
         for stream in self._streams.values():
             self._join(stream)
         self._settle()
+
+
+def _hides(text: str) -> bool:
+    """Return whether something may be written in a text in another form."""
+    return any(NO_BASE64.fullmatch(match.group()) is None for match in _HIDING.finditer(text))

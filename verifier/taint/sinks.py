@@ -14,7 +14,7 @@ from goldentape.path import Place
 from verifier.taint.decode import BUDGET, PIECES, views
 from verifier.taint.extract import Reader
 from verifier.taint.tables import CANARY, LEAF, RUN, TOKEN, Sources
-from verifier.taint.text import WORD, fold, runs_of, telling, whole, words
+from verifier.taint.text import WORD, fold, runs_of, whole, words
 
 NEEDLES: Final = 200_000
 """Tokens up to which they are found as parts of longer words; more are found where they stand alone."""
@@ -124,7 +124,7 @@ class Searcher:
             for at in range(low, high - size + 1):
                 run = found[at : at + size]
                 digest = hash(tuple(run))
-                if digest in self._runs and telling(run):
+                if digest in self._runs:
                     if spans is None:
                         spans = [m.span() for m in WORD.finditer(text)]
                     # Folding may make other words of a few letters; then the whole text stands for the run.

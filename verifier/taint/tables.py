@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, Final
 
-from verifier.taint.text import telling
+from verifier.taint.text import meanings, telling
 
 CANARY, TOKEN, LEAF, RUN = "canary", "token", "leaf", "words"
 FAMILIES: Final = (CANARY, TOKEN, LEAF, RUN)
@@ -105,7 +105,7 @@ class Sources:
 
 def runs(words: Sequence[str], size: int) -> Iterator[tuple[int, int]]:
     """Yield (place, digest) of each run of `size` words that tells something."""
+    meaning = meanings(words)
     for at in range(len(words) - size + 1):
-        run = words[at : at + size]
-        if telling(run):
-            yield at, hash(tuple(run))
+        if telling(meaning[at : at + size]):
+            yield at, hash(tuple(words[at : at + size]))

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import eq
 from typing import Final
 
 WORD: Final = re.compile(r"[^\W_]+")
@@ -73,27 +74,17 @@ def words(folded: str) -> list[str]:
 
 def bits(text: str) -> float:
     """Return what a text can tell at most: its length by the classes of characters in it, repeats counting less."""
-    classes = 0
-    if any("0" <= c <= "9" for c in text):
-        classes += 10
-    if any("a" <= c <= "z" for c in text):
-        classes += 26
-    if any("A" <= c <= "Z" for c in text):
-        classes += 26
-    if any(not c.isalnum() and c.isascii() for c in text):
-        classes += 12
-    if not text.isascii():
-        classes += 64
+    text = text[:256]
+    met = set(text)
+    classes = 64 * (not text.isascii())
+    classes += (
+        10 * (not met.isdisjoint(_NUMERALS)) + 26 * (not met.isdisjoint(_SMALL)) + 26 * (not met.isdisjoint(_LARGE))
+    )
+    classes += 12 * any(c.isascii() and not c.isalnum() for c in met)
     if not classes:
         return 0.0
-    weight = 0.0
-    seen: set[str] = set()
-    last = ""
-    for c in text[:256]:
-        weight += 0.1 if c == last else 0.5 if c in seen else 1.0
-        seen.add(c)
-        last = c
-    return weight * math.log2(classes)
+    doubled: int = sum(map(eq, text, text[1:]))
+    return (len(met) + 0.1 * doubled + 0.5 * (len(text) - len(met) - doubled)) * math.log2(float(classes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +126,20 @@ def is_key(text: str, limits: Limits) -> bool:
     return digits >= 4 and bits(bare) >= limits.bits
 
 
-def telling(run: Sequence[str]) -> bool:
+def meanings(found: Sequence[str]) -> list[str]:
+    """Return words, those that say nothing by themselves left empty."""
+    return [
+        w if (len(w) >= 4 and w not in STOP) or (len(w) >= 3 and any(map(str.isdigit, w))) else "" for w in found
+    ]  # fmt: skip
+
+
+def telling(meaning: Sequence[str]) -> bool:
     """Return whether a run of words is more than a turn of phrase: three different ones that mean something."""
-    found = {w for w in run if (len(w) >= 4 and w not in STOP) or (len(w) >= 3 and any(map(str.isdigit, w)))}
-    return len(found) >= 3
+    met = set(meaning)
+    return len(met) - ("" in met) >= 3
 
 
+_NUMERALS, _SMALL, _LARGE = set("0123456789"), set("abcdefghijklmnopqrstuvwxyz"), set("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _SENTENCE = re.compile(r"(?:^|[.!?:;]\s+|[\n\r\"'(\[]\s*)([^\W\d_])")
 
 
