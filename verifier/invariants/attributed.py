@@ -76,10 +76,12 @@ class Attributed(Stateless):
         name, value = names[0], record.value
         owners: dict[tuple[str, Any], Owner] = slice.state
         if name in GO_ON:
+            slice.judged()
             what = GO_ON[name]
             thing = (what, _id(value, "toolCallId" if what is CALL else "messageId"))
             self._compare(slice, owners.get(thing), thing, record, names)
         elif name in BEGIN:
+            slice.judged()
             thing = (BEGIN[name], _id(value, "messageId"))
             self._compare(slice, owners.get(thing), thing, record, names)
             owners.setdefault(thing, (_agent(value), record.slim()))
@@ -106,6 +108,7 @@ class Attributed(Stateless):
         thing = (CALL, _id(value, "toolCallId"))
         inside = (MESSAGE, _id(value, "parentMessageId"))
         parent = owners.get(inside) if "parentMessageId" in value else None
+        slice.judged()
         self._compare(slice, parent, inside, record, names)
         before = owners.get(thing)
         self._compare(slice, before, thing, record, names)
@@ -119,6 +122,7 @@ class Attributed(Stateless):
     ) -> None:
         """An encrypted value belongs to a call, or to a message, which may be one of reasoning."""
         value = record.value
+        slice.judged()
         of = _id(value, "entityId")
         subtype = value.get("subtype")
         thing = (CALL if subtype == "tool-call" else REASONING, of)
@@ -129,7 +133,6 @@ class Attributed(Stateless):
     def _compare(
         self, slice: Slice, owner: Owner | None, thing: tuple[str, Any], record: Record, names: tuple[str, ...]
     ) -> None:
-        slice.judged()
         if owner is None or _silent(record.value):
             return
         agent = _agent(record.value)
