@@ -38,7 +38,7 @@ _ROWS = f"""SELECT id & {SEQ_MASK}, id >> {SEQ_BITS}, connection, n, t, directio
     CASE WHEN flags & {int(Flag.ERASED)} THEN x'' ELSE payload END, size, wire, frames, flags, sha256
     FROM event WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"""
 _COLUMNS = f"""SELECT CASE WHEN flags & {int(Flag.ERASED)} THEN x'' ELSE payload END, t, id & {SEQ_MASK}, connection,
-    flags << 8 | opcode << 1 | direction FROM event WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"""
+    (flags << 8) | (opcode << 1) | direction FROM event WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"""
 _CONNECTION = """SELECT id, name, epoch, user, client, target, key, request, status, reason, response, body,
     subprotocol, extensions, credential, credential_expires, opened, accepted, closed, close_code,
     close_reason, closed_by, ending FROM connection"""

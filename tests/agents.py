@@ -25,6 +25,7 @@ from verifier.check import verify
 from verifier.contract import Contract, read_contract
 from verifier.history import Source
 from verifier.verdict import Verdict
+from verifier.whole import verify_tape
 
 _MESSAGE = re.compile(
     r"(?P<who>(?P<user>[^\s/<>]+)(?:/\S+)?) (?P<dir>[<>]) (?P<flags>(?:!\w+ )*)(?P<type>[a-z]\w*)(?P<rest>(?: \S+)*)"
@@ -181,8 +182,26 @@ def golden_path(**settings: str) -> Contract:
 
 
 def judge(contract: Contract, tape: Tape, user: str | None = None) -> Verdict:
-    """Return the verdict on a tape."""
-    return verify(contract, Source.of(tape, user))
+    """Return the verdict on a tape, to which the engine and the quick way have to come alike."""
+    verdict = verify(contract, Source.of(tape, user))
+    if user is None:
+        assert found(verify_tape(contract, tape)) == found(verdict)
+    return verdict
+
+
+def found(verdict: Verdict) -> dict[str, object]:
+    """Return all that a verdict says."""
+    said: dict[str, object] = {
+        o.name: (
+            o.verdict, o.tally.activations, o.tally.waived, o.tally.not_applicable, o.tally.raced, o.tally.violated,
+            o.tally.demoted, dict(o.tally.unknown), dict(o.tally.errors),
+            [(g.count, g.users, g.first) for g in o.groups],
+        )
+        for o in verdict.outcomes
+    }  # fmt: skip
+    said["tape"] = (verdict.messages, verdict.events, verdict.users, verdict.connections, verdict.doubtful, verdict.end)
+    said["warnings"] = verdict.warnings
+    return said
 
 
 def failed(verdict: Verdict) -> set[str]:

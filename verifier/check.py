@@ -110,7 +110,7 @@ class Engine:
         self._keys = [key for key in contract.keys.values() if key.missing == "infer"]
         self._openers = frozenset(name for span in contract.spans.values() for name in span.open)
         ends = {name for span in contract.spans.values() for names in span.exits.values() for name in names}
-        listened = {name for check in active for name in check.rule.wants} | self._openers | ends
+        listened = {name for check in self.checks for name in check.rule.wants} | self._openers | ends
         self._used = frozenset(listened & BUILT_IN.keys())
         type_of = compile_value_path(contract.wire.type) if contract.wire.type is not None else None
         self.matcher = Matcher(contract.events, type_of, self._used)

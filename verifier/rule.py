@@ -65,6 +65,9 @@ class Rule(Protocol):
     across: bool
     """It compares users (owners of ids, taint): a history that is split by user cannot be judged part by part."""
 
+    divisible: bool
+    """Parts of the users can at least accept it; else it is always judged over all of them."""
+
     @property
     def contested(self) -> bool:
         """Whether what parts have gathered does not fit together: it has to be judged over all users, in order."""
@@ -93,6 +96,7 @@ class Stateless:
     freezes = False
     across = False
     last = False
+    divisible = True
 
     @property
     def contested(self) -> bool:

@@ -123,6 +123,7 @@ class Scoped:
         self.vague = rule.vague
         self.freezes = False
         self.across = rule.across
+        self.divisible = rule.divisible
         self.last = rule.last
 
     def start(self, slice: Slice) -> Course:

@@ -19,6 +19,8 @@ from verifier.check import Engine, verify
 from verifier.contract import Contract
 from verifier.divide import Divided, Part
 from verifier.history import Source
+from verifier.invariants.exits import Exits
+from verifier.invariants.owner import OwnedKeys
 from verifier.record import MARK, MESSAGE, Record
 from verifier.slicing import RECORDING
 from verifier.verdict import Verdict
@@ -43,7 +45,8 @@ class Judge:
 
     def verdict(self) -> Verdict:
         """Judge everything."""
-        wide = {c.spec.name for c in Engine(self._contract).checks if c.mode == RECORDING}
+        checks = Engine(self._contract).checks
+        wide = {c.spec.name for c in checks if c.mode == RECORDING or not c.rule.divisible}
         parts = self._engine(set(self._names) - wide, apart=True)
         left = self._plain_ones(parts) if not self._marks_matter(parts) else list(self._tapes.parts)
         for group in _groups(left):
@@ -52,7 +55,6 @@ class Judge:
         again |= {c.spec.name for c in parts.active if c.rule.across and not c.tally.accepting}
         again |= {name for name in wide if self._may_matter(name, parts)}
         if again:
-            again |= {c.spec.name for c in parts.checks if c.rule.across}
             self._over_all(parts, again)
         parts.found.end = max(parts.found.end, self._tapes.until)
         among = {c.spec.name for c in parts.active if c.rule.across and not c.rule.last}
@@ -114,7 +116,7 @@ class Judge:
         """Return whether anything is there that an invariant over the whole recording begins with."""
         check = next(c for c in parts.checks if c.spec.name == name)
         wakes = check.rule.wakes if check.rule.wakes is not None else check.rule.wants
-        if check.eager or not parts.found.seen.keys().isdisjoint(wakes):
+        if not check.rule.divisible or check.eager or not parts.found.seen.keys().isdisjoint(wakes):
             return True
         on = {self._contract.events[n].on for n in wakes if n in self._contract.events}
         if any(n not in self._contract.events for n in wakes) or on - {MARK, MESSAGE}:
@@ -129,6 +131,9 @@ class Judge:
 
     def _over_all(self, parts: Engine, names: set[str]) -> None:
         """Judge some invariants by one pass over all users, and put that in the place of what the parts found."""
+        if any(isinstance(c.rule, Exits) for c in parts.checks if c.spec.name in names):
+            # Whose an id is decides whether it is a stray.
+            names = names | {c.spec.name for c in parts.checks if isinstance(c.rule, OwnedKeys)}
         engine = self._engine(names)
         engine.feed(Source.of(self._tape))
         parts.replace(engine, names)

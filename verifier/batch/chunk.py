@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from goldentape.codec import MAX_DEPTH
+from goldentape.codec import MAX_DEPTH, has_long_number
 from goldentape.event import Flag
 from verifier.events import BUILT_IN, Matcher
 from verifier.keys import Key
@@ -25,9 +25,6 @@ PLAIN_FLAGS = int(Flag.COMPRESSED)
 
 Row = tuple[Any, int, int, int, int]
 """payload, tape time, seq, number of the connection, flags << 8 | opcode << 1 | direction"""
-
-_DIGITS = bytes(48 if 48 <= byte < 58 else byte if byte == 45 else 32 for byte in range(256))
-_LONG, _LONG_NEGATIVE = b"0" * 20, b"-" + b"0" * 19
 
 
 class Unclear(Exception):
@@ -131,8 +128,7 @@ def decoded(payloads: list[bytes]) -> tuple[bytes, list[Any]]:
     written = orjson.dumps(docs)
     if written.count(b":") != joined.count(b":"):
         raise Unclear("a key that comes twice")
-    digits = joined.translate(_DIGITS)
-    if _LONG in digits or _LONG_NEGATIVE in digits:
+    if has_long_number(joined):
         raise Unclear("a long number")
     for payload in payloads:
         if len(payload) > 2 * MAX_DEPTH and payload.count(b"[") + payload.count(b"{") > MAX_DEPTH:

@@ -10,6 +10,7 @@ from verifier.batch.chunk import PLAIN_FLAGS, Chunk, KeyColumn, Keyless, Row, Sy
 from verifier.batch.log import Log, Spans
 from verifier.batch.table import ACCEPTORS
 from verifier.check import Engine
+from verifier.copies import AWAY
 from verifier.equality import atom
 from verifier.history import FINISHED, History, Source, close
 from verifier.paths import as_list
@@ -127,10 +128,15 @@ class Batch:
         self._count(log)
         return self._refused(log, left)
 
+    def _told_by_key(self, accept: Accept) -> bool:
+        """Return whether the instances of the invariant's span, if it has one, are told by one key."""
+        scope = accept.check.spec.scope
+        return scope is None or len(self.engine.contract.spans[scope].keys) == 1
+
     def _refused(self, log: Log, left: dict[Accept, Unclear]) -> Refused:
         names = frozenset(accept.check.spec.name for accept in left)
         whys = tuple(f"{accept.check.spec.name}: {why}" for accept, why in left.items())
-        if not left or any(isinstance(why, Keyless) for why in left.values()):
+        if not left or any(isinstance(why, Keyless) or not self._told_by_key(accept) for accept, why in left.items()):
             return Refused(names, None, whys)
         wants = {name for accept in left for name in accept.rule.wants}
         for accept in left:
@@ -176,7 +182,8 @@ class Batch:
             if session is not sessions[-1] and session.closed is None:
                 raise Unclear("a connection without an end")
             before = session.closed
-            if history.gaps.between(session.opened, session.closed or _EVER, [session], session.user):
+            # What was lost before may be told later.
+            if history.gaps.between(session.opened - AWAY, session.closed or _EVER, [session], session.user):
                 raise Unclear("a hole in the recording")
         return sessions
 

@@ -132,6 +132,7 @@ class OwnedKeys(Stateless):
         self._judged, self.exempt = _common(spec, contract)
         self._shared_by = frozenset(contract.names(spec.options.get("shared_by"), (*spec.at, "shared_by")))
         self.wants = self._judged | self._shared_by
+        self.divisible = not self._shared_by
         self.keys: list[Key] = [contract.keys[n] for n in contract.key_names(spec.options["keys"], (*spec.at, "keys"))]
         self.where = spec.where
         self._owners: dict[bytes, int] = {}
