@@ -33,6 +33,7 @@ from verifier.exporters.json import render
 from verifier.exporters.text import STYLES, lines, suppressed
 from verifier.history import Source
 from verifier.load import nearest
+from verifier.minimal import completed, logs_of
 from verifier.params import parse_settings
 from verifier.verdict import FAIL, FAIL_ON, Verdict, Violation, exit_of
 from verifier.whole import verify_tape
@@ -247,6 +248,7 @@ def _progress(tape: Tape, asked: Asked, doing: str) -> Iterator[None]:
 def _verdict(tape: Tape, contract: Contract, asked: Asked) -> Verdict:
     with _progress(tape, asked, "judging"):
         verdict = verify_tape(contract, tape, asked.user, asked.alone)
+        completed(contract, verdict, logs_of(tape))
     return of_a_part(verdict, asked.only) if asked.only or asked.tags else verdict
 
 
