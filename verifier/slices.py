@@ -222,7 +222,10 @@ class Slice:
             return gaps.between(begin, end, (self.session,))
         # Wider than a session: what is missing may have come on another session of the user, and what was lost on one
         # may be told later on another, out of its order.
-        begin = min(begin, self.instance.opened.t) if self.instance is not None else begin - AWAY
+        if self.instance is not None:
+            begin = min(begin, self.instance.opened.t)
+        if self.instance is None or self.instance.key is MISSING:
+            begin -= AWAY
         return gaps.between(begin, end, sessions, self.user, everywhere=self.check.wide)
 
     def guessed(self, record: Record) -> bool:
