@@ -78,3 +78,10 @@ def test_the_quick_look_and_the_close_one_agree_on_any_talk(talked):
         else:
             sentences.append((says if what == "says" else shows)(who, text))
     alike(*sentences)
+
+
+@pytest.mark.parametrize("how", ["as HTML hex numbers", "base64 of base64", "in a URL"])
+def test_what_is_hidden_in_other_letters_is_suspected_too(how):
+    hidden = HIDE["in wide letters"](HIDE[how](VALUES["canary"]))
+
+    alike(says("alice", f"remember {VALUES['canary']}"), says("bob", "hi"), shows("bob", hidden))

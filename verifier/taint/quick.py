@@ -24,7 +24,7 @@ from verifier.taint.extract import Reader
 from verifier.taint.seams import LONG, SAME, TAIL, is_text
 from verifier.taint.sinks import NEEDLES, Searcher
 from verifier.taint.tables import CANARY, LEAF, RUN, TOKEN, Sources, stamp
-from verifier.taint.text import WORD, fold, whole
+from verifier.taint.text import WORD, clean, fold, whole
 
 BLOCK: Final = 512
 """Messages that are looked at together."""
@@ -92,7 +92,8 @@ class Quick:
         if not texts:
             return set()
         folded = [text.lower() if text.isascii() and "," not in text else fold(text) for text in texts]
-        found = {at for at, text in enumerate(texts) if self._hides(text)}
+        # What is written in other letters is hidden in the usual ones, as the decoders read it.
+        found = {at for at, text in enumerate(texts) if self._hides(clean(text))}
         leaves = self._leaves
         found |= {at for at, text in enumerate(folded) if hash(whole(text) if " " in text else text) in leaves}
         if self._automaton is not None:
