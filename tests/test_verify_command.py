@@ -450,6 +450,14 @@ def test_what_an_invariant_counts_is_judged_with_it(run):
     assert [(one["name"], one["verdict"]) for one in verdict["invariants"]] == [("answered", "pass"), ("often", "pass")]
 
 
+def test_one_invariant_of_golden_path_and_two_processes(run):
+    path = write(Path("a.tape"), ASK, DONE, "bob > hi", "bob < there")
+
+    [verdict] = run(path, "--contract", "golden-path", "--only", "no-leak", "--jobs", "2", "--json").verdicts
+
+    assert [(one["name"], one["verdict"]) for one in verdict["invariants"]] == [("no-leak", "pass")]
+
+
 UNKNOWN_WORDS = [
     (("--only", "clam"), "--only: no such invariant, found clam: did you mean calm?"),
     (("--tag", "manner"), "--tag: no such tag, found manner: did you mean manners?"),

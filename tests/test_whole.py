@@ -158,3 +158,21 @@ def spoilt(draw) -> list[str]:
 @settings(CHECK, max_examples=300)
 def test_whatever_is_spoilt_in_a_plain_log_is_judged_alike(lines):
     both(golden_path(), talk(*lines).tape)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("jobs", [2, 3])
+def test_several_processes_find_what_one_finds(seed, jobs):
+    random = Random(seed)
+    steps = converse(random, stays=True)
+    if seed:
+        steps = MUTATIONS[sorted(MUTATIONS)[seed]][0](random, steps) or steps
+    tape = talk(*sentences(steps), 'zoe < {"type": "news"}').tape
+
+    assert found(Judge(golden_path(), tape, jobs=jobs).verdict()) == found(verify(golden_path(), Source.of(tape)))
+
+
+def test_an_id_of_two_users_is_found_by_processes_that_saw_one_each():
+    tape = plain(run("alice", 1, thread="same"), run("bob", 1, thread="same"))
+
+    assert Judge(golden_path(), tape, jobs=2).verdict().outcome("my-ids").verdict == "fail"

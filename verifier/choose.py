@@ -23,7 +23,9 @@ def choose(contract: Contract, only: Collection[str], tags: Collection[str]) -> 
     wanted = {n for n, spec in contract.invariants.items() if n in only or not set(tags).isdisjoint(tags_of(spec))}
     keep = _with_what_they_count(contract, wanted)
     wire = contract.wire if set(only) & set(WIRE) else replace(contract.wire, unknown="ignore")
-    return replace(contract, wire=wire, invariants={n: s for n, s in contract.invariants.items() if n in keep})
+    # A tier is a share of all; of a part there is none, and each invariant stands for itself.
+    chosen = {n: s for n, s in contract.invariants.items() if n in keep}
+    return replace(contract, wire=wire, invariants=chosen, tiers={})
 
 
 def demand_known(contracts: Sequence[Contract], only: Collection[str], tags: Collection[str]) -> None:

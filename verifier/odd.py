@@ -55,6 +55,15 @@ class OddMessages:
             paths=paths,
         )
 
+    def part(self) -> list[Tally]:
+        """Return what a part of the users has sent or was sent, for `absorb`."""
+        return [slice.tally for slice in self._slices.values()]
+
+    def absorb(self, part: list[Tally]) -> None:
+        """Add what another part has found."""
+        for slice, tally in zip(self._slices.values(), part, strict=True):
+            slice.tally.merge(tally)
+
     def found(self) -> Iterator[tuple[Spec, Tally]]:
         """Yield what was found."""
         for slice in self._slices.values():

@@ -10,6 +10,7 @@ import gc
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from goldentape.tape import Tape
 from verifier.batch.accept import Unsupported
@@ -21,6 +22,7 @@ from verifier.divide import Divided, Part
 from verifier.history import Source
 from verifier.invariants.exits import Exits
 from verifier.invariants.owner import OwnedKeys
+from verifier.jobs import Piece, possible, run
 from verifier.record import MARK, MESSAGE, Record
 from verifier.slicing import RECORDING
 from verifier.verdict import Verdict
@@ -32,11 +34,14 @@ GROUP = 50_000
 class Judge:
     """One contract over one tape."""
 
-    def __init__(self, contract: Contract, tape: Tape, baselines: Iterable[Source] = ()) -> None:
+    def __init__(self, contract: Contract, tape: Tape, baselines: Iterable[Source] = (), jobs: int = 1) -> None:
         self._contract = contract
         self._tape = tape
         self._baselines = tuple(baselines)
         self._tapes = Divided(tape)
+        # Baselines are open tapes, which other processes cannot read.
+        several = jobs > 1 and len(self._tapes.parts) > 1 and not self._baselines
+        self._jobs = jobs if several and possible() else 1
         self._names = [*contract.invariants, *(spec.name for spec in contract.tiers.values())]
         self.unclear: Counter[str] = Counter()
         """Why something of a log was left to the engine, and how often."""
@@ -48,9 +53,13 @@ class Judge:
         checks = Engine(self._contract).checks
         wide = {c.spec.name for c in checks if c.mode == RECORDING or not c.rule.divisible}
         parts = self._engine(set(self._names) - wide, apart=True)
-        left = self._plain_ones(parts) if not self._marks_matter(parts) else list(self._tapes.parts)
-        for group in _groups(left):
-            parts.feed(self._tapes.source(group))
+        if self._jobs > 1:
+            for piece in run(partial(_piece, wide=wide), self._contract, self._tapes, self._jobs):
+                piece.into(parts)
+                self.unclear.update(piece.unclear)
+                self.closer += piece.closer
+        else:
+            self._judge_parts(parts)
         again = parts.provisional | {c.spec.name for c in parts.active if c.rule.contested}
         again |= {c.spec.name for c in parts.active if c.rule.across and not c.tally.accepting}
         again |= {name for name in wide if self._may_matter(name, parts)}
@@ -65,6 +74,18 @@ class Judge:
             parts.close(late)
         parts.close({c.spec.name for c in parts.active} - among)
         return parts.verdict()
+
+    def _judge_parts(self, engine: Engine) -> None:
+        left = self._plain_ones(engine) if not self._marks_matter(engine) else list(self._tapes.parts)
+        for group in _groups(left):
+            engine.feed(self._tapes.source(group))
+
+    def some(self, parts: list[Part], wide: set[str]) -> Piece:
+        """Judge some parts only, and return what was found before anything is closed."""
+        self._tapes.parts = parts
+        engine = self._engine(set(self._names) - wide, apart=True)
+        self._judge_parts(engine)
+        return Piece.of(engine, self.unclear, self.closer)
 
     def _plain_ones(self, engine: Engine) -> list[Part]:
         """Accept the logs that can be; return the others."""
@@ -139,11 +160,17 @@ class Judge:
         parts.replace(engine, names)
 
 
-def verify_tape(contract: Contract, tape: Tape, user: str | None = None, baselines: Iterable[Source] = ()) -> Verdict:
+def _piece(contract: Contract, divided: Divided, parts: list[Part], wide: set[str]) -> Piece:
+    return Judge(contract, divided.tape).some(parts, wide)
+
+
+def verify_tape(
+    contract: Contract, tape: Tape, user: str | None = None, baselines: Iterable[Source] = (), jobs: int = 1
+) -> Verdict:
     """Judge a tape, or one user's log of it, by a contract; `baselines` are recordings of users who were alone."""
     if user is not None:
         return verify(contract, Source.of(tape, user), baselines)
-    return Judge(contract, tape, baselines).verdict()
+    return Judge(contract, tape, baselines, jobs).verdict()
 
 
 def _groups(parts: list[Part]) -> Iterator[list[Part]]:

@@ -75,6 +75,7 @@ class Asked:
     alone: tuple[Source, ...]
     """Recordings of users who were alone."""
     excerpts: bool
+    jobs: int
     as_json: bool
     quiet: bool
 
@@ -166,6 +167,8 @@ def _demand_state(tape: Tape, asked: Asked) -> None:
 @click.option("--expect-head", metavar="HEX", help="The head that the seal printed; another one is refused.")
 @click.option("--strict", is_flag=True, help="Exit 1 where not everything could be judged.")
 @click.option("--excerpts/--no-excerpts", default=True, help="Show what messages say around a violation. Default: yes.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N",
+              help="Processes that judge a tape together, some users each; the findings are the same.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a tape and contract, one a line.")
 @click.option("--quiet", is_flag=True, help="Print nothing; the exit code is the answer.")
 def verify(
@@ -173,7 +176,8 @@ def verify(
     schemas: Path | None, only: tuple[str, ...], tags: tuple[str, ...], user: str | None, explain: str | None,
     fail_on: tuple[str, ...],
     expect_fail: tuple[str, ...], baselines: tuple[Path, ...], explain_suppressed: bool, allow_code: bool,
-    allow_unsealed: bool, expect_head: str | None, strict: bool, excerpts: bool, as_json: bool, quiet: bool,
+    allow_unsealed: bool, expect_head: str | None, strict: bool, excerpts: bool, jobs: int, as_json: bool,
+    quiet: bool,
 ) -> int:  # fmt: skip
     """Judge each TAPE by each contract.
 
@@ -185,8 +189,8 @@ def verify(
     asked = Asked(
         contracts=read, only=frozenset(only), tags=frozenset(tags), user=user, allow_unsealed=allow_unsealed,
         expect_head=expect_head, strict=strict, fail_on=frozenset(fail_on), expect_fail=frozenset(expect_fail),
-        explain=explain, explain_suppressed=explain_suppressed, alone=(), excerpts=excerpts, as_json=as_json,
-        quiet=quiet,
+        explain=explain, explain_suppressed=explain_suppressed, alone=(), excerpts=excerpts, jobs=jobs,
+        as_json=as_json, quiet=quiet,
     )  # fmt: skip
     _demand_sense(asked, tapes)
     if only or tags:
@@ -247,7 +251,7 @@ def _progress(tape: Tape, asked: Asked, doing: str) -> Iterator[None]:
 
 def _verdict(tape: Tape, contract: Contract, asked: Asked) -> Verdict:
     with _progress(tape, asked, "judging"):
-        verdict = verify_tape(contract, tape, asked.user, asked.alone)
+        verdict = verify_tape(contract, tape, asked.user, asked.alone, asked.jobs)
         completed(contract, verdict, logs_of(tape))
     return of_a_part(verdict, asked.only) if asked.only or asked.tags else verdict
 
