@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tapes import tape
 
+from verifier.check import verify
 from verifier.frozen import Shelf, pack, unpack
+from verifier.history import Source
 from verifier.record import MESSAGE, Record
 
 PLAIN = st.recursive(
@@ -46,7 +48,7 @@ def kilobytes(invariant: str, runs: int) -> int:
     lines = (f'bob < {{"type": "agent_completed", "run_id": "run-{n}", "thread_id": "t"}}' for n in range(runs))
     recorded, wanted = tape(*lines), contract(invariant)
     tracemalloc.start()
-    assert judge(wanted, recorded).outcome("it").tally.activations == runs
+    assert verify(wanted, Source.of(recorded)).outcome("it").tally.activations == runs
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak // 1024

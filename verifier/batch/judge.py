@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from verifier.batch.accept import Accept, AcceptNothing, Unsupported
@@ -53,6 +53,8 @@ class Batch:
         self.symbols = Symbols(engine.matcher, wire.type)
         self.user = ""
         """Whose log it is."""
+        self.sessions: Mapping[int, Session] = {}
+        """The user's connections by number."""
         self.until = 0
         """When the recording ends."""
         self._spans: dict[str, Spans] = {}
@@ -92,6 +94,7 @@ class Batch:
         history = History(source, engine.contract.wire)
         engine.begin(history)
         sessions = self._plain(history)
+        self.sessions = history.sessions
         self.user = sessions[0].user
         self.until = source.until
         log = Log(self.user, sessions, self.symbols, history.gaps)

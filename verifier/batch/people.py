@@ -124,6 +124,8 @@ class AcceptExpiry(Accept):
     def settle(self, log: Log) -> None:
         """Compare the times."""
         for session in log.sessions:
+            if len(session.credentials) > 1:
+                raise Unclear("a token that is renewed")
             if self.rule.matters(session, self.batch.until if session.closed is None else session.closed):
                 raise Unclear("a token that expires on its connection")
 

@@ -113,7 +113,9 @@ class AcceptNever(Accept):
             return
         for symbol in wanted:
             for at in chunk.of[symbol]:
-                record = Record(MESSAGE, 0, 0, None, "", symbols.directions[symbol])
+                session = self.batch.sessions[chunk.sessions[at]]
+                seq, t = chunk.seqs[at], chunk.times[at]
+                record = Record(MESSAGE, seq, t, session, self.batch.user, symbols.directions[symbol])
                 record.value, record.payload, record.names = chunk.docs[at], chunk.payloads[at], symbols.names[symbol]
                 if self.rule.where(record):
                     raise Unclear("an event that must never occur")
