@@ -132,9 +132,9 @@ class Batch:
         return self._refused(log, left)
 
     def _told_by_key(self, accept: Accept) -> bool:
-        """Return whether the instances of the invariant's span, if it has one, are told by one key."""
+        """Return whether the instances of the invariant's span, if it has one, are known here."""
         scope = accept.check.spec.scope
-        return scope is None or len(self.engine.contract.spans[scope].keys) == 1
+        return scope is None or scope in self._spans
 
     def _refused(self, log: Log, left: dict[Accept, Unclear]) -> Refused:
         names = frozenset(accept.check.spec.name for accept in left)

@@ -94,8 +94,6 @@ class AcceptExits(Accept):
     def __init__(self, check: Check, batch: Batch) -> None:
         super().__init__(check, batch)
         self._over = self.spans()
-        if self._over.span.one_at_a_time:
-            raise Unsupported
 
     def settle(self, log: Log) -> None:
         """Look at the exits; what comes outside of an instance has made the log unclear before."""
