@@ -8,11 +8,8 @@ CPU of the verdict on one core; beside it the same tape judged by `my-ids`, whic
 from __future__ import annotations
 
 import argparse
-import json
-import random
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import verify
@@ -20,17 +17,6 @@ import verify
 from goldentape.commands.finding import read_contracts
 from goldentape.tape import open_tape
 from verifier.whole import Judge
-
-
-def unlike(users: int, events: int) -> Iterator[tuple[int, int, bytes]]:
-    """Yield the conversation of `verify.py` with each text a new one."""
-    chance = random.Random(1)
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    vocabulary = ["".join(chance.choices(letters, k=chance.randint(2, 11))) for _ in range(3000)]
-    pad = json.dumps(verify.PAD).encode()
-    for user, direction, payload in verify.conversation(users, events):
-        text = json.dumps(" ".join(chance.choices(vocabulary, k=18))).encode()
-        yield user, direction, payload.replace(pad, text)
 
 
 def cost(tape: Path, invariant: str) -> float:
@@ -49,15 +35,11 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=70_000)
     parser.add_argument("--users", type=int, default=100)
     options = parser.parse_args()
-    talk = verify.conversation
     print(f"{'us an event':<28}{'my-ids':>8}{'no-leak':>9}")
-    for name, conversation in (("texts that come again", talk), ("texts that are all new", None)):
+    for name, texts in (("texts that come again", lambda: verify.PAD), ("texts that are all new", verify.new_texts())):
         with tempfile.TemporaryDirectory() as directory:
             tape = Path(directory) / "bench.tape"
-            made = list((conversation or unlike)(options.users, options.events))
-            verify.conversation = lambda users, events, made=made: iter(made)
-            verify.write(tape, options.users, options.events)
-            verify.conversation = talk
+            verify.write(tape, options.users, options.events, texts)
             print(f"{name:<28}{cost(tape, 'my-ids'):8.1f}{cost(tape, 'no-leak'):9.1f}")
 
 

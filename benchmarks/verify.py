@@ -1,6 +1,6 @@
 """What a verdict costs: golden-path over a synthetic tape of agent runs, beside reading and decoding the same tape.
 
-    python benchmarks/verify.py [--events 1000000] [--users 100] [--rounds 3]
+    python benchmarks/verify.py [--events 1000000] [--users 100] [--rounds 3] [--new-texts]
 
 The tape is written with the fold's own writer, sealed, and judged by `goldentape verify` as a user calls it; beside it
 a loop that only reads the rows and calls `orjson.loads`, and one that validates each message by a compiled `jsonschema`
@@ -12,13 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from goldentape.event import Connection, Ending, Identity, Mark
@@ -63,25 +64,38 @@ def thread(user: int, run: int) -> str:
     return f"t-{user}-{run // 10}"
 
 
-def conversation(users: int, events: int) -> Iterator[tuple[int, int, bytes]]:
+def conversation(users: int, events: int, texts: Callable[[], str] = lambda: PAD) -> Iterator[tuple[int, int, bytes]]:
     """Yield (user, direction, payload): all users talk in turn, seven messages a run."""
     count = run = 0
     while count < events:
         run += 1
         for user in range(users):
-            ask = {"type": "user_message", "thread_id": thread(user, run), "content": PAD}
+            ask = {"type": "user_message", "thread_id": thread(user, run), "content": texts()}
             yield user, 0, json.dumps(ask).encode()
             tool = {"tool_name": "search", "call_id": f"c{count}"}
             yield user, 1, message(count + 1, "agent_started", user, run, agent_name="triage")
-            yield user, 1, message(count + 2, "agent_thinking", user, run, data={"thought": PAD})
+            yield user, 1, message(count + 2, "agent_thinking", user, run, data={"thought": texts()})
             yield user, 1, message(count + 3, "tool_executing", user, run, data=tool)
-            yield user, 1, message(count + 4, "tool_completed", user, run, data={**tool, "result": PAD})
-            yield user, 1, message(count + 5, "agent_thinking", user, run, data={"thought": PAD})
-            yield user, 1, message(count + 6, "agent_completed", user, run, data={"result": PAD})
+            yield user, 1, message(count + 4, "tool_completed", user, run, data={**tool, "result": texts()})
+            yield user, 1, message(count + 5, "agent_thinking", user, run, data={"thought": texts()})
+            yield user, 1, message(count + 6, "agent_completed", user, run, data={"result": texts()})
             count += 7
 
 
-def write(path: Path, users: int, events: int) -> int:
+def new_texts() -> Callable[[], str]:
+    """Return what makes a text of 18 words that no other text is: as people write, and not as benchmarks do."""
+    chance = random.Random(1)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    vocabulary = ["".join(chance.choices(letters, k=chance.randint(2, 11))) for _ in range(3000)]
+
+    def text() -> str:
+        words = chance.choices(vocabulary, k=16)
+        return " ".join([*words[:6], "recommend", *words[6:12], "warehouse", *words[12:]])
+
+    return text
+
+
+def write(path: Path, users: int, events: int, texts: Callable[[], str] = lambda: PAD) -> int:
     """Write and seal the tape; return how many events it has."""
     writer = TapeWriter(path, create=True)
     writer.begin()
@@ -110,7 +124,7 @@ def write(path: Path, users: int, events: int) -> int:
         seq += 1
         t += 2 * MS
     places = [0] * users
-    for user, direction, payload in conversation(users, events):
+    for user, direction, payload in conversation(users, events, texts):
         size = len(payload)
         rows.append(
             Row(numbers[user], seq, user + 1, places[user], t, direction, 1, payload, size, size + 4, 1, 0, None)
@@ -132,8 +146,9 @@ def write(path: Path, users: int, events: int) -> int:
     return sum(places)
 
 
-def cost(*command: str) -> tuple[float, float]:
-    """Run a command; return its CPU seconds and the most MiB it had resident."""
+def cost(*command: str) -> tuple[float, float, float]:
+    """Run a command; return its CPU seconds, those on the clock, and the most MiB it had resident."""
+    began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     peak = 0
     while True:
@@ -147,7 +162,7 @@ def cost(*command: str) -> tuple[float, float]:
             process.returncode = os.waitstatus_to_exitcode(status)
             if process.returncode:
                 raise SystemExit(f"{command[:3]} ended with {process.returncode}")
-            return usage.ru_utime + usage.ru_stime, peak / 1024
+            return usage.ru_utime + usage.ru_stime, time.perf_counter() - began, peak / 1024
         time.sleep(0.02)
 
 
@@ -156,34 +171,37 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--users", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--new-texts", action="store_true", help="each text is one that was not there before")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         tape = Path(directory) / "bench.tape"
         started = time.process_time()
-        events = write(tape, options.users, options.events)
+        texts = new_texts() if options.new_texts else lambda: PAD
+        events = write(tape, options.users, options.events, texts)
         print(f"{events:,} events, {tape.stat().st_size / (1 << 20):.0f} MiB, written and sealed in "
               f"{time.process_time() - started:.1f} s of CPU")  # fmt: skip
         python = sys.executable
+        judge = (python, "-m", "goldentape", "verify", str(tape), "--contract", "golden-path", "--quiet")
         commands = {
             "read and orjson.loads": ((python, "-c", READ, str(tape)), events),
             "compiled jsonschema only": ((python, "-c", VALIDATE, str(tape)), min(VALIDATED, events)),
             "goldentape tape check": ((python, "-m", "goldentape", "tape", "check", str(tape)), events),
-            "goldentape verify": (
-                (python, "-m", "goldentape", "verify", str(tape), "--contract", "golden-path", "--quiet"), events,
-            ),
+            "goldentape verify": (judge, events),
+            "goldentape verify --jobs 2": ((*judge, "--jobs", "2"), events),
         }  # fmt: skip
-        found: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+        found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
         for _ in range(options.rounds):
             for name, (command, _) in commands.items():
                 found[name].append(cost(*command))
-        each = {}
-        print(f"{'':<26}{'us an event':>12}{'MiB':>8}")
+        cpu, wall = {}, {}
+        print(f"{'us an event':<28}{'CPU':>8}{'clock':>8}{'MiB':>8}")
         for name, (_, count) in commands.items():
-            each[name] = statistics.median(seconds for seconds, _ in found[name]) / count * 1e6
-            print(f"{name:<26}{each[name]:12.2f}{max(peak for _, peak in found[name]):8.0f}")
-        own = each["goldentape verify"]
-        print(f"verify / read and decode   {own / each['read and orjson.loads']:.1f}")
-        print(f"jsonschema loop / verify   {each['compiled jsonschema only'] / own:.1f}")
+            cpu[name], wall[name] = (statistics.median(r[i] for r in found[name]) / count * 1e6 for i in (0, 1))
+            print(f"{name:<28}{cpu[name]:8.2f}{wall[name]:8.2f}{max(peak for _, _, peak in found[name]):8.0f}")
+        own, two = "goldentape verify", "goldentape verify --jobs 2"
+        print(f"verify / read and decode   {cpu[own] / cpu['read and orjson.loads']:.1f}")
+        print(f"jsonschema loop / verify   {cpu['compiled jsonschema only'] / cpu[own]:.1f}")
+        print(f"one process / two          {wall[own] / wall[two]:.2f}")
 
 
 if __name__ == "__main__":
