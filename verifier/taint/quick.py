@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Set as AbstractSet
 from itertools import accumulate
 from typing import Any, Final
 
@@ -51,7 +52,7 @@ class Quick:
         self.small = 10 ** max(0, reader.limits.digits - 1)
         """Whole numbers below this say nothing."""
         self._leaves = tables[LEAF]
-        self._runs = set(tables[RUN]) if self._size else set()
+        self._runs: AbstractSet[Any] = tables[RUN].values if self._size else frozenset()
         needles = [*tables[CANARY], *tables[TOKEN]]
         self.usable = len(needles) <= NEEDLES
         self._automaton = AhoCorasick(needles) if needles and self.usable else None

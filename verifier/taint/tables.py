@@ -7,6 +7,7 @@ depends on it, for each is confirmed on the texts.  Processes that exchange tabl
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from verifier.taint.text import meanings, telling
@@ -29,6 +30,13 @@ class Table:
 
     def __init__(self) -> None:
         self._first: dict[Hashable, int | dict[int, Stamp]] = {}
+        self._latest = 0
+        """One integer for all values that came together: there are many, and each would take as much as its digest."""
+
+    @property
+    def values(self) -> AbstractSet[Hashable]:
+        """All values, as a view."""
+        return self._first.keys()
 
     def __len__(self) -> int:
         return len(self._first)
@@ -43,7 +51,10 @@ class Table:
         """A user had a value at a place."""
         known = self._first.get(value)
         if known is None:
-            self._first[value] = at << 24 | user
+            packed = at << 24 | user
+            if packed != self._latest:
+                self._latest = packed
+            self._first[value] = self._latest
         elif isinstance(known, dict):
             before = known.get(user)
             if before is None or at < before:
