@@ -249,8 +249,10 @@ def instead(begins: str, becomes: str) -> Callable[[Lines], tuple[Lines, Said | 
 def dropped(begins: str) -> Callable[[Lines], tuple[Lines, Said | None]]:
     def mutate(said: Lines) -> tuple[Lines, Said | None]:
         rest = [line for line in said if not (line.sign == "<" and line.text.startswith(begins))]
-        # And it is a minute before the client does its last.
-        return [*rest[:-1], replace(rest[-1], t=rest[-1].t + 60_000 * MS)], None
+        # And it is a minute before the client does its last; where that is a close, the server may still answer it.
+        last = max(at for at, line in enumerate(rest) if line.sign == ">")
+        at = min([last, *(at for at, line in enumerate(rest) if line.text.startswith("(close"))])
+        return [*rest[:at], *(replace(line, t=line.t + 60_000 * MS) for line in rest[at:])], None
 
     return mutate
 
