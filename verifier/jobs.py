@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from goldentape.tape import open_tape
-from verifier.check import Engine, Found
+from verifier.check import Engine
 from verifier.contract import Contract
 from verifier.divide import Divided, Part
+from verifier.found import Found
 from verifier.verdict import Tally
 
 

@@ -17,8 +17,7 @@ from verifier.check import Engine
 from verifier.contract import Contract
 from verifier.faults.draft import CLOSE, Draft, Line
 from verifier.paths import MISSING, as_list
-from verifier.record import NOT_EVIDENCE, S2C, UNREADABLE, Record, Session
-from verifier.spans import Instance
+from verifier.record import NOT_EVIDENCE, S2C, UNREADABLE, Record
 
 ENCODERS: Final[Mapping[str, Callable[[Any], bytes]]] = {
     "json": lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"),
@@ -57,7 +56,6 @@ class _Watch(Engine):
         self._source = source
         self._index = {seq: n for n, seq in enumerate(seqs)}
         self.of_line = [Seen() for _ in draft.lines]
-        self._opened: dict[str, set[int]] = {}
 
     def watch(self) -> list[Seen]:
         """Return what each line is."""
@@ -73,20 +71,16 @@ class _Watch(Engine):
         seen.names += tuple(name for name in names if name not in seen.names)
         seen.value = record.value
         seen.copy = record.copy
-        seen.exits = seen.exits or any(name in self._exits for name in names)
+        seen.exits = seen.exits or bool(self.instances.exits(names))
         for key in self.contract.keys.values():
             value = key.read(record)
             if value is not MISSING:
                 seen.keys.setdefault(key.name, value)
-
-    def _instances(self, record: Record, session: Session, known: bool) -> dict[str, Instance]:
-        found = super()._instances(record, session, known)
-        assert record.seq is not None
-        seen = self.of_line[self._index[record.seq]]
-        for name, instance in found.items():
-            seen.spans[name] = instance.number
-            seen.opens = seen.opens or instance.opened is record
-        return found
+        current, instances = self.current
+        if current is record and instances is not None:
+            for name, instance in instances.items():
+                seen.spans[name] = instance.number
+                seen.opens = seen.opens or instance.opened is record
 
 
 class Reading:
