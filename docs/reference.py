@@ -34,6 +34,7 @@ PACKAGES = (
     ("verifier/invariants", "verifier/invariants: a kind each"),
     ("verifier/faults", "verifier/faults: a fault each"),
     ("verifier/taint", "verifier/taint: whose values are found where"),
+    ("verifier/fuzz", "verifier/fuzz: which order of what users do breaks the server"),
     ("verifier/exporters", "verifier/exporters: a view of the verdict each"),
     ("fixtures/demo", "fixtures/demo: the demo's service, its users, and what is told of them"),
 )

@@ -1,0 +1,259 @@
+"""A workload: users, their sessions, and what each session's client does.  Pure values, hashable, JSON in and out.
+
+The order of `sessions` is the serial order.  What shrinking may take away are methods that return a smaller workload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from goldentape.errors import InputError
+from verifier.fuzz.passport import Passport
+from verifier.fuzz.script import FAULTS, Action, Close, Drop, Fast, Send, Slow, Wait
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One user, over all of their sessions."""
+
+    name: str
+    """As the server is told it: the `sub` of a token."""
+    claims: str = ""
+    """Further claims of the user's tokens, as `json.dumps` writes the object; empty for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """When a session may begin: once another one has come this far."""
+
+    session: str
+    done: int | None = None
+    """How many actions of its script are done (0: it is accepted); None: it is over, however it ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One connection of a user."""
+
+    name: str
+    """Unique in the workload: `alice`, `alice-2`."""
+    user: str
+    path: str = "/ws"
+    """Path of the request, without a query; `{user}` stands for the user's name."""
+    query: Pairs = ()
+    """Decoded pairs; passports add theirs.  `{user}` in a value stands for the user's name."""
+    headers: Pairs = ()
+    """Names and values, as sent; passports add theirs.  `{user}` in a value stands for the user's name."""
+    subprotocols: tuple[str, ...] = ()
+    after: After | None = None
+    """None: it may begin at once."""
+    script: tuple[Action, ...] = ()
+
+    @property
+    def sends(self) -> tuple[int, ...]:
+        """The places of its messages in its script."""
+        return tuple(n for n, action in enumerate(self.script) if isinstance(action, Send))
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a session asks for: the request of its handshake."""
+
+    path: str
+    """Decoded."""
+    query: str
+    """Encoded, without `?`."""
+    headers: Pairs
+    subprotocols: tuple[str, ...]
+
+    @property
+    def target(self) -> str:
+        """The request target: encoded path, and the query."""
+        return quote(self.path, safe="/:@!$&'()*+,;=~") + (f"?{self.query}" if self.query else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Who does what, in no particular order but each session's own."""
+
+    users: tuple[User, ...]
+    sessions: tuple[Session, ...]
+    passports: tuple[Passport, ...] = ()
+    """Where every session says who its user is."""
+
+    def __post_init__(self) -> None:
+        names = [session.name for session in self.sessions]
+        double = next((name for n, name in enumerate(names) if name in names[:n]), None)
+        if double is not None:
+            raise InputError("two sessions have one name", found=double)
+        if "(app)" in names:
+            raise InputError("a session cannot be called (app)", fix="choose another name")
+        users = {user.name for user in self.users}
+        for session in self.sessions:
+            if session.user not in users:
+                raise InputError(f"session {session.name} is of a user who is not there", found=session.user)
+            if session.after is not None and (
+                session.after.session not in names or session.after.session == session.name
+            ):
+                raise InputError(
+                    f"session {session.name} begins after one that is not there", found=session.after.session
+                )
+
+    def session(self, name: str) -> Session:
+        """Return a session by its name."""
+        return next(session for session in self.sessions if session.name == name)
+
+    def user(self, name: str) -> User:
+        """Return a user by name."""
+        return next(user for user in self.users if user.name == name)
+
+    def canaries(self) -> dict[str, str]:
+        """Return whose each canary is: canary to user."""
+        return {
+            action.canary: session.user
+            for session in self.sessions
+            for action in session.script
+            if isinstance(action, Send) and action.canary
+        }
+
+    @property
+    def messages(self) -> int:
+        """How many messages the clients send, if nothing stops them."""
+        return sum(len(session.sends) for session in self.sessions)
+
+    def head(self, session: Session) -> Head:
+        """Return the request of a session's handshake, passports included."""
+        user = self.user(session.user)
+
+        def filled(pairs: Pairs) -> list[tuple[str, str]]:
+            return [(name, value.replace("{user}", user.name)) for name, value in pairs]
+
+        query, headers, cookies = filled(session.query), filled(session.headers), []
+        subprotocols = list(session.subprotocols)
+        for passport in self.passports:
+            value = passport.value(user.name, user.claims)
+            if passport.place == "query":
+                query.append((passport.name, value))
+            elif passport.place == "cookie":
+                cookies.append(f"{passport.name}={value}")
+            elif passport.place == "subprotocol":
+                subprotocols += [passport.name, value]
+            else:
+                bearer = passport.kind == "jwt" and passport.name.lower() == "authorization"
+                headers.append((passport.name, f"Bearer {value}" if bearer else value))
+        if cookies:
+            headers.append(("cookie", "; ".join(cookies)))
+        path = session.path.replace("{user}", user.name)
+        return Head(path, urlencode(query), tuple(headers), tuple(subprotocols))
+
+    # What shrinking takes away
+
+    def without_user(self, name: str) -> Workload:
+        """Return the workload without a user and all of their sessions."""
+        smaller = self
+        for session in self.sessions:
+            if session.user == name:
+                smaller = smaller.without_session(session.name)
+        return replace(smaller, users=tuple(user for user in smaller.users if user.name != name))
+
+    def without_session(self, name: str) -> Workload:
+        """Return the workload without a session; what began after it begins after what it began after."""
+        gone = self.session(name)
+        kept = tuple(
+            replace(session, after=gone.after)
+            if session.after is not None and session.after.session == name
+            else session
+            for session in self.sessions
+            if session.name != name
+        )
+        users = {session.user for session in kept}
+        return replace(self, sessions=kept, users=tuple(user for user in self.users if user.name in users))
+
+    def without_action(self, name: str, place: int) -> Workload:
+        """Return the workload without one action of a session; with a message go the waits for its answer."""
+        script = self.session(name).script
+        gone = {place}
+        action = script[place]
+        if isinstance(action, Send) and action.canary:
+            gone |= {n for n, other in enumerate(script) if isinstance(other, Wait) and other.canary == action.canary}
+        elif isinstance(action, Slow):
+            later = [n for n, other in enumerate(script) if n > place and isinstance(other, Fast)]
+            gone |= set(later[:1])
+        return self._with_script(name, gone)
+
+    def without_message(self, name: str, n: int) -> Workload:
+        """Return the workload without the n-th message (from 0) of a session, and the waits for its answer."""
+        return self.without_action(name, self.session(name).sends[n])
+
+    def with_script(self, name: str, script: tuple[Action, ...]) -> Workload:
+        """Return the workload with another script for a session."""
+        return replace(
+            self,
+            sessions=tuple(
+                replace(session, script=script) if session.name == name else session for session in self.sessions
+            ),
+        )
+
+    def _with_script(self, name: str, gone: set[int]) -> Workload:
+        script = tuple(action for n, action in enumerate(self.session(name).script) if n not in gone)
+
+        def moved(after: After | None) -> After | None:
+            if after is None or after.session != name or after.done is None:
+                return after
+            return After(name, after.done - sum(n < after.done for n in gone))
+
+        sessions = tuple(replace(session, after=moved(session.after)) for session in self.sessions)
+        return replace(self, sessions=sessions).with_script(name, script)
+
+    def smaller(self) -> Iterator[tuple[str, Workload]]:
+        """Yield each workload that is one thing smaller, with what is gone in words; the largest things first.
+
+        Users, sessions, messages (the last first), faults (a drop becomes an ordinary close too), then all else: waits,
+        closes, delayed beginnings.
+        """
+        if len(self.users) > 1:
+            yield from ((f"user {user.name}", self.without_user(user.name)) for user in reversed(self.users))
+        if len(self.sessions) > 1:
+            yield from ((f"session {s.name}", self.without_session(s.name)) for s in reversed(self.sessions))
+        for rank in (Send, FAULTS, (Wait, Close, Fast)):
+            for session in reversed(self.sessions):
+                for place in reversed(range(len(session.script))):
+                    action = session.script[place]
+                    if isinstance(action, rank):
+                        word = type(action).__name__.lower()
+                        yield f"{word} {place} of {session.name}", self.without_action(session.name, place)
+                    if rank is FAULTS and isinstance(action, Drop):
+                        script = (*session.script[:place], Close(), *session.script[place + 1 :])
+                        yield f"drop {place} of {session.name} to a close", self.with_script(session.name, script)
+        for session in self.sessions:
+            if session.after is not None:
+                at_once = tuple(replace(s, after=None) if s.name == session.name else s for s in self.sessions)
+                yield f"that {session.name} begins later", replace(self, sessions=at_once)
+
+    def only(self, name: str) -> Workload:
+        """Return the solo workload of one user: what they do when nobody else is there."""
+        smaller = self
+        for user in self.users:
+            if user.name != name:
+                smaller = smaller.without_user(user.name)
+        return smaller
+
+    # JSON
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON; secrets from the environment stay there."""
+        from verifier.fuzz.workload_json import workload_to_json
+
+        return workload_to_json(self)
+
+    @classmethod
+    def from_json(cls, value: Any, secrets: Mapping[str, str] | None = None) -> Workload:
+        """Read what `to_json` wrote; `secrets` is the environment, for secrets that are not in the file."""
+        from verifier.fuzz.workload_json import workload_from_json
+
+        return workload_from_json(value, secrets or {})
