@@ -6,12 +6,17 @@ start a CI command.  `show` leaves one line of printable characters.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 WIDTH = 120
 """Most characters that `show` lets through by default."""
 
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+_CI = re.compile(r"##(vso)?\[")
+"""What the log readers of GitHub Actions and Azure Pipelines take for a command, wherever in a line it stands."""
 
 
 def _escape(char: str) -> str:
@@ -34,9 +39,11 @@ def show(value: str | bytes, width: int = WIDTH) -> str:
     """Return `value` as one printable line of at most `width` characters.
 
     Control, format and unassigned characters become `\\xNN` or `\\u{...}`; bytes that are not
-    UTF-8 become `\\xNN`; what is too long ends in `…`.
+    UTF-8 become `\\xNN`; what is too long ends in `…`.  `##[` and `##vso[` lose their bracket, which becomes `\\x5b`.
     """
     text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
     cut = text[: width + 1]
     clean = cut if cut.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in cut)
+    if "##" in clean:
+        clean = _CI.sub(r"##\1\\x5b", clean)
     return clean if len(clean) <= width and len(text) <= width else clean[: width - 1] + "…"

@@ -21,6 +21,7 @@ from goldentape.commands.asyncapi import perspective_option
 from goldentape.commands.finding import code_option, read_contracts
 from goldentape.commands.opening import bring_in, unsealed
 from goldentape.commands.progress import Progress
+from goldentape.commands.reporting import Judged, Judgement, Unjudged, reported
 from goldentape.commands.tape.show import can_say
 from goldentape.conversation import ASCII
 from goldentape.display import home_and_here, show
@@ -171,13 +172,14 @@ def _demand_state(tape: Tape, asked: Asked) -> None:
               help="Processes that judge a tape together, some users each; the findings are the same.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a tape and contract, one a line.")
 @click.option("--quiet", is_flag=True, help="Print nothing; the exit code is the answer.")
+@reported("verify")
 def verify(
     tapes: tuple[Path, ...], contracts: tuple[str, ...], settings: tuple[str, ...], perspective: str | None,
     schemas: Path | None, only: tuple[str, ...], tags: tuple[str, ...], user: str | None, explain: str | None,
     fail_on: tuple[str, ...],
     expect_fail: tuple[str, ...], baselines: tuple[Path, ...], explain_suppressed: bool, allow_code: bool,
     allow_unsealed: bool, expect_head: str | None, strict: bool, excerpts: bool, jobs: int, as_json: bool,
-    quiet: bool,
+    quiet: bool, judgement: Judgement,
 ) -> int:  # fmt: skip
     """Judge each TAPE by each contract.
 
@@ -201,12 +203,15 @@ def verify(
         asked = replace(asked, alone=tuple(_alone(stack, path, allow_unsealed) for path in baselines))
         for path in tapes:
             try:
-                codes += _judge(path, asked, told)
+                codes += _judge(path, asked, told, judgement)
             except GoldentapeError as error:
                 if len(tapes) == 1:
                     raise
                 fail(str(error))
                 codes.append(error.exit_code)
+                judgement.unjudged.append(
+                    Unjudged(tape=home_and_here(path), why=str(error), exit=error.exit_code)
+                )  # fmt: skip
     if explain is not None and explain not in told:
         ids = [id for id in told if id != explain]
         raise InputError(
@@ -216,7 +221,7 @@ def verify(
     return next(code for code in WORST_FIRST if code in codes)
 
 
-def _judge(path: Path, asked: Asked, told: list[str]) -> list[Exit]:
+def _judge(path: Path, asked: Asked, told: list[str], judgement: Judgement) -> list[Exit]:
     """Judge one tape by each contract, and print; add to `told` the ids of violations."""
     bring_in(path)
     # Every page and link is read below, which is more than SQLite's own quick check.
@@ -228,8 +233,10 @@ def _judge(path: Path, asked: Asked, told: list[str]) -> list[Exit]:
         for contract in asked.contracts:
             if contract.invariants or asked.only & set(WIRE):
                 verdict = _verdict(tape, contract, asked)
+                verdict = _as_told(verdict)
                 _print(tape, contract, verdict, asked, told)
                 codes.append(_code(path, verdict, asked))
+                judgement.judged.append(_judged(tape, contract, verdict, asked, codes[-1]))
         if asked.strict and not tape.complete:
             # Whatever the verdict on what is there: something is known to be missing.
             codes.append(Exit.VIOLATION)
@@ -256,6 +263,21 @@ def _verdict(tape: Tape, contract: Contract, asked: Asked) -> Verdict:
     return of_a_part(verdict, asked.only) if asked.only or asked.tags else verdict
 
 
+def _as_told(verdict: Verdict) -> Verdict:
+    """Return a verdict whose contract is called as reports may tell it."""
+    return replace(
+        verdict, file=home_and_here(verdict.file),
+        outcomes=tuple(replace(o, file=home_and_here(o.file)) for o in verdict.outcomes),
+    )  # fmt: skip
+
+
+def _judged(tape: Tape, contract: Contract, verdict: Verdict, asked: Asked, code: Exit) -> Judged:
+    return Judged(
+        tape=home_and_here(tape.path), state=tape.state, verdict=verdict, exit=code, contract=contract, path=tape.path,
+        fail_on=asked.fail_on | ({"inconclusive"} if asked.strict else set()), expect_fail=asked.expect_fail,
+    )  # fmt: skip
+
+
 def _code(path: Path, verdict: Verdict, asked: Asked) -> Exit:
     expected = [o for o in verdict.outcomes if o.name in asked.expect_fail]
     if not expected:
@@ -274,10 +296,6 @@ def _code(path: Path, verdict: Verdict, asked: Asked) -> Exit:
 
 def _print(tape: Tape, contract: Contract, verdict: Verdict, asked: Asked, told: list[str]) -> None:
     name = home_and_here(tape.path)
-    verdict = replace(
-        verdict, file=home_and_here(verdict.file),
-        outcomes=tuple(replace(o, file=home_and_here(o.file)) for o in verdict.outcomes),
-    )  # fmt: skip
     if asked.explain is not None:
         _story(tape, contract, verdict, asked, told, name)
     elif asked.as_json:

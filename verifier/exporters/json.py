@@ -1,9 +1,16 @@
-"""A verdict as one JSON object: `schemas/verdict.schema.json` describes it."""
+"""A verdict as one JSON object: `schemas/verdict.schema.json` describes it; a tape without one, an object too.
+
+`schemas/report.schema.json` describes a line of the report, which is either.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
+from goldentape.errors import Exit
+from verifier.judgement import Judgement
 from verifier.verdict import Excused, Group, Outcome, Verdict, Violation, Witness
 
 
@@ -69,3 +76,16 @@ def render(verdict: Verdict, tape: str, state: str, *, excerpts: bool = True) ->
         "invariants": [_invariant(o, excerpts) for o in verdict.outcomes],
         "warnings": list(verdict.warnings),
     }  # fmt: skip
+
+
+def unjudged(tape: str | None, why: str, exit: Exit) -> dict[str, Any]:
+    """Return the object for a tape of which there is no verdict."""
+    return {"goldentape": 1, "tape": tape, "error": {"exit": int(exit), "message": why}}
+
+
+def pieces(judgement: Judgement) -> Iterator[str]:
+    """Yield the report: an object a line, as `--json` prints them."""
+    for one in judgement.judged:
+        yield json.dumps(render(one.verdict, one.tape, one.state, excerpts=judgement.excerpts)) + "\n"
+    for lost in judgement.unjudged:
+        yield json.dumps(unjudged(lost.tape, lost.why, lost.exit)) + "\n"
