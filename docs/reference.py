@@ -28,6 +28,7 @@ PACKAGES = (
     ("recorder", "recorder: sockets to tape"),
     ("goldentape", "goldentape: what both sides stand on"),
     ("goldentape/commands", "goldentape/commands: one thin file a command"),
+    ("goldentape/testing", "goldentape/testing: what tests stand on"),
     ("goldentape/commands/contract", "goldentape/commands/contract"),
     ("goldentape/commands/tape", "goldentape/commands/tape"),
     ("verifier", "verifier: tape to verdict"),

@@ -15,15 +15,12 @@ import click
 from goldentape.commands.sizes import DURATION, SIZE
 from goldentape.display import show
 from goldentape.errors import Exit, InputError
-from recorder.identity import Identifier
+from recorder.demands import demand_possible
 from recorder.limits import loop_factory
-from recorder.pseudonym import load_key
-from recorder.redact import Redactor
 from recorder.run import Recorder
 from recorder.settings import Settings
 
 _LISTEN = re.compile(r"(?:(?P<host>\[[0-9a-fA-F:.]+\]|[^:\[\]]*):)?(?P<port>\d+)")
-_TAG = re.compile(r"[A-Za-z_][\w.-]{0,63}", re.ASCII)
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -150,30 +147,12 @@ def record(
         tape=str(tape), upstream=upstream, listen_host=host, listen_port=port, http=not no_http,
         tls_cert=tls_cert, tls_key=tls_key, **options,
     )  # fmt: skip
-    _check_rules(settings)
+    demand_possible(settings)
     logging.basicConfig(
         format="goldentape: %(message)s", level=logging.ERROR if quiet else logging.INFO, stream=sys.stderr
     )
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_record(settings, quiet))
-
-
-def _check_rules(settings: Settings) -> None:
-    if any(not 0 < len(name) <= 64 for name in settings.claim):
-        raise InputError("--claim is the name of a claim", found=max(settings.claim, key=len), wanted="role")
-    named = set()
-    for word in settings.tag:
-        name, equals, value = word.partition("=")
-        if not equals or not _TAG.fullmatch(name) or not 0 < len(value) <= 256 or not value.isprintable():
-            raise InputError("--tag is not a tag", found=word, wanted="NAME=VALUE, such as release=2.3.1")
-        if name in named:
-            raise InputError("--tag names a tag twice", found=name)
-        named.add(name)
-    Identifier(settings.identify, None, lambda: 0.0)
-    # The fold does the redaction, and would find a bad rule only when messages wait for it already.
-    Redactor(bytes(32), settings.redact, settings.redact_pattern, settings.known_subprotocols)
-    if settings.redaction_key_file is not None:
-        load_key(settings.key_file, create=False)
 
 
 async def _record(settings: Settings, quiet: bool) -> int:
