@@ -23,6 +23,7 @@ from goldentape.commands.opening import bring_in, unsealed
 from goldentape.commands.progress import Progress
 from goldentape.commands.reporting import Judged, Judgement, Unjudged, reported
 from goldentape.commands.tape.show import can_say
+from goldentape.commands.tapes import in_folders
 from goldentape.conversation import ASCII
 from goldentape.display import home_and_here, show
 from goldentape.errors import Exit, GoldentapeError, InputError, NothingVerified
@@ -181,7 +182,7 @@ def verify(
     allow_unsealed: bool, expect_head: str | None, strict: bool, excerpts: bool, jobs: int, as_json: bool,
     quiet: bool, judgement: Judgement,
 ) -> int:  # fmt: skip
-    """Judge each TAPE by each contract.
+    """Judge each TAPE by each contract; a TAPE that is a directory stands for every *.tape in it.
 
     Exit codes: 0 everything demanded holds; 1 an invariant of severity error is violated or could not be evaluated;
     4 nothing failed, but something could not be judged; of several tapes and contracts the worst counts.
@@ -194,6 +195,7 @@ def verify(
         explain=explain, explain_suppressed=explain_suppressed, alone=(), excerpts=excerpts, jobs=jobs,
         as_json=as_json, quiet=quiet,
     )  # fmt: skip
+    tapes = in_folders(tapes)
     _demand_sense(asked, tapes)
     if only or tags:
         asked = replace(asked, contracts=[choose(contract, asked.only, asked.tags) for contract in read])
