@@ -20,6 +20,7 @@ from goldentape.errors import Exit, GoldentapeError
 COMMANDS: Mapping[str, str] = {
     "contract": "goldentape.commands.contract:contract",
     "demo": "goldentape.commands.demo:demo",
+    "fuzz": "goldentape.commands.fuzz:fuzz",
     "mine": "goldentape.commands.mine:mine",
     "plugin": "goldentape.commands.plugin:plugin",
     "record": "goldentape.commands.record:record",

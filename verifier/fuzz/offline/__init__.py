@@ -1,0 +1,1 @@
+"""Other orders of what was recorded: which rules depend on timing alone, and what the timing may have hidden."""
