@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from agents import EVENTS, spelled
+from agents import EVENTS, spelled, written
 from histories import GOOD
 from tapes import write
 
@@ -39,6 +39,54 @@ def test_golden_path_covers_what_it_claims_to_cover_and_the_report_says_how(good
     assert "reject_valid      2 of 2 killed by front-door 2" in done.stdout
     assert re.search("killed nothing: .*substance", done.stdout)  # what its tape says has no text
     assert done.stdout.endswith("PASS  every fault that the contract claims to cover was killed by a right invariant\n")
+
+
+def test_fields_of_which_no_schema_says_anything_are_not_asked_for(good, tmp_path):
+    """Types and presence are asked for where a schema, also one that is referred to, says so; not of every field."""
+    typed = tmp_path / "typed.yaml"
+    typed.write_text(
+        'goldentape: 1\ncontract: {id: typed, version: "1.0.0"}\nwire: {format: json, type: type}\n'
+        "schemas: {base: {required: [thread_id], properties: {thread_id: {type: string}}}}\n"
+        "events:\n  agent_started: {schema: {allOf: [{$ref: '#/schemas/base'}]}}\n"
+        "invariants:\n  shapes: {kind: schema}\n"
+    )
+
+    report = json.loads(run(typed, good, "--faults", "retype_field,lose_field", "--json", "--examples", 30).stdout)
+
+    for row in report["faults"]:
+        assert row["verdict"] == "killed"
+        assert 0 < row["killed"] == row["tried"] - row["not_asked"]
+        assert row["survivors"] == []
+
+
+def test_where_few_places_are_tried_those_come_first_that_the_contract_asks_about(good):
+    report = json.loads(
+        run("golden-path", good, "--faults", "retype_field,lose_field", "--examples", 1, "--json").stdout
+    )
+
+    assert [(row["tried"], row["killed"], row["not_asked"]) for row in report["faults"]] == [(1, 1, 0), (1, 1, 0)]
+
+
+def test_what_is_owed_to_a_client_that_leaves_is_excused_and_told(tmp_path):
+    asked, answered = '{"jsonrpc": "2.0", "id": 1, "method": "add"}', '{"jsonrpc": "2.0", "id": 1, "result": 3}'
+    tape = write(tmp_path / "leaves.tape", f"alice > {asked}", f"alice < {answered}", "alice ends eof by client")
+
+    done = run("json-rpc-2.0", tape, "--faults", "drop,duplicate")
+
+    assert done.returncode == 0, done.stdout
+    assert "drop       0 of 1 killed (1 waived, for the client left)\n" in done.stdout
+    assert done.stdout.endswith("killed by a right invariant, but for drop: their rows say why\n")
+
+
+@pytest.mark.parametrize("path", sorted(GOOD.parent.glob("*/good/*.txt")), ids=lambda p: f"{p.parts[-3]}-{p.stem}")
+def test_every_shipped_contract_is_sound_on_its_good_tapes(path, tmp_path):
+    said = [line for line in path.read_text("utf-8").splitlines() if line[:1] not in ("", "#")]
+    tape = write(tmp_path / "good.tape", *(spelled(written(line)) for line in said))
+
+    done = run(path.parts[-3], tape, "--examples", 2)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith("PASS  every fault")
 
 
 def test_the_same_seed_gives_the_same_report_and_another_one_other_places(good):

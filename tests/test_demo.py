@@ -56,6 +56,17 @@ def test_the_demo_leaves_two_sealed_tapes_that_only_their_owner_can_read(shown):
     assert all(path.stat().st_mode & 0o077 == 0 for path in (directory, *directory.iterdir()))
 
 
+def test_golden_path_is_put_to_the_test_on_release_1_and_notices_every_fault(shown):
+    _, directory = shown
+
+    done = goldentape("contract", "selftest", "golden-path", str(directory / "release-1.tape"), "--examples", "2")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line for line in done.stdout.splitlines() if " killed" in line and line.startswith("  ")]
+    assert len(rows) > 25
+    assert not [line for line in rows if " 0 of " in line or "SURVIVED" in line]
+
+
 def test_release_1_holds_and_release_2_breaks_just_what_was_planted(shown):
     _, directory = shown
 

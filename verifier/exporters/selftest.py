@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from goldentape.display import show
-from verifier.faults.selftest import NOWHERE, SURVIVED, UNCLAIMED, Report, Row
+from verifier.faults.selftest import EXCUSED, NOWHERE, SURVIVED, UNCLAIMED, UNNOTICED, Report, Row
 from verifier.verdict import listed, plural
 
 SHOWN = 3
@@ -39,23 +39,31 @@ def lines(report: Report, tape: str) -> Iterator[str]:
     yield ""
     if report.survived:
         names = listed([row.fault.name for row in report.survived], "and")
-        yield f"FAIL  the contract claims to cover {names}, and no mutant was killed by a right invariant"
+        blind = listed(sorted({name for row in report.survived for name in row.blind}), "and")
+        yield f"FAIL  the contract claims to cover {names}, and {blind} noticed no mutant of any fault"
     else:
-        yield "PASS  every fault that the contract claims to cover was killed by a right invariant"
+        others = [row.fault.name for row in report.rows if row.verdict in (EXCUSED, UNNOTICED)]
+        but = f", but for {listed(others, 'and')}: their rows say why" if others else ""
+        yield f"PASS  every fault that the contract claims to cover was killed by a right invariant{but}"
 
 
 def _told(row: Row) -> str:
-    by = ", ".join(f"{name} {count}" for name, count in row.killers.most_common())
     if row.verdict == UNCLAIMED:
         return f"{row.tried} tried: the contract asks for nothing that it breaks"
     if row.verdict == SURVIVED:
-        return f"0 of {row.tried} killed: SURVIVED, though {listed(sorted(row.claimed), 'and')} should notice"
-    return f"{row.killed} of {row.tried} killed by {by}"
+        return f"0 of {row.tried} killed: SURVIVED, though {listed(sorted(row.blind), 'and')} should notice"
+    by = ", ".join(f"{name} {count}" for name, count in row.killers.most_common())
+    killed = f"{row.killed} of {row.tried} killed"
+    if by:
+        killed += f" by {by}"
+    left = [f"{count} {reason}" for reason, count in row.excused.most_common()]
+    left += [f"{row.unasked} not asked for"] if row.unasked else []
+    if row.verdict == UNNOTICED:
+        left.append(f"{listed(sorted(row.claimed), 'and')} found nothing wrong")
+    return f"{killed} ({', '.join(left)})" if left else killed
 
 
 def _survivors(row: Row) -> Iterator[str]:
-    if row.verdict == UNCLAIMED:
-        return
     found = list(row.survivors.values())
     for trial in found[:SHOWN]:
         also = f" (noticed only by {', '.join(trial.killers)})" if trial.killers else ""
@@ -82,7 +90,10 @@ def render(report: Report, tape: str) -> dict[str, Any]:
                 "tried": row.tried,
                 "killed": row.killed,
                 "killers": dict(sorted(row.killers.items())),
+                "not_asked": row.unasked,
+                "excused": dict(sorted(row.excused.items())),
                 "claimed_by": sorted(row.claimed),
+                "blind": sorted(row.blind),
                 "survivors": [
                     {
                         "event": trial.place.event,

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from verifier.contract import Spec
 from verifier.faults.draft import Mutant, Place
+from verifier.faults.fields import read
 from verifier.faults.reading import Reading, leaves, put, spelled
 
 KINDS = ("content", "fold")
@@ -23,6 +25,11 @@ def places(reading: Reading) -> Iterator[Place]:
             if isinstance(value, str) and value and value != reading.lines[at].user and steps not in ids:
                 for how in ("cut", "empty"):
                     yield Place(at=(at,), event=reading.event(at), how=how, field=spelled(steps))
+
+
+def asks(reading: Reading, place: Place, spec: Spec) -> bool:
+    """Return whether the field is read; half of a text may still have all the substance that is asked for."""
+    return read(spec, place) and (spec.kind != "content" or place.how == "empty")
 
 
 def apply(reading: Reading, place: Place) -> Mutant:

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 
 from verifier.faults.draft import Mutant, Place
 from verifier.faults.reading import Reading, put
+from verifier.faults.roles import missed
 
-KINDS = ("wire", "count.min", "count.exactly", "pair", "protocol", "responds", "exits", "precedes", "together")
+KINDS = ("wire.unknown", "count.min", "count.exactly", "pair", "protocol", "responds", "exits", "precedes", "together")
+asks = missed
 
 
 def places(reading: Reading) -> Iterator[Place]:
@@ -32,4 +34,5 @@ def apply(reading: Reading, place: Place) -> Mutant:
         ),
         story=f"{reading.label(at)} had the type no_such_type",
         users=frozenset({reading.lines[at].user}),
+        hidden=reading.contract.wire.unknown == "ignore",
     )

@@ -258,3 +258,5 @@ class Mutant:
     """What was done, in one sentence that a stranger can check."""
     users: frozenset[str] = field(default_factory=frozenset)
     """Whom it concerns: one of them is in the witness where no mutated line is left."""
+    hidden: bool = False
+    """What is mutated is no event of the contract any more: only that it is missing can be noticed."""

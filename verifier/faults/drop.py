@@ -11,11 +11,13 @@ from collections.abc import Iterator
 
 from verifier.faults.draft import Mutant, Place
 from verifier.faults.reading import Reading
+from verifier.faults.roles import missed
 
 KINDS = (
     "count.min", "count.exactly", "pair", "protocol", "precedes", "responds", "exits", "together",
     "monotone.step", "fold", "ratio", "content", "same", "resume",
 )  # fmt: skip
+asks = missed
 
 
 def places(reading: Reading) -> Iterator[Place]:

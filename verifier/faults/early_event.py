@@ -1,7 +1,7 @@
 """
 early_event: an event of a run comes before the run begins.
 
-Applied to every event of a span but its opener, and to the first answer on each connection.
+Applied to every event of a span but its opener; where instances have keys, to those events that say which they are of.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ def places(reading: Reading) -> Iterator[Place]:
         for span in seen.spans.items():
             if seen.opens:
                 openers.setdefault(span, at)
-            elif span in openers and reading.lines[openers[span]].connection == reading.lines[at].connection:
+            elif (
+                span in openers
+                and reading.says(at, span[0])
+                and reading.lines[openers[span]].connection == reading.lines[at].connection
+            ):
                 yield Place(at=(at, openers[span]), event=reading.event(at))
                 break
 

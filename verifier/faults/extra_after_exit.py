@@ -1,7 +1,8 @@
 """
 extra_after_exit: something of a run comes when the run is over.
 
-Applied to every exit of a span that is a message, with every name of the span's events that is no opener.
+Applied to every exit of a span that is a message, with every name of the span's events that is no opener; where
+instances have keys, with those that say which they are of.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def places(reading: Reading) -> Iterator[Place]:
             if seen.exits and not seen.opens:
                 for name, extra in named.items():
                     yield Place(at=(at, extra), event=name)
-            elif not seen.opens:
+            elif not seen.opens and reading.says(at, span[0]):
                 named.setdefault(reading.event(at), at)
 
 

@@ -13,6 +13,8 @@ from verifier.faults.reading import Reading
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
+    from verifier.contract import Spec
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
@@ -20,22 +22,25 @@ class Fault:
 
     name: str
     kinds: tuple[str, ...]
-    """Kinds of invariants that must catch it: `pair`, or `count.min` where the option must be given; `wire` stands for
-    messages that the contract does not describe."""
+    """Kinds of invariants that must catch it: `pair`, or `count.min` where the option must be given;
+    `wire.unknown` and `wire.undecodable` stand for messages that the contract does not describe, or nobody can read."""
     places: Callable[[Reading], Iterable[Place]]
     """Where it can be applied to a good history."""
     apply: Callable[[Reading, Place], Mutant]
     """What it makes of the history at one place."""
+    asks: Callable[[Reading, Place, Spec], bool]
+    """Whether an invariant of such a kind, by the words of the contract, looks at what is broken at a place."""
     page: str
 
     @classmethod
     def of(cls, module: ModuleType) -> Fault:
-        """Return the fault that a module describes by KINDS, `places`, `apply` and its docstring."""
+        """Return the fault that a module describes by KINDS, `places`, `apply`, its docstring and perhaps `asks`."""
         return cls(
             name=module.__name__.rpartition(".")[2],
             kinds=module.KINDS,
             places=module.places,
             apply=module.apply,
+            asks=getattr(module, "asks", _asks),
             page=(module.__doc__ or "").strip(),
         )
 
@@ -54,3 +59,7 @@ class Fault:
 
         found = list(self.places(reading))
         return st.sampled_from(found).map(lambda place: self.apply(reading, place)) if found else st.nothing()
+
+
+def _asks(reading: Reading, place: Place, spec: Spec) -> bool:
+    return True

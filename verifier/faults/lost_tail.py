@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from verifier.contract import Spec
 from verifier.faults.draft import Mutant, Place
 from verifier.faults.reading import Reading
 
@@ -23,6 +24,13 @@ def places(reading: Reading) -> Iterator[Place]:
         if number in last and reading.draft.connections.get(number) is not None and len(reading.same(at)) == 1:
             yield Place(at=(at, last[number]), event=reading.event(at))
         last[number] = at
+
+
+def asks(reading: Reading, place: Place, spec: Spec) -> bool:
+    """Return whether what it looks at goes on over the user's connections."""
+    if spec.scope is not None:
+        return reading.contract.spans[spec.scope].suspend
+    return spec.kind == "resume" or (bool(spec.per) and "connection" not in spec.per)
 
 
 def apply(reading: Reading, place: Place) -> Mutant:

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 
 from verifier.faults.draft import Mutant, Place
 from verifier.faults.reading import Reading
+from verifier.faults.roles import missed
 
 KINDS = (
     "count.min", "count.exactly", "protocol", "pair", "precedes", "responds", "exits", "together", "ratio",
     "content",
 )  # fmt: skip
+asks = missed
 
 
 def places(reading: Reading) -> Iterator[Place]:

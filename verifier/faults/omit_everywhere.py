@@ -11,11 +11,13 @@ from collections.abc import Iterator
 
 from verifier.faults.draft import Mutant, Place
 from verifier.faults.reading import Reading
+from verifier.faults.roles import missed
 
 KINDS = (
     "ratio", "coverage", "count.min", "count.exactly", "protocol", "pair", "precedes", "responds", "exits",
     "together",
 )  # fmt: skip
+asks = missed
 
 
 def places(reading: Reading) -> Iterator[Place]:

@@ -14,7 +14,7 @@ import msgpack
 from goldentape.display import show
 from goldentape.socket_io import encode_socket_io
 from verifier.check import Engine
-from verifier.contract import Contract
+from verifier.contract import Contract, Spec
 from verifier.faults.draft import CLOSE, Draft, Line
 from verifier.paths import MISSING, as_list
 from verifier.record import NOT_EVIDENCE, S2C, UNREADABLE, Record
@@ -185,6 +185,14 @@ class Reading:
             n for n, s in enumerate(self.seen)
             if s.names and not s.spans and self.lines[n].connection == line.connection and self.lines[n].dir == S2C
         )  # fmt: skip
+
+    def wants(self, spec: Spec) -> frozenset[str]:
+        """Return the events that an invariant listens to; none for what looks at all."""
+        return next(wants for one, wants in self.listening if one is spec)
+
+    def says(self, at: int, span: str) -> bool:
+        """Return whether a line tells of itself which instance of a span it is of, where instances have keys."""
+        return all(key in self.seen[at].keys for key in self.contract.spans[span].keys)
 
     def open_at(self, number: int, t: int) -> bool:
         """Return whether a connection is open at a time, with nothing of its end in sight."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from verifier.contract import Spec
 from verifier.faults.draft import LONG, Mutant, Place
 from verifier.faults.reading import Reading
+from verifier.paths import as_list
 
 KINDS = ("latency", "admission", "responds")
 
@@ -19,6 +21,14 @@ def places(reading: Reading) -> Iterator[Place]:
     for number, connection in reading.draft.connections.items():
         if connection.accepted is not None:
             yield Place(at=(number,), event="$accept")
+
+
+def asks(reading: Reading, place: Place, spec: Spec) -> bool:
+    """Return whether time is measured from the request on."""
+    if spec.kind == "admission":
+        return True
+    begins = set(as_list(spec.options.get("from" if spec.kind == "latency" else "trigger")))
+    return not begins.isdisjoint({"$connect", *(e.name for e in reading.contract.events.values() if e.on == "connect")})
 
 
 def apply(reading: Reading, place: Place) -> Mutant:

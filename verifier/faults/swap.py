@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from verifier.contract import Spec
 from verifier.faults.draft import Mutant, Place
 from verifier.faults.reading import Reading
 
@@ -29,6 +30,13 @@ def places(reading: Reading) -> Iterator[Place]:
             yield Place(at=(before, at), event=reading.event(at))
         if reading.names(at):
             last[line.connection] = at
+
+
+def asks(reading: Reading, place: Place, spec: Spec) -> bool:
+    """Return whether the two are different events to an invariant."""
+    wants = reading.wants(spec)
+    one, other = (wants.intersection(reading.names(at)) for at in place.at)
+    return not wants or (bool(one) and bool(other) and one != other)
 
 
 def apply(reading: Reading, place: Place) -> Mutant:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from random import Random
 
 from verifier.check import verify
-from verifier.contract import Contract
+from verifier.contract import Contract, Spec
 from verifier.faults.draft import Draft, Mutant, Place
 from verifier.faults.fault import Fault
 from verifier.faults.reading import Reading
 from verifier.paths import as_list
 from verifier.record import MESSAGE, S2C
-from verifier.verdict import Outcome, Verdict, Violation
+from verifier.units import AGGREGATES
+from verifier.verdict import NOT_APPLICABLE, Outcome, Verdict, Violation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,7 @@ class Trial:
     """Every invariant that was violated, in the contract's order."""
     right: tuple[str, ...]
     """Those of a kind that must catch the fault, with what was mutated in a witness."""
+    verdict: Verdict
 
 
 def attempt(reading: Reading, fault: Fault, place: Place) -> Trial:
@@ -40,6 +42,7 @@ def attempt(reading: Reading, fault: Fault, place: Place) -> Trial:
         mutant=mutant,
         killers=tuple(outcome.name for outcome in killers),
         right=tuple(o.name for o in killers if fault.blames(o.kind) and _is_about(o, mutant, mutated)),
+        verdict=verdict,
     )
 
 
@@ -58,7 +61,7 @@ def violated(outcome: Outcome) -> bool:
 def _is_about(outcome: Outcome, mutant: Mutant, mutated: frozenset[int]) -> bool:
     """Return whether a violation shows what was mutated; where nothing of it is left, whether it is about its user."""
     found: Iterable[Violation] = (violation for group in outcome.groups for violation in group.first)
-    if mutated:
+    if mutated and not mutant.hidden:
         return any(not mutated.isdisjoint(violation.seqs) for violation in found)
     return any(
         violation.user is None
@@ -69,7 +72,8 @@ def _is_about(outcome: Outcome, mutant: Mutant, mutated: frozenset[int]) -> bool
 
 
 def claims(reading: Reading, fault: Fault, place: Place) -> tuple[str, ...]:
-    """Return the invariants that must catch a fault at a place: of a kind that it names, and listening to the event."""
+    """Return the invariants that must catch a fault at a place, as far as the words of the contract tell: of a kind
+    that the fault names, listening to the event, and looking at what is broken.  Shares are of many: they need not."""
     contract = reading.contract
     if place.names:
         names = set(place.names)
@@ -82,21 +86,36 @@ def claims(reading: Reading, fault: Fault, place: Place) -> tuple[str, ...]:
         spec.name
         for spec, wants in reading.listening
         if fault.demands(spec.kind, spec.options)
+        and spec.kind not in AGGREGATES
         and (not wants or not wants.isdisjoint(names))
-        and _reads(reading, as_list(spec.options.get("path")), place)
+        and _finds(reading, spec, place)
+        and fault.asks(reading, place, spec)
     ]
-    if fault.blames("wire") and contract.wire.unknown != "ignore":
-        found.append("wire")
+    if contract.wire.unknown != "ignore":
+        found += [word for word in fault.kinds if word.startswith("wire.")]
     return tuple(found)
 
 
-def _reads(reading: Reading, paths: Sequence[str], place: Place) -> bool:
-    """Return whether an invariant that reads these paths finds something there, and what was changed if a field was."""
-    if not paths or place.event.startswith("$"):
+def _finds(reading: Reading, spec: Spec, place: Place) -> bool:
+    """Return whether an invariant that reads a path finds something there."""
+    paths = as_list(spec.options.get("path"))
+    if not paths or place.event.startswith("$") or place.field or place.names:
         return True
-    if place.field:
-        return any(path == place.field or path.startswith((f"{place.field}.", f"{place.field}[")) for path in paths)
-    return place.names != () or reading.present(place.at[0], paths) is not None
+    return reading.present(place.at[0], paths) is not None
+
+
+def excuse(before: Outcome, after: Outcome) -> str | None:
+    """Return why an invariant does not condemn a mutant, in its own words: what it did not say of the good history."""
+    good, tally = before.tally, after.tally
+    if after.verdict == NOT_APPLICABLE or tally.not_applicable > good.not_applicable:
+        return "not applicable any more"
+    if tally.waived > good.waived:
+        return "waived, for the client left"
+    if tally.errors.total() > good.errors.total() or tally.unknown.total() > good.unknown.total():
+        return "not to be told"
+    if tally.raced > good.raced:
+        return "too near to have an order"
+    return None
 
 
 def chosen(places: Sequence[Place], examples: int, random: Random) -> list[Place]:

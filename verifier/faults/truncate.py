@@ -11,8 +11,10 @@ from dataclasses import replace
 
 from verifier.faults.draft import Mutant, Place
 from verifier.faults.reading import Reading
+from verifier.faults.roles import missed
 
-KINDS = ("wire", "count.min", "count.exactly", "pair", "protocol", "responds", "exits", "precedes")
+KINDS = ("wire.undecodable", "count.min", "count.exactly", "pair", "protocol", "responds", "exits", "precedes")
+asks = missed
 
 
 def places(reading: Reading) -> Iterator[Place]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from verifier.contract import Spec
 from verifier.faults.draft import Mutant, Place
+from verifier.faults.fields import held, read
 from verifier.faults.reading import Reading, leaves, put, spelled
 
 KINDS = ("monotone", "fold", "always", "same")
@@ -20,6 +22,11 @@ def places(reading: Reading) -> Iterator[Place]:
         for steps, value in leaves(reading.seen[at].value):
             if isinstance(value, (int, float)) and not isinstance(value, bool):
                 yield Place(at=(at,), event=reading.event(at), field=spelled(steps))
+
+
+def asks(reading: Reading, place: Place, spec: Spec) -> bool:
+    """Return whether the field is read."""
+    return held(spec, place) if spec.kind == "always" else read(spec, place)
 
 
 def apply(reading: Reading, place: Place) -> Mutant:

@@ -55,7 +55,8 @@ def selftest(
     """Put a contract to the test: apply faults to a good TAPE, and see which invariants notice.
 
     The report says which invariant kills which fault, what survives, and which invariants kill nothing.  Exit code 1
-    if a fault survives everywhere although the contract has an invariant that must catch it.
+    if a fault survives everywhere although an invariant must catch it, and that invariant notices no other fault
+    either.  What is excused (owed to a client that left, or not to be told when the recording ends) is counted apart.
     """
     faults = _faults(wanted)
     [rules] = read_contracts([contract], parse_settings(settings), allow_code=allow_code)
