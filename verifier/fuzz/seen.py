@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from verifier.fuzz.schedule import Schedule, Side
+from verifier.fuzz.schedule import APP, Schedule, Side
 
 
 class What(StrEnum):
@@ -155,8 +155,10 @@ class Run:
     """Everything visible, in the order in which it happened."""
     schedule: Schedule
     """The choices that were made: playing it gives this run again."""
-    steps: tuple[Step, ...]
-    """Every step, in order."""
+    choices: tuple[tuple[int, int], ...]
+    """Every step as (way, how many ways were open); `steps` says the same in words."""
+    names: tuple[str, ...]
+    """The sessions, in order: what the ways count."""
     decisions: int
     """Steps at which there was something to choose."""
     ended: Ended
@@ -173,6 +175,13 @@ class Run:
     """For each step the slice of `schedule` that took it, -1 where it was serial or there was nothing to choose."""
     at: int = 0
     """Virtual nanoseconds when the run ended."""
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """Every step, in order."""
+        sides = (Side.SERVER, Side.READER, Side.CLIENT)
+        names = (APP, *self.names)
+        return tuple(Step(names[way >> 2], sides[way & 3], ways) for way, ways in self.choices)
 
     @cached_property
     def by_session(self) -> dict[str, tuple[Moment, ...]]:
@@ -209,6 +218,6 @@ class Run:
         lines.extend(["owed", o.session, o.action, o.text] for o in self.open)
         if self.escaped is not None:
             lines.append(["escaped", self.escaped.call, self.escaped.site])
-        lines.append(["ended", self.ended, self.at, len(self.steps), self.decisions])
+        lines.append(["ended", self.ended, self.at, len(self.choices), self.decisions])
         lines.append(["schedule", self.schedule.to_json()])
         return lines

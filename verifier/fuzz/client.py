@@ -1,0 +1,151 @@
+"""One session's client: how far its script is, whether it can go on, and what it has been sent.  No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from goldentape.codec import decode_json
+from goldentape.naming import NAME_FIELDS
+from verifier.fuzz.canary import carries
+from verifier.fuzz.script import Wait
+from verifier.fuzz.workload import Session
+
+CORRELATION = frozenset(
+    """
+    run_id runid message_id messageid msg_id request_id requestid correlation_id correlationid reply_to in_reply_to
+    trace_id task_id job_id parent_id id
+    """.split()  # noqa: SIM905 - a table of words
+)
+"""Names of fields (folded) whose values tie messages together."""
+
+
+class Client:
+    """Where one session's script stands."""
+
+    __slots__ = (
+        "_from",
+        "_known",
+        "_read",
+        "accepted",
+        "begun",
+        "over",
+        "place",
+        "received",
+        "sent",
+        "session",
+        "waits",
+    )
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.begun = False
+        """It has asked for its connection."""
+        self.accepted = False
+        self.over = False
+        """Refused, closed by a side, or lost."""
+        self.place = 0
+        """The action that is next, or that waits."""
+        self.waits = False
+        """The next action is a `Wait` that is not satisfied yet."""
+        self.received: list[str | bytes] = []
+        self.sent: list[tuple[str, str | bytes]] = []
+        """Canaries and the messages that carried them."""
+        self._from = 0
+        self._known: dict[str, set[str]] = {}
+        self._read: dict[str, int] = {}
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing of its script is left."""
+        return self.over or (self.accepted and self.place >= len(self.session.script))
+
+    def accept(self) -> None:
+        """Note that the connection is open."""
+        self.accepted = True
+        self.settle()
+
+    def take(self, payload: str | bytes) -> bool:
+        """Take in one message of the server; returns whether the script comes further by it."""
+        self.received.append(payload)
+        if not self.waits:
+            return False
+        place = self.place
+        self.settle()
+        return self.place != place
+
+    def settle(self) -> None:
+        """Step over every `Wait` that is satisfied."""
+        script = self.session.script
+        while self.place < len(script):
+            action = script[self.place]
+            if not isinstance(action, Wait):
+                break
+            if not self._satisfied(action):
+                self.waits = True
+                return
+            self.place += 1
+        self.waits = False
+
+    def _satisfied(self, wait: Wait) -> bool:
+        if not wait.canary:
+            for n in range(self._from, len(self.received)):
+                if _is(self.received[n], wait.type):
+                    self._from = n + 1
+                    return True
+            self._from = len(self.received)
+            return False
+        known = self._known.get(wait.canary)
+        if known is None:
+            known = self._known[wait.canary] = set()
+            for canary, payload in self.sent:
+                if canary == wait.canary:
+                    known.update(_ids(payload))
+            self._read[wait.canary] = 0
+        place = self._read[wait.canary]
+        # Ids that become known later tie earlier messages too: read on, and read again when there are new ones.
+        while place < len(self.received):
+            payload = self.received[place]
+            place += 1
+            ids = set(_ids(payload))
+            if carries(_text(payload), wait.canary) or not known.isdisjoint(ids):
+                if not ids <= known:
+                    known |= ids
+                    place = 0
+                if not wait.type or _is(payload, wait.type):
+                    return True
+        self._read[wait.canary] = place
+        return False
+
+
+def _text(payload: str | bytes) -> str:
+    return payload if isinstance(payload, str) else payload.decode("utf-8", "replace")
+
+
+def _ids(payload: str | bytes) -> Iterator[str]:
+    """Yield the values that tie a message to others: those of fields named so, at any depth."""
+    text = payload.strip()
+    if text[:1] not in ("{", "[", b"{", b"["):
+        return
+    stack: list[Any] = [decode_json(payload)[0]]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                if isinstance(inner, dict | list):
+                    stack.append(inner)
+                elif key.lower().replace("-", "_") in CORRELATION and isinstance(inner, str | int) and inner != "":
+                    yield f"{inner}"
+        elif isinstance(value, list):
+            stack.extend(value)
+
+
+def _is(payload: str | bytes, types: str) -> bool:
+    """Return whether a message is of one of the types in `a|b`; no type means any."""
+    if not types:
+        return True
+    wanted = types.split("|")
+    value = decode_json(payload)[0] if payload.lstrip()[:1] in ("{", b"{") else None
+    if isinstance(value, dict):
+        return any(value.get(field) in wanted for field in NAME_FIELDS)
+    return _text(payload) in wanted

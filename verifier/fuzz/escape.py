@@ -1,0 +1,72 @@
+"""What cannot be controlled: real I/O, and threads that wait.  It is told with the place in the app, never run."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from pathlib import Path
+from types import FrameType
+
+from verifier.fuzz.seen import Escape
+
+_OURS = str(Path(__file__).parent)
+_STDLIB = sysconfig.get_paths()["stdlib"]
+_SITE = ("site-packages", "dist-packages")
+
+ADVICE = {
+    "socket": "stub what talks to the network (a fake setting, a dependency override), or use `fuzz live`",
+    "subprocess": "stub the process, or use `fuzz live`",
+    "thread": "a thread that waits for the event loop or for another thread cannot be scheduled: use `fuzz live`",
+}
+
+
+class Escaped(RuntimeError):
+    """The app asked for something that the scheduler cannot control; the run is given up."""
+
+    def __init__(self, escape: Escape) -> None:
+        super().__init__(f"{escape.call} at {escape.site} cannot be controlled: {escape.advice}")
+        self.escape = escape
+
+
+first: list[Escape] = []
+"""The escapes of the run that is on, in order; an app may swallow the exception."""
+
+
+def escaped(call: str, kind: str = "socket") -> Escaped:
+    """Return the exception for a call, and take note of it."""
+    escape = Escape(call, call_site(), ADVICE[kind])
+    first.append(escape)
+    return Escaped(escape)
+
+
+def call_site() -> str:
+    """Return where the app is: its own innermost frame, else that of the library it uses."""
+    frame: FrameType | None = sys._getframe(1)
+    library = ""
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith((_OURS, "<frozen")):
+            if any(part in name for part in _SITE):
+                library = library or _told(frame)
+            elif not name.startswith(_STDLIB):
+                return _told(frame)
+        frame = frame.f_back
+    return library or "a place outside the app"
+
+
+def short(filename: str) -> str:
+    """Return a file name as reports tell it: from its package or the current directory, the same on any machine."""
+    for part in _SITE:
+        _, found, rest = filename.rpartition(f"/{part}/")
+        if found:
+            return rest
+    if filename.startswith(_STDLIB + "/"):
+        return filename[len(_STDLIB) + 1 :]
+    for base in (Path.cwd(), Path(_OURS).parent.parent):
+        if filename.startswith(f"{base}/"):
+            return filename[len(str(base)) + 1 :]
+    return Path(filename).name
+
+
+def _told(frame: FrameType) -> str:
+    return f"{short(frame.f_code.co_filename)}:{frame.f_lineno} in {frame.f_code.co_qualname}"

@@ -1,0 +1,193 @@
+"""The app under test: found as uvicorn finds it (`module:attribute`), and made afresh for each run.
+
+Fresh state, by `isolate`: `reexec` executes the app's own modules again, from their compiled code, into new module
+objects (libraries stay as they are); `factory` only calls the factory again; `fork` also runs each run in a child.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from goldentape.errors import InputError
+from verifier.fuzz.asgi import App
+from verifier.fuzz.escape import short
+
+ISOLATE = ("reexec", "factory", "fork")
+_NEVER = ("verifier", "recorder", "goldentape")
+"""Our own packages: only the app's own package among them is executed again."""
+
+
+class Target:
+    """An app that can be made afresh, as often as needed."""
+
+    def __init__(
+        self, reference: str | App, *, app_dir: str | Path = ".", factory: bool = False, isolate: str = "reexec"
+    ):
+        """Import the app; raises `InputError` with one line that says what is wrong where."""
+        if isolate not in ISOLATE:
+            raise InputError("no such isolation", found=isolate, wanted=", ".join(ISOLATE))
+        self.reference = reference
+        self.factory = factory
+        self.isolate = isolate
+        self.app_dir = Path(app_dir).resolve()
+        self.uncontrolled: list[str] = []
+        self._codes: list[tuple[ModuleType, CodeType]] = []
+        self._attribute = ""
+        self._module = ""
+        if not isinstance(reference, str):
+            if isolate == "reexec" and not factory:
+                self.uncontrolled.append("the app was handed over as an object: its state is kept from run to run")
+            return
+        self._module, _, self._attribute = reference.partition(":")
+        if not self._module or not self._attribute:
+            raise InputError("not a reference to an app", found=reference, wanted="module:attribute, as uvicorn has it")
+        if not self.app_dir.is_dir():
+            raise InputError("no such directory", where="--app-dir", found=str(app_dir))
+        if str(self.app_dir) not in sys.path:
+            sys.path.insert(0, str(self.app_dir))
+        before = set(sys.modules)
+        module = self._import(before)
+        self._get(module)
+        if isolate != "factory":
+            self._codes = self._own(module, before)
+        self._notice()
+
+    @contextmanager
+    def fresh(self) -> Iterator[App]:
+        """Give an app as nobody has used it yet; inside a run, with its patches on."""
+        if not isinstance(self.reference, str):
+            yield self._made(self.reference)
+            return
+        if not self._codes:
+            yield self._made(self._get(sys.modules[self._module]))
+            return
+        originals = [(module.__name__, module) for module, _ in self._codes]
+        new = [_blank(module) for module, _ in self._codes]
+        parents: list[tuple[ModuleType, str, ModuleType]] = []
+        try:
+            for module in new:
+                sys.modules[module.__name__] = module
+            for module in new:
+                parent, _, child = module.__name__.rpartition(".")
+                if parent in sys.modules:
+                    holder = sys.modules[parent]
+                    if holder not in new:
+                        parents.append((holder, child, getattr(holder, child, module)))
+                    setattr(holder, child, module)
+            for module, (_, code) in zip(new, self._codes, strict=True):
+                exec(code, module.__dict__)
+            yield self._made(self._get(sys.modules[self._module]))
+        finally:
+            for name, module in originals:
+                sys.modules[name] = module
+            for holder, child, module in parents:
+                setattr(holder, child, module)
+
+    def _made(self, found: Any) -> App:
+        app = found() if self.factory else found
+        if not callable(app):
+            raise InputError("the app cannot be called", where=str(self.reference), found=type(app).__name__)
+        made: App = app
+        return made
+
+    def _import(self, before: set[str]) -> ModuleType:
+        try:
+            return importlib.import_module(self._module)
+        except ModuleNotFoundError as error:
+            missing = error.name or ""
+            if self._module == missing or self._module.startswith(f"{missing}."):
+                raise InputError(
+                    f"no module {missing}", where=str(self.reference), wanted=self._near(missing), fix=self._advice()
+                ) from None
+            raise InputError(
+                f"its import needs {missing}, which is not installed here",
+                where=str(self.reference),
+                found=_place(error),
+            ) from None
+        except Exception as error:
+            raise InputError(
+                f"its import fails: {type(error).__name__}: {error}", where=str(self.reference), found=_place(error)
+            ) from None
+
+    def _near(self, missing: str) -> str | None:
+        head = self.app_dir.joinpath(*missing.split(".")[:-1])
+        there = sorted(p.stem for p in head.glob("*") if p.suffix == ".py" or (p.is_dir() and p.name.isidentifier()))
+        near = difflib.get_close_matches(missing.rpartition(".")[2], there, 1)
+        return f"perhaps {near[0]}" if near else None
+
+    def _advice(self) -> str:
+        return f"modules are looked for in {self.app_dir} and on sys.path; say --app-dir DIR for another directory"
+
+    def _get(self, module: ModuleType) -> Any:
+        found: Any = module
+        for name in self._attribute.split("."):
+            if not hasattr(found, name):
+                near = difflib.get_close_matches(name, [n for n in dir(found) if not n.startswith("_")], 1)
+                raise InputError(
+                    f"{self._module} has no `{name}`",
+                    where=str(self.reference),
+                    wanted=f"perhaps `{near[0]}`" if near else None,
+                )
+            found = getattr(found, name)
+        return found
+
+    def _own(self, app: ModuleType, before: set[str]) -> list[tuple[ModuleType, CodeType]]:
+        """Return the app's own modules with their code, in the order in which they must be executed."""
+        package = self._module.rpartition(".")[0]
+        top = package.partition(".")[0]
+        found: list[tuple[ModuleType, CodeType]] = []
+        # A module is put into sys.modules before those it imports, and done after them: so the last one comes first.
+        for name, module in reversed(list(sys.modules.items())):
+            origin = getattr(getattr(module, "__spec__", None), "origin", None) or getattr(module, "__file__", None)
+            if module is None or not origin or not str(origin).endswith(".py"):
+                continue
+            ours = name.partition(".")[0] in _NEVER
+            inside = name == self._module or bool(package and (name == package or name.startswith(f"{package}.")))
+            near = Path(origin).is_relative_to(self.app_dir) and not {"site-packages", "dist-packages"} & {
+                *Path(origin).parts
+            }
+            mine = inside or (not ours and near and (name not in before or bool(top and name.partition(".")[0] == top)))
+            if mine and name not in ("__main__", "__mp_main__"):
+                code = _code(module)
+                if code is not None:
+                    found.append((module, code))
+        return found
+
+    def _notice(self) -> None:
+        import asyncio
+
+        policy = type(getattr(asyncio.events, "_event_loop_policy", None))
+        if policy.__module__.startswith("uvloop"):
+            self.uncontrolled.append("the app installs uvloop at import: runs use the scheduler's own loop instead")
+
+
+def _blank(module: ModuleType) -> ModuleType:
+    new = ModuleType(module.__name__)
+    for name in ("__file__", "__path__", "__spec__", "__loader__", "__package__", "__cached__"):
+        if name in module.__dict__:
+            setattr(new, name, module.__dict__[name])
+    return new
+
+
+def _code(module: ModuleType) -> CodeType | None:
+    loader: Any = getattr(module.__spec__, "loader", None)
+    get: Callable[[str], CodeType | None] | None = getattr(loader, "get_code", None)
+    try:
+        return get(module.__name__) if get is not None else None
+    except (ImportError, SyntaxError, OSError):
+        return None
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    last = next((f for f in reversed(frames) if "importlib" not in f.filename and f.filename != __file__), None)
+    return f"{short(last.filename)}:{last.lineno}" if last is not None else type(error).__name__

@@ -1,0 +1,328 @@
+"""The deterministic event loop: a virtual clock, a FIFO ready queue, and latencies that end when they are told to.
+
+No I/O and no `select`: somebody else decides what happens next (`world.py`) and calls `batch`, `end_latency`, `fire`.
+Three kinds of things wait for time:
+
+- *sleeps* (`asyncio.sleep`, and `anyio.sleep` above it) stand for the latency of something outside; they end in any
+  order within a window, but never after a strict timer that is due before;
+- *jobs* (`run_in_executor`, `to_thread`) run inline, at a moment that somebody else picks;
+- *strict timers* (timeouts, `call_later`) fire in their order, and only when nothing else is to do before.
+"""
+
+# ruff: noqa: D102 - the methods of a loop are asyncio's
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import heapq
+from asyncio import events, futures
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, NoReturn
+
+from verifier.fuzz.escape import escaped
+
+SESSION: contextvars.ContextVar[int] = contextvars.ContextVar("goldentape_session", default=0)
+"""Whose code runs: the number of a session, from 1; 0 is the app's own (start-up, and what it left running)."""
+
+START = 1000.0
+"""What the monotonic clock says when a run begins, in seconds."""
+
+_SLEEPER = getattr(futures, "_set_result_unless_cancelled", None)
+"""The callback that ends an `asyncio.sleep`; no other timer has it."""
+
+Context = contextvars.Context
+
+
+class Job:
+    """A function that was handed to an executor."""
+
+    __slots__ = ("args", "func", "future", "owner")
+
+    def __init__(
+        self, func: Callable[..., Any], args: tuple[Any, ...], future: asyncio.Future[Any], owner: int
+    ) -> None:
+        self.func = func
+        self.args = args
+        self.future = future
+        self.owner = owner
+
+    def cancelled(self) -> bool:
+        """Return whether nobody waits for it any more."""
+        return self.future.done()
+
+
+Latency = tuple[float, int, asyncio.TimerHandle | Job, object]
+"""When it is due, its number, what happens then, and who began it: a task, or the name of a callback."""
+
+
+class Loop(asyncio.AbstractEventLoop):
+    """An event loop that never runs by itself."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.ready: deque[asyncio.Handle] = deque()
+        self.latencies: dict[int, list[Latency]] = {}
+        """Heaps of sleeps and jobs, by whose they are."""
+        self.strict: list[tuple[float, int, asyncio.TimerHandle, object]] = []
+        self.jobs = 0
+        """How many jobs wait to be run."""
+        self.tasks: list[asyncio.Task[Any]] = []
+        """Every task, in order: strong references, so that nothing depends on the garbage collector."""
+        self.owners: list[int] = []
+        """Whose each task is."""
+        self.failures: list[tuple[int, dict[str, Any]]] = []
+        """What came to the exception handler, and whose it was."""
+        self.rearmed: dict[object, int] = {}
+        """How many timers each task has begun since `rearmed` was last cleared."""
+        self._count = 0
+        self._closed = False
+        self._task_factory: Any = None
+        self._handler: Any = None
+
+    # What asyncio asks of a loop
+
+    def get_debug(self) -> bool:
+        return False
+
+    def set_debug(self, enabled: bool) -> None:
+        pass
+
+    def time(self) -> float:
+        return self.now
+
+    def is_running(self) -> bool:
+        return not self._closed
+
+    def is_closed(self) -> bool:
+        return self._closed
+
+    def close(self) -> None:
+        self._closed = True
+        self.ready.clear()
+        self.latencies.clear()
+        self.strict.clear()
+
+    def stop(self) -> None:
+        raise RuntimeError("the app stopped the event loop")
+
+    def run_forever(self) -> NoReturn:
+        raise RuntimeError("This event loop is already running")
+
+    def run_until_complete(self, future: Any) -> NoReturn:
+        if asyncio.iscoroutine(future):
+            future.close()
+        raise RuntimeError("This event loop is already running")
+
+    async def shutdown_asyncgens(self) -> None:
+        pass
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        pass
+
+    def set_default_executor(self, executor: Any) -> None:
+        pass
+
+    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:  # type: ignore[override]
+        handle = asyncio.Handle(callback, args, self, context)
+        self.ready.append(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self.now + delay, callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        if self._closed:
+            raise RuntimeError("Event loop is closed")
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        self._count = count = self._count + 1
+        began: object = asyncio.current_task(self) or str(getattr(callback, "__qualname__", ""))
+        self.rearmed[began] = self.rearmed.get(began, 0) + 1
+        if callback is _SLEEPER:
+            owner = SESSION.get()
+            heap = self.latencies.get(owner)
+            if heap is None:
+                heap = self.latencies[owner] = []
+            heapq.heappush(heap, (when, count, handle, began))
+        else:
+            heapq.heappush(self.strict, (when, count, handle, began))
+        return handle
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        pass
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(
+        self,
+        coro: Generator[Any, None, Any] | Coroutine[Any, Any, Any],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+        **options: Any,
+    ) -> asyncio.Task[Any]:
+        name = name or f"Task-{len(self.tasks) + 1}"
+        task: asyncio.Task[Any]
+        if self._task_factory is not None:
+            task = self._task_factory(self, coro, **({"context": context} if context is not None else {}), **options)
+            task.set_name(name)
+        elif context is None:
+            task = asyncio.Task(coro, loop=self, name=name, **options)
+        else:
+            task = asyncio.Task(coro, loop=self, name=name, context=context, **options)
+        self.tasks.append(task)
+        self.owners.append(SESSION.get() if context is None else context.get(SESSION, 0))
+        return task
+
+    def set_task_factory(self, factory: Any) -> None:
+        self._task_factory = factory
+
+    def get_task_factory(self) -> Any:
+        return self._task_factory
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
+        future = self.create_future()
+        owner = SESSION.get()
+        self._count += 1
+        job = Job(func, args, future, owner)
+        heapq.heappush(self.latencies.setdefault(owner, []), (self.now, self._count, job, asyncio.current_task(self)))
+        self.jobs += 1
+        return future
+
+    def get_exception_handler(self) -> Any:
+        return self._handler
+
+    def set_exception_handler(self, handler: Any) -> None:
+        self._handler = handler
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        if not self._closed:
+            self.failures.append((SESSION.get(), context))
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if self._handler is None or self._closed:
+            self.default_exception_handler(context)
+        else:
+            self._handler(self, context)
+
+    def add_signal_handler(self, sig: int, callback: Any, *args: Any) -> None:  # type: ignore[override]
+        pass
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        return False
+
+    # What decides calls
+
+    def batch(self, owner: int | None = None) -> None:
+        """Run what is ready now, in order, as one turn of a loop does; with an owner only what is theirs."""
+        ready = self.ready
+        if owner is None:
+            handles = [ready.popleft() for _ in range(len(ready))]
+        else:
+            handles = [handle for handle in ready if handle._context.get(SESSION, 0) == owner]  # type: ignore[attr-defined]
+            rest = [handle for handle in ready if handle._context.get(SESSION, 0) != owner]  # type: ignore[attr-defined]
+            ready.clear()
+            ready.extend(rest)
+        for handle in handles:
+            if not handle._cancelled:
+                handle._run()
+
+    def next_latency(self, owner: int) -> float | None:
+        """Return when the earliest latency of somebody is due; None where there is none."""
+        heap = self.latencies.get(owner)
+        while heap:
+            when, _, what, _ = heap[0]
+            if not what.cancelled():
+                return when
+            heapq.heappop(heap)
+            if type(what) is Job:
+                self.jobs -= 1
+        return None
+
+    def next_strict(self) -> tuple[float, int] | None:
+        """Return when the first strict timer is due, and whose it is."""
+        strict = self.strict
+        while strict and strict[0][2].cancelled():
+            heapq.heappop(strict)
+        if not strict:
+            return None
+        when, _, handle, _ = strict[0]
+        return when, handle._context.get(SESSION, 0)  # type: ignore[attr-defined]
+
+    def end_latency(self, owner: int) -> None:
+        """End the earliest latency of somebody who has one: a sleep is over, or a job runs."""
+        when, _, what, _ = heapq.heappop(self.latencies[owner])
+        if when > self.now:
+            self.now = when
+        if isinstance(what, Job):
+            self.jobs -= 1
+            self._run_job(what)
+        else:
+            what._run()
+
+    def fire(self) -> None:
+        """Fire the first strict timer."""
+        when, _, handle, _ = heapq.heappop(self.strict)
+        if when > self.now:
+            self.now = when
+        handle._run()
+
+    def recurring(self, times: int) -> bool:
+        """Return whether all that waits for time was begun by somebody who did so `times` times (see `rearmed`)."""
+        entries = [
+            (what, began) for heap in self.latencies.values() for _, _, what, began in heap if not what.cancelled()
+        ]
+        entries += [(handle, began) for _, _, handle, began in self.strict if not handle.cancelled()]
+        return all(type(what) is not Job and self.rearmed.get(began, 0) >= times for what, began in entries)
+
+    def _run_job(self, job: Job) -> None:
+        """Run a job as a thread would: with an empty context, and no loop in sight."""
+        context = contextvars.Context()
+        context.run(SESSION.set, job.owner)
+        events._set_running_loop(None)
+        try:
+            result = context.run(job.func, *job.args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            outcome: tuple[Any, BaseException | None] = None, error
+        else:
+            outcome = result, None
+        finally:
+            events._set_running_loop(self)
+        if job.future.done():
+            return
+        if outcome[1] is not None:
+            job.future.set_exception(outcome[1])
+        else:
+            job.future.set_result(outcome[0])
+
+
+OUTSIDE = tuple(
+    """
+    create_connection create_server create_datagram_endpoint create_unix_connection create_unix_server start_tls
+    sendfile connect_read_pipe connect_write_pipe connect_accepted_socket subprocess_exec subprocess_shell
+    add_reader add_writer remove_reader remove_writer getaddrinfo getnameinfo sock_sendfile sock_connect sock_accept
+    sock_recv sock_recv_into sock_recvfrom sock_recvfrom_into sock_sendall sock_sendto
+    """.split()  # noqa: SIM905 - a table of words
+)
+"""The methods of a loop that reach the world outside."""
+
+
+def _outside(name: str) -> Callable[..., NoReturn]:
+    def method(self: Loop, *args: Any, **options: Any) -> NoReturn:
+        raise escaped(f"loop.{name}")
+
+    return method
+
+
+for _name in OUTSIDE:
+    setattr(Loop, _name, _outside(_name))
+Loop.__abstractmethods__ = frozenset()  # type: ignore[attr-defined]

@@ -1,0 +1,272 @@
+"""During a run: virtual clocks, seeded randomness, threads as jobs, and real I/O refused.  Put in and taken out again.
+
+What an app bound at import (`from time import time`) is covered as well, because its modules are executed again under
+these patches (`load.py`); what a C extension reads for itself is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import datetime as datetime_module
+import logging
+import os
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from asyncio import events
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from verifier.fuzz.escape import escaped
+from verifier.fuzz.loop import START, Loop
+
+WALL = 1_767_225_600.0
+"""What the wall clock says when a run begins: 2026-01-01T00:00:00Z, in seconds."""
+
+TICK = 1e-6
+"""Each look at a clock takes this long, so that two looks never see the same time."""
+
+_active: list[Loop] = []
+"""The loop of the run that is on."""
+_real_datetime = datetime_module.datetime
+_real_date = datetime_module.date
+_entropy = random.Random(0)
+
+
+def _now() -> float:
+    loop = _active[-1]
+    loop.now += TICK
+    return loop.now
+
+
+def _clock(real: Callable[[], Any], virtual: Callable[[float], Any]) -> Callable[[], Any]:
+    def clock() -> Any:
+        return virtual(_now()) if _active else real()
+
+    return clock
+
+
+def _sleep(seconds: float, _real: Callable[[float], None] = time.sleep) -> None:
+    if _active:
+        _active[-1].now += max(0.0, seconds)
+    else:
+        _real(seconds)
+
+
+class _Like(type):
+    """Makes a stand-in for a class of `datetime` that every real value is an instance of."""
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, cls.__mro__[1])
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        return issubclass(other, cls.__mro__[1])
+
+
+class _Datetime(_real_datetime, metaclass=_Like):
+    """`datetime.datetime` on the virtual clock; its values are real ones."""
+
+    def __new__(cls, *args: Any, **options: Any) -> Any:
+        return _real_datetime(*args, **options)
+
+    @classmethod
+    def now(cls, tz: datetime_module.tzinfo | None = None) -> Any:
+        return _real_datetime.fromtimestamp(_wall(), tz) if _active else _real_datetime.now(tz)
+
+    @classmethod
+    def utcnow(cls) -> Any:
+        at = _wall() if _active else _real_time()
+        return _real_datetime.fromtimestamp(at, datetime_module.UTC).replace(tzinfo=None)
+
+    @classmethod
+    def today(cls) -> Any:
+        return cls.now()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        return handler.generate_schema(_real_datetime)
+
+
+class _Date(_real_date, metaclass=_Like):
+    """`datetime.date` on the virtual clock; its values are real ones."""
+
+    def __new__(cls, *args: Any, **options: Any) -> Any:
+        return _real_date(*args, **options)
+
+    @classmethod
+    def today(cls) -> Any:
+        return _real_date.fromtimestamp(_wall()) if _active else _real_date.today()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        return handler.generate_schema(_real_date)
+
+
+_Datetime.__name__ = _Datetime.__qualname__ = "datetime"
+_Date.__name__ = _Date.__qualname__ = "date"
+_Datetime.__module__ = _Date.__module__ = "datetime"
+_real_time = time.time
+
+
+def _wall() -> float:
+    return _now() - START + WALL
+
+
+def _urandom(size: int, _real: Callable[[int], bytes] = os.urandom) -> bytes:
+    return _entropy.randbytes(size) if _active else _real(size)
+
+
+def _uuid1(node: int | None = None, clock_seq: int | None = None, _real: Any = uuid.uuid1) -> uuid.UUID:
+    return uuid.UUID(bytes=_urandom(16), version=1) if _active else _real(node, clock_seq)
+
+
+def _seed(self: random.Random, a: Any = None, version: int = 2, _real: Any = random.Random.seed) -> None:
+    _real(
+        self,
+        int.from_bytes(_urandom(16), "big") if a is None and _active and type(self) is random.Random else a,
+        version,
+    )
+
+
+def _refuse(call: str, kind: str) -> Callable[[Any], Callable[..., Any]]:
+    def patched(real: Any) -> Callable[..., Any]:
+        def refused(*args: Any, **options: Any) -> Any:
+            if _active and threading.get_ident() == _thread[-1]:
+                raise escaped(call, kind)
+            return real(*args, **options)
+
+        return refused
+
+    return patched
+
+
+def _wait(self: threading.Condition, timeout: float | None = None, _real: Any = threading.Condition.wait) -> bool:
+    if not _active or threading.get_ident() != _thread[-1]:
+        return bool(_real(self, timeout))
+    if timeout is None:
+        raise escaped("a thread that waits", "thread")
+    _active[-1].now += max(0.0, timeout)
+    return False
+
+
+def _log(self: logging.Logger, record: logging.LogRecord, _real: Any = logging.Logger.callHandlers) -> None:
+    if not _active:  # what the app logs in thousands of runs helps nobody
+        _real(self, record)
+
+
+_thread: list[int] = []
+"""The thread of the run that is on."""
+
+Patch = tuple[Any, str, Any]
+"""Where, which attribute, and what stands there during a run."""
+
+
+def _table() -> list[Patch]:
+    patches: list[Patch] = [
+        (time, "time", _clock(time.time, lambda now: now - START + WALL)),
+        (time, "time_ns", _clock(time.time_ns, lambda now: int((now - START + WALL) * 1e9))),
+        (time, "monotonic", _clock(time.monotonic, lambda now: now)),
+        (time, "monotonic_ns", _clock(time.monotonic_ns, lambda now: int(now * 1e9))),
+        (time, "perf_counter", _clock(time.perf_counter, lambda now: now)),
+        (time, "perf_counter_ns", _clock(time.perf_counter_ns, lambda now: int(now * 1e9))),
+        (time, "sleep", _sleep),
+        (datetime_module, "datetime", _Datetime),
+        (datetime_module, "date", _Date),
+        (os, "urandom", _urandom),
+        (uuid, "uuid1", _uuid1),
+        (random.Random, "seed", _seed),
+        (threading.Condition, "wait", _wait),
+        (logging.Logger, "callHandlers", _log),
+    ]
+    if hasattr(random, "_urandom"):  # where SystemRandom, and with it `secrets`, gets its bytes
+        patches.append((random, "_urandom", _urandom))
+    for where, name, call, kind in (
+        (socket.socket, "connect", "socket.connect", "socket"),
+        (socket.socket, "connect_ex", "socket.connect", "socket"),
+        (socket.socket, "bind", "socket.bind", "socket"),
+        (socket, "getaddrinfo", "socket.getaddrinfo", "socket"),
+        (subprocess.Popen, "__init__", "subprocess.Popen", "subprocess"),
+        (events, "new_event_loop", "a second event loop (asyncio.run)", "thread"),
+        (asyncio, "run_coroutine_threadsafe", "asyncio.run_coroutine_threadsafe", "thread"),
+    ):
+        patches.append((where, name, _refuse(call, kind)(getattr(where, name))))
+    return [*patches, *_anyio()]
+
+
+def _anyio() -> list[Patch]:
+    """Return the patches of anyio's way into threads (Starlette's `run_in_threadpool`, FastAPI's sync dependencies)."""
+    if "anyio" not in sys.modules:
+        return []
+    try:
+        from anyio._backends import _asyncio
+    except ImportError:
+        return []
+    backend: Any = _asyncio
+    asyncio_backend: Any = getattr(backend, "AsyncIOBackend", None)
+    if not hasattr(asyncio_backend, "run_sync_in_worker_thread"):  # it has moved: threads are then told as escaped
+        return []
+    real = asyncio_backend.run_sync_in_worker_thread
+
+    async def run_sync(cls: Any, func: Any, args: Any, abandon_on_cancel: bool = False, limiter: Any = None) -> Any:
+        if not _active:
+            return await real(func, args, abandon_on_cancel, limiter)
+        await cls.checkpoint()
+        async with limiter or cls.current_default_thread_limiter():
+            with backend.CancelScope(shield=not abandon_on_cancel):
+                context = contextvars.copy_context()
+                context.run(backend.set_current_async_library, None)
+                return await _active[-1].run_in_executor(None, context.run, func, *args)
+
+    def from_thread(*args: Any, **options: Any) -> NoReturn:
+        raise escaped("anyio.from_thread", "thread")
+
+    patches: list[Patch] = [(asyncio_backend, "run_sync_in_worker_thread", classmethod(run_sync))]
+    patches.extend(
+        (asyncio_backend, name, staticmethod(from_thread))
+        for name in ("run_async_from_thread", "run_sync_from_thread")
+        if hasattr(asyncio_backend, name)
+    )
+    return patches
+
+
+_MISSING = object()
+
+
+class Patched:
+    """The world of one run: `with Patched(loop): ...`.  Runs do not nest."""
+
+    _table: list[tuple[Any, str, Any, Any]] = []  # noqa: RUF012 - one for the process: where, name, ours, the original
+    _with_anyio = False
+
+    def __init__(self, loop: Loop, seed: int = 0) -> None:
+        self.loop = loop
+        self.seed = seed
+
+    def __enter__(self) -> None:
+        if _active:
+            raise RuntimeError("a run is on in this process already")
+        if not Patched._table or Patched._with_anyio != ("anyio" in sys.modules):
+            Patched._with_anyio = "anyio" in sys.modules
+            Patched._table = [(*patch, vars(patch[0]).get(patch[1], _MISSING)) for patch in _table()]
+        self._random = random.getstate()
+        for where, name, ours, _ in Patched._table:
+            setattr(where, name, ours)
+        _active.append(self.loop)
+        _thread.append(threading.get_ident())
+        _entropy.seed(self.seed)
+        random.seed(self.seed)
+
+    def __exit__(self, *_: object) -> None:
+        _active.pop()
+        _thread.pop()
+        for where, name, _ours, original in Patched._table:
+            if original is _MISSING:
+                delattr(where, name)
+            else:
+                setattr(where, name, original)
+        random.setstate(self._random)
