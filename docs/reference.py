@@ -36,6 +36,7 @@ PACKAGES = (
     ("verifier/fuzz/offline", "verifier/fuzz/offline: other orders of a recording"),
     ("verifier/invariants", "verifier/invariants: a kind each"),
     ("verifier/faults", "verifier/faults: a fault each"),
+    ("verifier/replay", "verifier/replay: a side of a tape, played again"),
     ("verifier/taint", "verifier/taint: whose values are found where"),
     ("verifier/fuzz", "verifier/fuzz: which order of what users do breaks the server"),
     ("verifier/exporters", "verifier/exporters: a view of the verdict each"),

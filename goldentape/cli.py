@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "mine": "goldentape.commands.mine:mine",
     "plugin": "goldentape.commands.plugin:plugin",
     "record": "goldentape.commands.record:record",
+    "replay": "goldentape.commands.replay:replay",
     "tape": "goldentape.commands.tape:tape",
     "verify": "goldentape.commands.verify:verify",
 }

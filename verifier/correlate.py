@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from goldentape.event import Connection, Event
@@ -30,7 +31,7 @@ from verifier.places import (
     names_an_id,
 )
 from verifier.script import OPEN, Answer, Recording, Script, Source, Step, Use, scripts
-from verifier.unmistakable import PLACEHOLDER, Part, part_of, parts, spans, telling_number, weak
+from verifier.unmistakable import PLACEHOLDER, Part, identity, part_of, parts, spans, telling_number, weak
 
 MOST_SOURCES = 4
 """How many places are remembered where a value was seen."""
@@ -73,18 +74,25 @@ class _Memory:
     ordinals: dict[str, int] = field(default_factory=dict)
 
 
-def learn(connections: Iterable[Connection], events: Iterable[Event], rules: Sequence[Rule] = ()) -> Recording:
+def learn(
+    connections: Iterable[Connection],
+    events: Iterable[Event],
+    rules: Sequence[Rule] = (),
+    digest: Callable[[bytes], str] | None = None,
+) -> Recording:
     """Return the scripts of a tape, each step with the values that came from elsewhere.
 
-    `events` in seq order; `rules` are the `--map`s.
+    `events` in seq order; `rules` are the `--map`s.  `digest` gives the digest that stands in the tape's placeholders
+    for a value: with it, a secret of one message is known in another where it is none.
     """
     recording = scripts(connections, events)
-    _Learner(recording, rules).run()
+    _Learner(recording, rules, digest).run()
     return recording
 
 
 class _Learner:
-    def __init__(self, recording: Recording, rules: Sequence[Rule]) -> None:
+    def __init__(self, recording: Recording, rules: Sequence[Rule], digest: Callable[[bytes], str] | None) -> None:
+        self.identity = identity if digest is None else _keyed(digest)
         self.recording = recording
         self.rules = rules
         self.memory = {script.actor: _Memory() for script in recording.scripts}
@@ -118,6 +126,7 @@ class _Learner:
         for place, value in found:
             text = _text(value)
             for part, token in parts(text) if text is not None else ():
+                token = self.identity(token)
                 if token in memory.said:
                     continue
                 source = _source(answer, actor, ordinal, place, part)
@@ -155,7 +164,9 @@ class _Learner:
         for place, value in found:
             text = _text(value)
             if text is not None and place not in told:
-                memory.said.update(token for _, token in parts(text) if token not in memory.shown)
+                memory.said.update(
+                    t for t in (self.identity(token) for _, token in parts(text)) if t not in memory.shown
+                )
             if weak(value) and not any(value in values for values in memory.fields.values()):
                 memory.own.add(value)
         step.uses = tuple(uses)
@@ -177,9 +188,10 @@ class _Learner:
             where = (0, len(text)) if part is None else spans(text, part)
             if where is None or any(a < where[1] and where[0] < b for a, b in taken):
                 continue
-            sources = memory.shown.get(token) or ([] if token in memory.said else self.everybody.get(token, []))
+            same = self.identity(token)
+            sources = memory.shown.get(same) or ([] if same in memory.said else self.everybody.get(same, []))
             hidden = PLACEHOLDER.fullmatch(token) is not None
-            if (sources and token not in memory.said) or hidden:
+            if (sources and same not in memory.said) or hidden:
                 taken.append(where)
                 yield Use(place=place, part=part, value=token, sources=tuple(sources))
 
@@ -216,6 +228,17 @@ class _Learner:
                 source = candidate.pairs[chosen[path][1]][0]
                 use = Use(place=candidate.place, part=None, value=candidate.value, sources=(source,))
                 candidate.step.uses = (*candidate.step.uses, use)
+
+
+def _keyed(digest: Callable[[bytes], str]) -> Callable[[str], str]:
+    """Return what tokens are equal by where the key of the placeholders is at hand: their digests."""
+
+    @lru_cache(maxsize=1 << 16)
+    def of(token: str) -> str:
+        hidden = PLACEHOLDER.fullmatch(token)
+        return identity(token) if hidden else f"[r:{digest(token.encode('utf-8', 'surrogatepass'))}]"
+
+    return of
 
 
 def _source(answer: Answer, actor: str, ordinal: int, place: Place, part: Part | None) -> Source:
@@ -297,13 +320,14 @@ class Unanswered(LookupError):
 def substituted(step: Step, live: Callable[[Source], Any], told: Callable[[Use], Any]) -> Any:
     """Return the value of a step's message with what the live server said in place of what the recorded one had.
 
-    `live` returns the value of the live answer that stands for a source's, or raises Missing; `told` the value that a
-    `--map` without a source gives.  Raises Unanswered.
+    `live` returns the value of the live answer that stands for a source's, or raises Missing; `told` the value of what
+    came from no server: a secret, or what a `--map` says.  Raises Unanswered.
     """
     whole: dict[Place, Any] = {}
     within: dict[Place, list[tuple[tuple[int, int], str]]] = {}
     for use in step.uses:
-        new = told(use) if use.rule is not None and use.rule.kind != "server" else resolve(use, live)
+        told_elsewhere = not use.sources or (use.rule is not None and use.rule.kind != "server")
+        new = told(use) if told_elsewhere else resolve(use, live)
         old = at(step.document.value, use.place)
         if use.part is None:
             whole[use.place] = _typed(old, new)

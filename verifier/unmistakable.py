@@ -37,6 +37,9 @@ _COMMON = frozenset(
 )  # fmt: skip
 
 
+_LABEL = re.compile(r"\[r:[a-z]+:")
+
+
 class Part(NamedTuple):
     """The token of a text that is meant: the `number`th that a grain cuts out of it."""
 
@@ -59,6 +62,11 @@ def is_telling(text: str) -> bool:
         return digits >= 2 or len(text) >= 8
     mixed = text.upper() != text and text.lower() != text
     return len(text) >= 16 and mixed and text.isascii() and text.isalpha() and _changes(text) >= 5
+
+
+def identity(token: str) -> str:
+    """Return what a token is equal by: the label of a placeholder says what it looked like, and may differ."""
+    return _LABEL.sub("[r:", token) if token.startswith("[r:") else token
 
 
 def _changes(text: str) -> int:
@@ -116,4 +124,4 @@ def weak(value: Any) -> bool:
     )
 
 
-__all__ = ["PLACEHOLDER", "Part", "is_telling", "part_of", "parts", "spans", "telling_number", "weak"]
+__all__ = ["PLACEHOLDER", "Part", "identity", "is_telling", "part_of", "parts", "spans", "telling_number", "weak"]

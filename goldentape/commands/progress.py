@@ -14,8 +14,9 @@ LATE, SELDOM = 10.0, 30.0
 class Progress:
     """Counts what passes by; says nothing about what is soon over.  What is read again counts again."""
 
-    def __init__(self, what: str, total: int) -> None:
+    def __init__(self, what: str, total: int, unit: str = "events read") -> None:
         self._what = what
+        self._unit = unit
         self._total = total
         self._terminal = sys.stderr is not None and sys.stderr.isatty()
         self._begin = time.monotonic()
@@ -35,7 +36,7 @@ class Progress:
             return
         self._due = now + (OFTEN if self._terminal else SELDOM)
         share = f" of {self._total:,}" if self.done <= self._total else ""
-        line = f"{self._what}: {self.done:,}{share} events read, {now - self._begin:.0f} s"
+        line = f"{self._what}: {self.done:,}{share} {self._unit}, {now - self._begin:.0f} s"
         if self._terminal:
             sys.stderr.write(f"\r{line:<{self._width}}")
             self._width = len(line)
