@@ -145,8 +145,8 @@ class Target:
         package = self._module.rpartition(".")[0]
         top = package.partition(".")[0]
         found: list[tuple[ModuleType, CodeType]] = []
-        # A module is put into sys.modules before those it imports, and done after them: so the last one comes first.
-        for name, module in reversed(list(sys.modules.items())):
+        # The import system puts a module at the end of sys.modules when it is done: those it imports stand before it.
+        for name, module in list(sys.modules.items()):
             origin = getattr(getattr(module, "__spec__", None), "origin", None) or getattr(module, "__file__", None)
             if module is None or not origin or not str(origin).endswith(".py"):
                 continue

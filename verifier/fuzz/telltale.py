@@ -86,7 +86,7 @@ def about_leaving(error: BaseException) -> bool:
     """Return whether an exception only says that a client has left."""
     if isinstance(error, BaseExceptionGroup):
         return all(about_leaving(inner) for inner in error.exceptions)
-    return isinstance(error, OSError | ClientDisconnected) or type(error).__name__ == "WebSocketDisconnect"
+    return isinstance(error, OSError | ClientDisconnected) or type(error).__name__.startswith("WebSocketDisconnect")
 
 
 def stable(text: str) -> str:

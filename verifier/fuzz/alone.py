@@ -1,0 +1,227 @@
+"""What users see when nobody else is there, and when they come one after the other: learnt from runs.  Pure.
+
+The first is what noninterference compares with; the second explains what shared state does that is no race: a counter
+goes on, a room has a history.  What differs between two equal solo runs (ids, times, chance) is masked, and listed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from verifier.fuzz.failure import Failure
+from verifier.fuzz.message import Field, Message, Scalar, read
+from verifier.fuzz.seen import Ended, Run, What
+
+Shape = tuple[str, tuple[tuple[str, Scalar], ...]]
+"""A message without what is masked."""
+Names = tuple[str, ...]
+Counted = tuple[tuple[str, int], ...]
+"""Events of an answer, each with how many there are."""
+
+_DIGITS = re.compile(r"\d+")
+
+
+def numberless(text: str) -> str:
+    """Return a text with every number in it replaced by one sign."""
+    return _DIGITS.sub("0", text)
+
+
+def messages_of(run: Run, session: str) -> list[tuple[int, Message]]:
+    """Return what the server has sent to a session until the run's end, with the place of each in the run."""
+    found = []
+    for n, moment in enumerate(run.moments):
+        if moment.what is What.END:
+            break
+        if moment.session == session and moment.dir == "s2c" and moment.what is What.MESSAGE:
+            found.append((n, read(moment.payload)))
+    return found
+
+
+@dataclass
+class Alone:
+    """One user's view of an app: what was seen in runs without anybody else."""
+
+    user: str
+    sessions: tuple[str, ...]
+    masked: set[Field] = field(default_factory=set)
+    """What differs between equal runs: ids, times, chance."""
+    counted: set[Field] = field(default_factory=set)
+    """Numbers that also tell of others, as a counter does, since they differ where users come one after the other."""
+    shapes: dict[Shape, None] = field(default_factory=dict)
+    """Everything that the user was shown alone."""
+    serial: set[Shape] = field(default_factory=set)
+    """And where the others came before or after."""
+    values: dict[Field, set[Scalar]] = field(default_factory=dict)
+    fields: dict[str, set[tuple[str, ...]]] = field(default_factory=dict)
+    """Of each event the rows of paths that it came with."""
+    correlation: str = ""
+    """The path of an id that is one for all events of an answer and another for the next; empty: there is none."""
+    totals: dict[str, list[Counter[str]]] = field(default_factory=dict)
+    """Of each session how many of each event its answers had, in each run."""
+    answer_kinds: set[Counted] = field(default_factory=set)
+    """The events of an answer, counted: all that were seen."""
+    before: dict[tuple[str, str], bool] = field(default_factory=dict)
+    """Whether all of one event always came before all of another, in one answer."""
+    endings: dict[str, set[tuple[str, int]]] = field(default_factory=dict)
+    """How the server ended each session."""
+    known: set[str] = field(default_factory=set)
+    """Fingerprints of what goes wrong alone, too."""
+    ended: set[Ended] = field(default_factory=set)
+    runs: int = 0
+    walks: int = 0
+
+    def shape(self, message: Message) -> Shape:
+        """Return a message without what is masked."""
+        name = message.name
+        return name, tuple((p, v) for p, v in message.values if (name, p) not in self.masked)
+
+    def mask(self, first: Run, second: Run) -> None:
+        """Learn what differs between two runs that should be equal."""
+        self.masked |= differing(first, second, self.sessions, lambda a, b: True)
+
+    def count(self, alone: Run, serial: Run) -> None:
+        """Learn which numbers differ from a run alone to one where the users come one after the other."""
+        self.counted |= differing(alone, serial, self.sessions, numeric) - self.masked
+
+    def add(self, run: Run, failures: Iterable[Failure] = ()) -> None:
+        """Learn from a run in which nobody else is there."""
+        self.runs += 1
+        self.ended.add(run.ended)
+        self.known |= {failure.fingerprint for failure in failures}
+        for session in self.sessions:
+            answers = self.add_content(session, run)
+            self.totals.setdefault(session, []).append(Counter(m.name for answer in answers for _, m in answer))
+            self.answer_kinds.update(counted(answer) for answer in answers)
+            self.endings.setdefault(session, set()).update(endings_of(run, session))
+
+    def add_serial(self, run: Run) -> None:
+        """Learn from a run in which the users come one after the other."""
+        for session in self.sessions:
+            self.serial |= {self.shape(message) for _, message in messages_of(run, session)}
+
+    def add_content(self, session: str, run: Run) -> list[list[tuple[int, Message]]]:
+        """Learn what the messages of a session say, and in which order they come; return them by answer."""
+        said = messages_of(run, session)
+        for _, message in said:
+            self.shapes[self.shape(message)] = None
+            self.fields.setdefault(message.name, set()).add(tuple(path for path, _ in message.values))
+            for path, value in message.values:
+                self.values.setdefault((message.name, path), set()).add(value)
+        answers = list(self.answers(said).values())
+        for answer in answers:
+            names = [message.name for _, message in answer]
+            for a, b in ordered(names):
+                self.before[a, b] = self.before.get((a, b), True) and _all_before(names, a, b)
+        return answers
+
+    def answers(self, said: list[tuple[int, Message]]) -> dict[Scalar, list[tuple[int, Message]]]:
+        """Return messages by the answer that they are of; those of none are left out.
+
+        Where no id joins them, all of a session are taken together.
+        """
+        found: dict[Scalar, list[tuple[int, Message]]] = {}
+        for n, message in said:
+            id_: Scalar = None
+            if self.correlation:
+                id_ = next((v for p, v in message.values if p == self.correlation), None)
+                if id_ is None:
+                    continue
+            found.setdefault(id_, []).append((n, message))
+        return found
+
+
+def correlation_of(runs: Iterable[Run]) -> str:
+    """Return the path of the id that joins the events of an answer, in runs whose clients wait for each answer.
+
+    It has one value in all events of an answer that have it, and another in each other answer; empty: there is none.
+    """
+    answers: list[tuple[int, list[Message]]] = []
+    for n, run in enumerate(runs):
+        answers += [(n, answer) for session in run.by_session for answer in _segments(run, session) if answer]
+    seen: Counter[str] = Counter()
+    for _, answer in answers:
+        values: dict[str, set[Scalar]] = {}
+        for message in answer:
+            for path, value in message.values:
+                if path.lower().endswith("id") and isinstance(value, str | int) and value != "":
+                    values.setdefault(path, set()).add(value)
+        seen.update(path for path, found in values.items() if len(found) == 1)
+    best, most = "", 1
+    for path in sorted(path for path, count in seen.items() if count == len(answers)):
+        named = [(n, [v for m in answer for p, v in m.values if p == path]) for n, answer in answers]
+        events = sum(len(values) for _, values in named)
+        several = max(Counter(n for n, _ in answers).values()) > 1
+        if several and len({(n, values[0]) for n, values in named}) == len(answers) and events > most:
+            best, most = path, events
+    return best
+
+
+def differing(first: Run, second: Run, sessions: Iterable[str], counts: Callable[[Scalar, Scalar], bool]) -> set[Field]:
+    """Return the fields that differ from one run to another and for which `counts` says so, message by message."""
+    found: set[Field] = set()
+    for session in sessions:
+        for (_, one), (_, other) in zip(messages_of(first, session), messages_of(second, session), strict=False):
+            if one.name != other.name:
+                break
+            others = dict(other.values)
+            for path, value in one.values:
+                if path in others and _differ(value, others[path]) and counts(value, others[path]):
+                    found.add((one.name, path))
+    return found
+
+
+def _differ(one: Scalar, other: Scalar) -> bool:
+    return type(one) is not type(other) or one != other
+
+
+def numeric(one: Scalar, other: Scalar) -> bool:
+    """Return whether two values differ in numbers at most."""
+    if isinstance(one, str) and isinstance(other, str):
+        return numberless(one) == numberless(other)
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in (one, other))
+
+
+def counted(answer: list[tuple[int, Message]]) -> Counted:
+    """Return the events of an answer, counted."""
+    return tuple(sorted(Counter(message.name for _, message in answer).items()))
+
+
+def ordered(names: list[str]) -> Iterable[tuple[str, str]]:
+    """Yield each pair of different events that are in an answer."""
+    distinct = sorted(set(names))
+    return ((a, b) for a in distinct for b in distinct if a != b)
+
+
+def _all_before(names: list[str], a: str, b: str) -> bool:
+    last = max(n for n, name in enumerate(names) if name == a)
+    return last < names.index(b)
+
+
+def endings_of(run: Run, session: str) -> set[tuple[str, int]]:
+    """Return how the server ended a session's connection before the run's end: `close` and a code, `lost`, `reject`."""
+    found: set[tuple[str, int]] = set()
+    for moment in run.moments:
+        if moment.what is What.END:
+            break
+        ends = moment.what in (What.CLOSE, What.LOST, What.REJECT)
+        if ends and moment.session == session and moment.dir == "s2c":
+            found.add((str(moment.what), moment.code))
+    return found
+
+
+def _segments(run: Run, session: str) -> list[list[Message]]:
+    """Return what came to a session behind each of its messages."""
+    found: list[list[Message]] = []
+    for moment in run.moments:
+        if moment.what is What.END:
+            break
+        if moment.session != session or moment.what is not What.MESSAGE:
+            continue
+        if moment.dir == "c2s":
+            found.append([])
+        elif found:
+            found[-1].append(read(moment.payload))
+    return found

@@ -1,0 +1,189 @@
+"""Runs to compare with: each user alone, and all of them one after the other.  Made once for each workload."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from verifier.choose import choose
+from verifier.contract import Contract
+from verifier.fuzz.alone import Alone, correlation_of
+from verifier.fuzz.failure import Failure, Kind
+from verifier.fuzz.message import Field
+from verifier.fuzz.oracle import CLOSE_1011, Oracle
+from verifier.fuzz.play import Player
+from verifier.fuzz.schedule import SERIAL, Schedule, Slice
+from verifier.fuzz.script import Close, Drop
+from verifier.fuzz.seen import Run, What
+from verifier.fuzz.workload import Workload
+
+WALKS = 8
+"""Runs of each user alone under schedules of chance: what one's own connections do to each other is no interference."""
+ROUGHLY = 2
+"""The same, while a failure is made small."""
+MORE = 40
+"""The same, before it is claimed that something never happens to a user alone."""
+COMPARED = frozenset({Kind.MIXED, Kind.DUPLICATED, Kind.LOST, Kind.ORDER, Kind.DIFFERENT, Kind.CLOSED})
+"""What is known by comparing only."""
+
+
+class Baselines:
+    """What is learnt of an app, by workload."""
+
+    def __init__(
+        self, player: Player, contracts: tuple[Contract, ...] = (), shared: tuple[str, ...] = (), seed: int = 0
+    ) -> None:
+        self._player = player
+        self._contracts = contracts
+        self._shared = shared
+        self._seed = seed
+        self._solo: dict[Workload, Alone] = {}
+        self._solo_run: dict[Workload, Run] = {}
+        self._oracles: dict[tuple[Workload, str], Oracle] = {}
+        self.correlation: str | None = None
+        """The path of the id that joins the events of an answer; None: not looked for yet."""
+
+    def oracle(self, workload: Workload, for_: Failure | None = None, *, rough: bool = False) -> Oracle:
+        """Return what judges the runs of a workload; `for_`: this failure only, as cheaply as can be.
+
+        `rough`: learnt from fewer runs alone, for trying things out.
+        """
+        about = "" if for_ is None else f"{rough} {for_.kind} {for_.detail if for_.kind is Kind.CONTRACT else ''}"
+        oracle = self._oracles.get((workload, about))
+        if oracle is None:
+            oracle = self._oracles[workload, about] = self._made(workload, for_, rough)
+        return oracle
+
+    def _made(self, workload: Workload, for_: Failure | None, rough: bool) -> Oracle:
+        if for_ is None:
+            return Oracle(workload, self._contracts, self._shared, self.alone(workload))
+        if for_.kind is Kind.CONTRACT:
+            return Oracle(workload, tuple(_only(c, for_.detail) for c in self._contracts), self._shared)
+        if is_compared(for_):
+            return Oracle(workload, (), self._shared, self.alone(workload, ROUGHLY if rough else WALKS))
+        return Oracle(workload, (), self._shared)
+
+    def alone(self, workload: Workload, walks: int = WALKS) -> dict[str, Alone]:
+        """Return what each user of a workload sees alone, and what they see one after the other."""
+        if self.correlation is None:
+            solos = [self._player.play(workload.only(user.name), SERIAL) for user in workload.users]
+            self.correlation = correlation_of(solos)
+        found = {user.name: replace(self._alone(workload, user.name, walks), serial=set()) for user in workload.users}
+        if len(workload.users) > 1:
+            for run in self._serial(workload):
+                for alone in found.values():
+                    alone.add_serial(run)
+                    alone.count(self._solo_run[workload.only(alone.user)], run)
+        return found
+
+    def _serial(self, workload: Workload) -> list[Run]:
+        """Return runs in which nobody is interrupted: in order, in the opposite order, and message by message."""
+        forward = self._player.play(workload, SERIAL)
+        backward = self._player.play(replace(workload, sessions=workload.sessions[::-1]), SERIAL)
+        return [forward, backward, self._player.play(workload, in_turns(forward))]
+
+    def _alone(self, workload: Workload, user: str, walks: int = WALKS) -> Alone:
+        solo = workload.only(user)
+        alone = self._solo.get(solo)
+        if alone is None:
+            sessions = tuple(session.name for session in solo.sessions)
+            alone = self._solo[solo] = Alone(user, sessions, correlation=self.correlation or "")
+            first, second = self._player.play(solo, SERIAL), self._player.play(solo, SERIAL, chance=1)
+            alone.mask(first, second)
+            self._solo_run[solo] = first
+            self._learn(solo, alone, first)
+            self._learn(solo, alone, second)
+            self._stay(solo, alone)
+        if (missing := walks - alone.walks) > 0:
+            self._walk(solo, alone, missing)
+        return alone
+
+    def _stay(self, solo: Workload, alone: Alone) -> None:
+        """Learn what comes when the clients do not leave: how much a user sees before leaving is a matter of time."""
+        stay = staying(solo)
+        if stay == solo:
+            return
+        runs = [self._player.play(stay, SERIAL), *(self._player.walk(stay, "walk", self._seed, n)[1] for n in range(2))]
+        for run in runs:
+            alone.runs += 1
+            for session in alone.sessions:
+                alone.add_content(session, run)
+
+    def _learn(self, solo: Workload, alone: Alone, run: Run) -> None:
+        alone.add(run, Oracle(solo, self._contracts, self._shared).judge(run))
+
+    def _walk(self, solo: Workload, alone: Alone, walks: int) -> None:
+        for _ in range(walks):
+            self._learn(solo, alone, self._player.walk(solo, "walk", self._seed, alone.walks)[1])
+            alone.walks += 1
+
+    def confirmed(self, workload: Workload, failure: Failure, run: Run) -> bool:
+        """Return whether a failure still stands when its victim has been watched alone for longer."""
+        if not is_compared(failure):
+            return True
+        solo = workload.only(failure.victim)
+        alone = self._solo.get(solo)
+        if alone is None:
+            return True
+        names = {session.name for session in solo.sessions}
+        mine = Schedule(tuple(slice_ for slice_ in run.schedule if slice_.session in names))
+        self._learn(solo, alone, self._player.play(solo, mine))
+        self._walk(solo, alone, MORE)
+        self._oracles = {key: oracle for key, oracle in self._oracles.items() if key[0] != workload}
+        return any(f.fingerprint == failure.fingerprint for f in self.oracle(workload, failure).judge(run))
+
+    @property
+    def learnt(self) -> list[Alone]:
+        """What is known of each user alone."""
+        return list(self._solo.values())
+
+    @property
+    def runs(self) -> int:
+        """How many runs there were without anybody else."""
+        return sum(alone.runs for alone in self._solo.values())
+
+    def unproven(self) -> set[Field]:
+        """Return the fields whose numbers differ from those seen alone, which proves nothing."""
+        return {field for o in self._oracles.values() if o.comparison is not None for field in o.comparison.unproven}
+
+    def alone_too(self, workload: Workload, failure: Failure) -> bool:
+        """Return whether the victim of a failure meets it alone as well."""
+        users = [user.name for user in workload.users if not failure.victim or user.name == failure.victim]
+        return any(failure.fingerprint in self._alone(workload, user).known for user in users)
+
+
+def is_compared(failure: Failure) -> bool:
+    """Return whether a failure is known by comparing with runs alone only."""
+    return failure.kind in COMPARED and failure.detail != CLOSE_1011
+
+
+def staying(workload: Workload) -> Workload:
+    """Return the workload whose clients neither drop nor close; who came back after that comes at once."""
+    sessions = tuple(
+        replace(session, after=None, script=tuple(a for a in session.script if not isinstance(a, Drop | Close)))
+        for session in workload.sessions
+    )
+    return replace(workload, sessions=sessions)
+
+
+def in_turns(run: Run) -> Schedule:
+    """Return the schedule in which the sessions of a serial run take turns, a message each.
+
+    Everybody connects, one after the other; then each sends a message and gets its answer, and so on.
+    """
+    own: dict[str, list[int]] = {}
+    for n, step in enumerate(run.steps):
+        own.setdefault(step.session, []).append(n)
+    turns: dict[str, list[int]] = {}
+    for session, moments in run.by_session.items():
+        steps = own.get(session, [])
+        sends = [m.step for m in moments if m.dir == "c2s" and m.what is What.MESSAGE]
+        before = [sum(step < at for step in steps) for at in sends]
+        turns[session] = [after - at for at, after in zip([0, *before], [*before, len(steps)], strict=True)]
+    slices = []
+    for n in range(max(map(len, turns.values()), default=0)):
+        slices += [Slice(session, mine[n]) for session, mine in turns.items() if n < len(mine) and mine[n]]
+    return Schedule(tuple(slices)).joined()
+
+
+def _only(contract: Contract, name: str) -> Contract:
+    return choose(contract, frozenset({name}), frozenset())

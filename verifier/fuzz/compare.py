@@ -1,0 +1,206 @@
+"""Noninterference: what a user sees with others against what the user sees alone.  Pure.
+
+A message that the user never saw alone is held against what others saw alone (then it is theirs), and against runs in
+which the users come one after the other (then shared state explains it).  A number or a time that differs proves
+nothing by itself, unless it is another user's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+
+from verifier.fuzz.alone import Alone, counted, endings_of, messages_of, numberless, numeric, ordered
+from verifier.fuzz.failure import Failure, Kind
+from verifier.fuzz.message import Field, Message, Scalar
+from verifier.fuzz.seen import Ended, Run
+
+LONG = 4
+"""Characters that a name needs to be looked for in texts."""
+
+
+class Comparison:
+    """One run against what each user sees alone."""
+
+    def __init__(self, alone: Mapping[str, Alone], shared: Callable[[str], bool] = lambda path: False) -> None:
+        self._alone = alone
+        self._shared = shared
+        self.unproven: set[Field] = set()
+        """Fields whose numbers differ from those seen alone: shared state, or a fault that cannot be told from it."""
+
+    def failures(self, run: Run, unsteady: frozenset[str] = frozenset()) -> Iterator[Failure]:
+        """Yield what differs; `unsteady` are sessions whose client leaves in the middle: of them nothing is counted."""
+        for alone in self._alone.values():
+            whole = alone.ended <= {Ended.DONE} and run.ended in (Ended.DONE, Ended.DEADLOCK)
+            for session in alone.sessions:
+                said = messages_of(run, session)
+                for n, message in said:
+                    yield from self._content(alone, n, message)
+                if whole and session not in unsteady:
+                    yield from self._counts(alone, session, said)
+                yield from self._order(alone, said)
+                yield from self._endings(alone, session, run)
+
+    # -- one message
+
+    def _content(self, alone: Alone, n: int, message: Message) -> Iterator[Failure]:
+        shape = alone.shape(message)
+        if shape in alone.shapes or shape in alone.serial:
+            return
+        rows = alone.fields.get(message.name)
+        if rows is None:
+            yield self._new(alone, n, message)
+            return
+        nearest = _nearest(alone, message)
+        for path, value in message.values:
+            field = message.name, path
+            if field in alone.masked or self._shared(path) or value in alone.values.get(field, ()):
+                continue
+            was = nearest.get(path)
+            owner = self._owner(alone, field, value)
+            if owner and field not in alone.counted:
+                yield Failure(
+                    Kind.MIXED, alone.user, owner, f"{message.name}.{path}",
+                    f"{alone.user} receives {_told(value)} in {message.name}.{path}, which is {owner}'s;"
+                    f" alone it is {_told(was)}", (n,),
+                )  # fmt: skip
+                return
+            if field in alone.counted:
+                continue
+            if numeric(value, was) or self._in_serial(alone, message, path, value):
+                self.unproven.add(field)
+                continue
+            yield Failure(
+                Kind.DIFFERENT, alone.user, "", f"{message.name}.{path}",
+                f"{alone.user} receives {_told(value)} in {message.name}.{path}; alone it is {_told(was)}", (n,),
+            )  # fmt: skip
+            return
+
+    def _new(self, alone: Alone, n: int, message: Message) -> Failure:
+        told = ", ".join(_told(v) for p, v in message.values if isinstance(v, str) and ("error" in p or "reason" in p))
+        what = f"{message.name}{f' ({told})' if told else ''}"
+        return Failure(
+            Kind.DIFFERENT, alone.user, "", message.name,
+            f"{alone.user} receives {what}, which never comes when {alone.user} is alone", (n,),
+        )  # fmt: skip
+
+    def _owner(self, alone: Alone, field: Field, value: Scalar) -> str:
+        """Return whose a value is, judged by what each user sees alone; empty: nobody's."""
+        for other in self._alone.values():
+            if other.user == alone.user:
+                continue
+            if value in other.values.get(field, ()) and field not in other.masked:
+                return other.user
+            if isinstance(value, str) and len(other.user) >= LONG and _names(value, other.user):
+                return other.user
+        return ""
+
+    def _in_serial(self, alone: Alone, message: Message, path: str, value: Scalar) -> bool:
+        return any(
+            name == message.name and any(p == path and (v == value or numeric(v, value)) for p, v in values)
+            for name, values in alone.serial
+        )
+
+    # -- many messages
+
+    def _counts(self, alone: Alone, session: str, said: list[tuple[int, Message]]) -> Iterator[Failure]:
+        totals = alone.totals.get(session)
+        if not totals:
+            return
+        answers = alone.answers(said)
+        mine = Counter(message.name for answer in answers.values() for _, message in answer)
+        for name in sorted(set(mine) | set(totals[0])):
+            wanted = {total[name] for total in totals}
+            if len(wanted) > 1 or name not in totals[0]:
+                continue
+            alone_count = wanted.pop()
+            if mine[name] < alone_count:
+                yield Failure(
+                    Kind.LOST, alone.user, "", name,
+                    f"{alone.user} gets {_times(mine[name], name)}; alone it is {alone_count}", _last(said),
+                )  # fmt: skip
+            elif mine[name] > alone_count:
+                places = tuple(n for n, message in said if message.name == name)
+                yield Failure(
+                    Kind.DUPLICATED, alone.user, "", name,
+                    f"{alone.user} gets {_times(mine[name], name)}; alone it is {alone_count}", places[-2:],
+                )  # fmt: skip
+        if alone.correlation and len({tuple(sorted(total.items())) for total in totals}) == 1:
+            yield from self._answers(alone, answers)
+
+    def _answers(self, alone: Alone, answers: Mapping[Scalar, list[tuple[int, Message]]]) -> Iterator[Failure]:
+        """Yield answers with too much or too little in them, where the totals do not show it."""
+        for id_, answer in answers.items():
+            mine = counted(answer)
+            if mine in alone.answer_kinds:
+                continue
+            most = {name: max(dict(kind).get(name, 0) for kind in alone.answer_kinds) for name, _ in mine}
+            more = [name for name, count in mine if count > most[name]]
+            if more:
+                yield Failure(
+                    Kind.DUPLICATED, alone.user, "", more[0],
+                    f"{alone.user} gets {_times(dict(mine)[more[0]], more[0])} in the answer {_told(id_)};"
+                    f" alone it is {most[more[0]]}", (answer[-1][0],),
+                )  # fmt: skip
+
+    def _order(self, alone: Alone, said: list[tuple[int, Message]]) -> Iterator[Failure]:
+        for answer in alone.answers(said).values():
+            names = [message.name for _, message in answer]
+            for a, b in ordered(names):
+                if alone.before.get((a, b)) and names.index(b) < (len(names) - 1 - names[::-1].index(a)):
+                    at = next(n for n, m in answer if m.name == b)
+                    yield Failure(
+                        Kind.ORDER, alone.user, "", f"{b} before {a}",
+                        f"{alone.user} gets {b} before {a}; alone it is always the other way round", (at,),
+                    )  # fmt: skip
+                    return
+
+    def _endings(self, alone: Alone, session: str, run: Run) -> Iterator[Failure]:
+        known = alone.endings.get(session, set())
+        for how, code in sorted(endings_of(run, session) - known):
+            what = {
+                "close": f"closes {session}'s connection with {code}",
+                "lost": f"ends {session}'s connection without a word",
+                "reject": f"refuses {session}'s connection" + (f" with {code}" if code else ""),
+            }[how]
+            places = tuple(
+                n for n, m in enumerate(run.moments) if m.session == session and m.what == how and m.dir == "s2c"
+            )
+            yield Failure(
+                Kind.CLOSED, alone.user, "", f"{how} {code}",
+                f"the server {what}, which it does not when {alone.user} is alone", places[:1],
+            )  # fmt: skip
+
+
+def _nearest(alone: Alone, message: Message) -> dict[str, Scalar]:
+    """Return the values of the message that the user saw alone and that is most like this one."""
+    mine = set(alone.shape(message)[1])
+    best: dict[str, Scalar] = {}
+    most = -1
+    for name, values in alone.shapes:
+        if name == message.name and (same := len(mine & set(values))) > most:
+            best, most = dict(values), same
+    return best
+
+
+def _names(text: str, user: str) -> bool:
+    return re.search(rf"(?<![0-9A-Za-z]){re.escape(user)}(?![0-9A-Za-z])", text) is not None
+
+
+def _told(value: Scalar) -> str:
+    if value is None:
+        return "nothing"
+    text = f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+    return text if len(text) <= 80 else f"{text[:76]}...{text[-1] if text[-1] == chr(34) else ''}"
+
+
+def _times(count: int, name: str) -> str:
+    return f"no {name}" if not count else f"{count} {name}"
+
+
+def _last(said: list[tuple[int, Message]]) -> tuple[int, ...]:
+    return (said[-1][0],) if said else ()
+
+
+__all__ = ["Comparison", "numberless"]

@@ -1,0 +1,69 @@
+"""A failure: what one run of an app shows to be wrong, said in a sentence, and how one failure is told from another."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+
+class Kind(StrEnum):
+    """What is wrong.  In the order of what says most about a cause: the first is told, the others stand beside it."""
+
+    LEAK = "leak"
+    """What one user has said turns up at another user."""
+    EXCEPTION = "exception"
+    """The app lets an exception out."""
+    MIXED = "mixed"
+    """A user is shown something that is another user's, though no canary is in it."""
+    DUPLICATED = "duplicated"
+    """More of an event comes than when the user is alone."""
+    LOST = "lost"
+    """An event does not come that comes whenever the user is alone."""
+    ORDER = "order"
+    """Events come in an order that they never have when the user is alone."""
+    DIFFERENT = "different"
+    """A user is shown something that the user never sees alone, nor when the users come one after the other."""
+    CLOSED = "closed"
+    """The server closes with 1011, or ends a connection without a word, where it does not when the user is alone."""
+    CONTRACT = "contract"
+    """An invariant of a contract is violated."""
+    PROTOCOL = "protocol"
+    """The app does what the ASGI specification forbids."""
+    DEADLOCK = "deadlock"
+    """Nothing can go on, and somebody still waits."""
+    LIVELOCK = "livelock"
+    """The app runs on for ever and nothing comes of it."""
+
+
+RANK = {kind: n for n, kind in enumerate(Kind)}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Something wrong in one run."""
+
+    kind: Kind
+    victim: str
+    """The user who suffers it; empty where it is nobody in particular."""
+    owner: str
+    """The user whose it was; empty where nobody's."""
+    detail: str
+    """What tells it from others of its kind, without names of users: an event, a path, an invariant, a type."""
+    sentence: str
+    """What happened, for somebody who knows nothing of us."""
+    moments: tuple[int, ...] = field(default=(), compare=False)
+    """Where in `Run.moments` it shows."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Joins failures of one cause: twelve hex digits of its kind, its detail, and whether two users are in it."""
+        relation = "cross" if self.owner and self.owner != self.victim else "own"
+        text = "\0".join((self.kind, relation, self.detail))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+    @property
+    def title(self) -> str:
+        """`LEAK  bob receives ...`."""
+        return f"{self.kind.upper()}  {self.sentence}"

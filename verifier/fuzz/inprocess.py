@@ -1,0 +1,90 @@
+"""The player of the search in process: `Runner`s of one app, with their policies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from verifier.fuzz.asgi import App
+from verifier.fuzz.load import Target
+from verifier.fuzz.policy import Pct, Player, Pos, policy
+from verifier.fuzz.run import Runner
+from verifier.fuzz.schedule import Schedule
+from verifier.fuzz.seen import Run
+from verifier.fuzz.settings import Settings
+from verifier.fuzz.workload import Workload
+
+
+class _Noting(Player):
+    """Plays a schedule, and notes which slice takes each step."""
+
+    def __init__(self, schedule: Schedule, names: Sequence[str]) -> None:
+        super().__init__(schedule, names)
+        self.taken: list[int] = []
+
+    def choose(self, ways: Sequence[int], serial: int) -> int:
+        before = self._place, self._used
+        way = super().choose(ways, serial)
+        self.taken.append(self._place if self._used and (self._place, self._used) != before else -1)
+        return way
+
+    def forced(self, way: int) -> None:
+        before = self._used
+        super().forced(way)
+        self.taken.append(self._place if self._used > before else -1)
+
+
+class _Traced:
+    """A policy that plays a schedule; what played it last can be asked afterwards."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule = schedule
+        self.player = _Noting(schedule, ())
+
+    def chooser(self, names: Sequence[str]) -> Player:
+        """Return what chooses in one run."""
+        self.player = _Noting(self._schedule, names)
+        return self.player
+
+
+class InProcess:
+    """Runs one app, afresh each time; see `play.Player`."""
+
+    def __init__(self, settings: Settings, app: str | App | None = None) -> None:
+        """Load the app; raises `InputError`.  `app`: the object itself, where there is no name for it."""
+        target = Target(
+            settings.app if app is None else app, app_dir=settings.app_dir or ".", factory=settings.factory,
+            isolate=settings.isolate,
+        )  # fmt: skip
+        self.target = target
+        self.runs = 0
+        self._settings = settings
+        self._runners: dict[int, Runner] = {}
+
+    def play(self, workload: Workload, schedule: Schedule, chance: int = 0) -> Run:
+        """Run a workload under a schedule; `chance` seeds what is random in the app."""
+        self.runs += 1
+        return self._runner(chance).run(workload, schedule)
+
+    def trace(self, workload: Workload, schedule: Schedule) -> tuple[Run, tuple[int, ...]]:
+        """Run a workload under a schedule; return also which of its slices took each step, -1 where none did."""
+        self.runs += 1
+        traced = _Traced(schedule)
+        run = self._runner(0).run(workload, traced)
+        return run, tuple(traced.player.taken)
+
+    def walk(self, workload: Workload, policy_name: str, seed: int, n: int) -> tuple[str, Run]:
+        """Run a workload under the n-th schedule that a policy makes up from a seed; return which policy it was."""
+        self.runs += 1
+        chosen = policy(policy_name, seed, n)
+        run = self._runner(0).run(workload, chosen)
+        name = f"pct:{chosen.depth}" if isinstance(chosen, Pct) else "pos" if isinstance(chosen, Pos) else "walk"
+        return name, run
+
+    def _runner(self, chance: int) -> Runner:
+        runner = self._runners.get(chance)
+        if runner is None:
+            settings = self._settings
+            runner = self._runners[chance] = Runner(
+                self.target, explore=settings.explore, window=settings.window, seed=chance
+            )
+        return runner

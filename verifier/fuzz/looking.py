@@ -1,0 +1,97 @@
+"""Looking into a failure: is it one, how small can it be, does it come again?"""
+
+from __future__ import annotations
+
+import time
+
+from verifier.fuzz.anchors import anchors
+from verifier.fuzz.baselines import Baselines, is_compared
+from verifier.fuzz.certify import Certificate, certify
+from verifier.fuzz.failure import Failure, Kind
+from verifier.fuzz.found import Found
+from verifier.fuzz.oracle import CLOSE_1011
+from verifier.fuzz.play import Player
+from verifier.fuzz.schedule import Schedule
+from verifier.fuzz.seen import Run
+from verifier.fuzz.settings import Settings
+from verifier.fuzz.shrink import Shrinking
+from verifier.fuzz.workload import Workload
+
+REPLAYS = 2
+
+
+class Unconfirmed(Exception):
+    """What looked like a failure is none, or does not come again; says why."""
+
+
+class Looking:
+    """Makes failures small, and confirms them."""
+
+    def __init__(self, player: Player, settings: Settings, baselines: Baselines, certify_seconds: float) -> None:
+        self._player = player
+        self._settings = settings
+        self._baselines = baselines
+        self._certify = certify_seconds
+
+    def into(self, workload: Workload, run: Run, failure: Failure, first: int) -> Found:
+        """Return the failure with the smallest workload and schedule that show it; raises `Unconfirmed`."""
+        if not self._baselines.confirmed(workload, failure, run):
+            raise Unconfirmed(
+                f"{failure.detail}: unlike what {failure.victim} saw alone, until that was seen alone too"
+            )
+        handy = self._handier(workload, run, failure)
+        again = self._fails(handy, workload, run.schedule)
+        if again is None:
+            raise Unconfirmed(f"seen once, and not again under the same schedule: {failure.sentence}")
+        begin = time.monotonic()
+        shrinking = Shrinking(lambda w, s: self._fails(handy, w, s), workload, run.schedule, again).shrink()
+        seconds = time.monotonic() - begin
+        small, short, last = shrinking.workload, shrinking.schedule, shrinking.run
+        if not self._baselines.confirmed(small, handy, last):
+            # What is small may show what chance shows alone, too: then it is told as it was found.
+            small, short, last = workload, run.schedule, again
+        certificate = self._certified(handy, small, short, last)
+        if certificate is not None:
+            short, last = certificate.schedule, certificate.run
+        whole = [f for f in self._baselines.oracle(small).judge(last) if self._baselines.confirmed(small, f, last)]
+        told = next((f for f in whole if f.fingerprint == failure.fingerprint), None)
+        told = told or next((f for f in whole if f.fingerprint == handy.fingerprint), handy)
+        same = sum(self._player.play(small, short).digest() == last.digest() for _ in range(REPLAYS))
+        if not same:
+            raise Unconfirmed(f"does not come again the same way, so something is not controlled: {failure.sentence}")
+        return Found(
+            failure=told, workload=small, schedule=short, run=last, settings=self._settings,
+            also=tuple(f for f in whole if f.fingerprint != told.fingerprint), first=first,
+            anchors=anchors(last, short, self._player.trace(small, short)[1]),
+            switches_before=len(run.schedule), shrink_runs=shrinking.runs, shrink_seconds=seconds,
+            certificate=certificate, replays=(same, REPLAYS),
+            alone=len(small.users) == 1 and len(small.sessions) == 1,
+        )  # fmt: skip
+
+    def _handier(self, workload: Workload, run: Run, failure: Failure) -> Failure:
+        """Return a failure of the same run and victim that is known without comparing, where there is one.
+
+        To shrink by it needs no runs alone of each smaller workload.
+        """
+        if not is_compared(failure):
+            return failure
+        others = self._baselines.oracle(workload).judge(run)
+        handy = (f for f in others if f.kind in (Kind.DEADLOCK, Kind.EXCEPTION) or f.detail == CLOSE_1011)
+        return next((f for f in handy if f.victim == failure.victim), failure)
+
+    def _fails(self, failure: Failure, workload: Workload, schedule: Schedule) -> Run | None:
+        run = self._player.play(workload, schedule)
+        return run if self._same(failure, workload, run) is not None else None
+
+    def _same(self, failure: Failure, workload: Workload, run: Run) -> Failure | None:
+        found = self._baselines.oracle(workload, failure, rough=True).judge(run)
+        return next((f for f in found if f.fingerprint == failure.fingerprint), None)
+
+    def _certified(self, failure: Failure, workload: Workload, schedule: Schedule, run: Run) -> Certificate | None:
+        if not self._certify:
+            return None
+        return certify(
+            lambda s: self._player.trace(workload, s),
+            lambda r: self._same(failure, workload, r) is not None,
+            workload, schedule, run, self._certify,
+        )  # fmt: skip

@@ -1,0 +1,129 @@
+"""The oracle: all that can be said against a run, best reason first.  Pure; what it compares with is handed in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from verifier.contract import Contract
+from verifier.fuzz.alone import Alone
+from verifier.fuzz.canaries import Canaries
+from verifier.fuzz.compare import Comparison
+from verifier.fuzz.failure import RANK, Failure, Kind
+from verifier.fuzz.judged import Contracts
+from verifier.fuzz.message import shared_by
+from verifier.fuzz.script import Close, Drop, Send, Wait
+from verifier.fuzz.seen import AppError, Ended, Run, What, Where
+from verifier.fuzz.workload import Session, Workload
+
+INTERNAL_ERROR = 1011
+CLOSE_1011 = "close 1011"
+_FRAME = re.compile(r'File "([^"]+)", line \d+, in (\S+)')
+_NAMES = re.compile(r"0x[0-9a-f]+|\d+|'[^']*'|\"[^\"]*\"")
+
+
+class Oracle:
+    """Judges the runs of one workload."""
+
+    def __init__(
+        self, workload: Workload, contracts: tuple[Contract, ...] = (), shared: tuple[str, ...] = (),
+        alone: Mapping[str, Alone] | None = None,
+    ) -> None:  # fmt: skip
+        self.user_of = {session.name: session.user for session in workload.sessions}
+        on_purpose = shared_by(shared)
+        self._canaries = Canaries(workload.canaries(), self.user_of, on_purpose)
+        self._contracts = Contracts(contracts, lambda session: self.user_of.get(session, session))
+        self.comparison = None if alone is None else Comparison(alone, on_purpose)
+        self._leaving = frozenset(session.name for session in workload.sessions if _leaves_early(session))
+
+    def judge(self, run: Run) -> list[Failure]:
+        """Return what is wrong in a run, each thing once; what says most about the cause stands first."""
+        if run.ended is Ended.ESCAPED:
+            return []
+        found: dict[tuple[str, str], Failure] = {}
+        for failure in self._all(run):
+            found.setdefault((failure.fingerprint, failure.victim), failure)
+        return sorted(found.values(), key=lambda failure: RANK[failure.kind])
+
+    def _all(self, run: Run) -> Iterator[Failure]:
+        yield from self._canaries.failures(run)
+        yield from self._exceptions(run)
+        yield from self._closes(run)
+        if self.comparison is not None:
+            yield from self.comparison.failures(run, self._leaving)
+        yield from self._contracts.failures(run)
+        yield from self._stuck(run)
+
+    def _exceptions(self, run: Run) -> Iterator[Failure]:
+        for error in run.errors:
+            victim = self.user_of.get(error.session, "")
+            where = {Where.TASK: "a task that nobody awaits", Where.LIFESPAN: "the lifespan"}.get(error.where)
+            whose = where or f"{victim}'s connection"
+            text = error.message.splitlines()[0] if error.message else ""
+            said = f"{_short(error.type)}: {text}" if text else _short(error.type)
+            yield Failure(
+                Kind.EXCEPTION, victim, "", f"{error.type} in {_site(error)}", f"{said}, raised in {_site(error)}"
+                f" and caught by nobody ({whose})",
+                _until(run, error.step),
+            )  # fmt: skip
+        for wrong in run.protocol_errors:
+            victim = self.user_of.get(wrong.session, "")
+            yield Failure(
+                Kind.PROTOCOL, victim, "", _NAMES.sub("", wrong.text),
+                f"the app breaks the ASGI protocol: {wrong.text}",
+                _until(run, wrong.step),
+            )  # fmt: skip
+
+    def _closes(self, run: Run) -> Iterator[Failure]:
+        for n, moment in enumerate(run.moments):
+            if moment.what is What.END:
+                return
+            if moment.what is What.CLOSE and moment.dir == "s2c" and moment.code == INTERNAL_ERROR:
+                victim = self.user_of.get(moment.session, moment.session)
+                reason = f": {moment.payload!r}" if moment.payload else ""
+                said = f"the server closes {victim}'s connection with 1011, internal error{reason}"
+                yield Failure(Kind.CLOSED, victim, "", CLOSE_1011, said, (n,))
+
+    def _stuck(self, run: Run) -> Iterator[Failure]:
+        if run.ended not in (Ended.DEADLOCK, Ended.LIVELOCK):
+            return
+        kind = Kind.DEADLOCK if run.ended is Ended.DEADLOCK else Kind.LIVELOCK
+        why = "nothing can go on any more" if kind is Kind.DEADLOCK else "the app runs on and nothing comes of it"
+        last = len(run.moments) - 1
+        for owed in run.open:
+            victim = self.user_of.get(owed.session, owed.session)
+            yield Failure(kind, victim, "", "", f"{victim} {owed.text} for ever: {why}", (last,))
+        if not run.open:
+            yield Failure(kind, "", "", "", why, (last,))
+
+
+def _leaves_early(session: Session) -> bool:
+    """Return whether a client may leave before its last answer is there."""
+    waiting = False
+    for action in session.script:
+        waiting = isinstance(action, Send) or (waiting and not isinstance(action, Wait))
+        if isinstance(action, Drop) or (waiting and isinstance(action, Close)):
+            return True
+    return False
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("builtins.")
+
+
+def _site(error: AppError) -> str:
+    """Return where in the app's own code an exception came from: `shop/chat.py, answer`; no line, for lines move."""
+    frames = [
+        (file, function) for file, function in _FRAME.findall(error.traceback)
+        if "site-packages" not in file and "/lib/python" not in file
+    ]  # fmt: skip
+    if not frames:
+        return "its libraries"
+    file, function = frames[-1]
+    return f"{file.replace(chr(92), '/').rpartition('/')[2]}, {function}"
+
+
+def _until(run: Run, step: int) -> tuple[int, ...]:
+    """Return the last moment that is not later than a step."""
+    found = [n for n, moment in enumerate(run.moments) if moment.step <= step]
+    return (found[-1],) if found else ()

@@ -1,0 +1,28 @@
+"""What the search needs of whoever runs an app: one schedule played, or one made up on the way.  An interface."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from verifier.fuzz.schedule import Schedule
+from verifier.fuzz.seen import Run
+from verifier.fuzz.workload import Workload
+
+
+class Player(Protocol):
+    """Runs one app, afresh each time."""
+
+    runs: int
+    """How many runs there were."""
+
+    def play(self, workload: Workload, schedule: Schedule, chance: int = 0) -> Run:
+        """Run a workload under a schedule; `chance` seeds what is random in the app."""
+
+    def trace(self, workload: Workload, schedule: Schedule) -> tuple[Run, tuple[int, ...]]:
+        """Run a workload under a schedule; return also which of its slices took each step, -1 where none did."""
+
+    def walk(self, workload: Workload, policy: str, seed: int, n: int) -> tuple[str, Run]:
+        """Run a workload under a schedule that a policy (`mix`, `walk`, `pos`, `pct:3`) makes up; return which it was.
+
+        `seed` and `n` are all that it is made of: the n-th of the schedules of a seed.
+        """

@@ -1,0 +1,114 @@
+"""Before a search: does the app let the users in, does it answer, and what is the last event of an answer?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from goldentape.errors import InputError
+from verifier.fuzz.alone import messages_of
+from verifier.fuzz.play import Player
+from verifier.fuzz.schedule import SERIAL
+from verifier.fuzz.script import Action, Send, Wait
+from verifier.fuzz.seen import Ended, Run, What
+from verifier.fuzz.workload import Workload
+
+
+def prepared(player: Player, workload: Workload) -> tuple[Workload, str]:
+    """Return the workload whose clients wait for whole answers, and in a sentence what they wait for.
+
+    A script that already says what it waits for by name is left as it is.  Raises `InputError` where the app refuses
+    the first user, or cannot be run at all.
+    """
+    first = workload.only(workload.users[0].name)
+    run = player.play(first, SERIAL)
+    _demand(run, first)
+    waits = [action for session in workload.sessions for action in session.script if isinstance(action, Wait)]
+    if not waits or any(wait.type for wait in waits):
+        return workload, ""
+    last = last_event(player.play(_saying(first, 1), SERIAL), player.play(_saying(first, 0), SERIAL))
+    for canary, type_ in ((True, last), (False, last), (True, ""), (False, "")):
+        if not type_ and last and canary:
+            continue
+        waiting = with_waits(workload, canary=canary, type_=type_)
+        if player.play(waiting.only(workload.users[0].name), SERIAL).ended is Ended.DONE:
+            own = " to their own message" if canary else ""
+            return waiting, f"clients wait for {type_ or 'an answer'}{own}"
+    return without_waits(
+        workload
+    ), "no answer was recognized: clients wait for nothing (say with --done what ends an answer)"
+
+
+def _demand(run: Run, workload: Workload) -> None:
+    if run.escaped is not None:
+        escape = run.escaped
+        raise InputError(
+            f"the app asks for something that cannot be controlled ({escape.call})",
+            where=escape.site,
+            fix=escape.advice,
+        )
+    for session in workload.sessions:
+        moments = run.by_session.get(session.name, ())
+        refused = next((moment for moment in moments if moment.what is What.REJECT), None)
+        if refused is not None:
+            raise InputError(
+                f"the app refuses {session.user}'s connection to {session.path}", found=refused.code or None,
+                fix="name another path with --path, or say with --as who the users are (--as jwt:query:token"
+                " --jwt-secret ENV, --as plain:query:user_id)",
+            )  # fmt: skip
+        if moments and not any(moment.what is What.ACCEPT for moment in moments):
+            errors = "; ".join(f"{e.type.removeprefix('builtins.')}: {e.message}" for e in run.errors)
+            raise InputError(
+                f"the app never accepts {session.user}'s connection to {session.path}", found=errors or None,
+                fix="name another path with --path, or say with --as who the users are",
+            )  # fmt: skip
+
+
+def last_event(answered: Run, silent: Run) -> str:
+    """Return the event that comes once, at the end of an answer; empty: there is none.
+
+    `answered`: a run in which each session sends one message and stays; `silent`: one in which nobody says anything.
+    """
+    unasked = {message.name for session in silent.by_session for _, message in messages_of(silent, session)}
+    for session in answered.by_session:
+        names = [message.name for _, message in messages_of(answered, session)]
+        once = [name for name in names if names.count(name) == 1 and name not in unasked | {"text", "binary"}]
+        if once:
+            return once[-1]
+    return ""
+
+
+def with_waits(workload: Workload, *, canary: bool, type_: str) -> Workload:
+    """Return the workload whose clients wait for an event of this name, of their own answer or of any."""
+
+    def changed(action: Action) -> Action:
+        if not isinstance(action, Wait):
+            return action
+        return Wait(action.canary if canary else "", type_)
+
+    return _mapped(workload, changed)
+
+
+def without_waits(workload: Workload) -> Workload:
+    """Return the workload whose clients wait for nothing."""
+    sessions = tuple(
+        replace(session, script=tuple(a for a in session.script if not isinstance(a, Wait)))
+        for session in workload.sessions
+    )
+    return replace(workload, sessions=sessions)
+
+
+def _saying(workload: Workload, messages: int) -> Workload:
+    """Return the workload whose clients send so many messages and then stay, so that all that comes is seen."""
+    sessions = tuple(
+        replace(session, script=tuple(action for action in session.script if isinstance(action, Send))[:messages])
+        for session in workload.sessions
+    )
+    return replace(workload, sessions=sessions)
+
+
+def _mapped(workload: Workload, change: object) -> Workload:
+    assert callable(change)
+    sessions = tuple(
+        replace(session, script=tuple(change(action) for action in session.script)) for session in workload.sessions
+    )
+    return replace(workload, sessions=sessions)

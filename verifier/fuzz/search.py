@@ -1,0 +1,221 @@
+"""The search: batches of schedules on plans that Hypothesis draws, until the budget is used up.
+
+Hypothesis owns the workload, the faults and the database of what failed before; within an example the schedules are
+native and made of the example itself, so an example that failed fails again.  What fails goes to `looking.py`.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+
+import hypothesis
+from hypothesis import HealthCheck, Phase
+from hypothesis.database import ExampleDatabase
+from hypothesis.errors import NoSuchExample
+
+from verifier.contract import Contract
+from verifier.fuzz.baselines import Baselines
+from verifier.fuzz.coverage import Coverage
+from verifier.fuzz.failure import Failure, Kind
+from verifier.fuzz.found import Found, Report
+from verifier.fuzz.looking import Looking, Unconfirmed
+from verifier.fuzz.plans import Plan, plan_strategy
+from verifier.fuzz.play import Player
+from verifier.fuzz.seen import Ended, Run
+from verifier.fuzz.settings import Settings
+from verifier.fuzz.workload import Workload
+
+BATCH = 24
+"""Schedules of one example."""
+FIRST = 6
+"""Schedules of each of the first examples, as many as there are mixtures: all mixtures of faults come early."""
+ALONE = 20
+"""Failures that need nobody else, of which so many are told; they do not end a search."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What a search may cost; what is None has no bound."""
+
+    schedules: int | None = None
+    seconds: float | None = None
+    failures: int = 5
+    """So many different failures are made small; then the search ends."""
+    certify: float = 5.0
+    """Seconds for each certificate of minimality; 0: none is made."""
+
+
+class Enough(BaseException):
+    """The budget is used up.  Not an `Exception`: Hypothesis would take that for a failing example."""
+
+
+@dataclass
+class Search:
+    """One search over one app."""
+
+    player: Player
+    settings: Settings
+    workload: Workload
+    contracts: tuple[Contract, ...] = ()
+    faults: Collection[str] | None = None
+    """Those asked for; None: the usual ones."""
+    shared: tuple[str, ...] = ()
+    policy: str = "mix"
+    seed: int | None = None
+    """None: chance, and what Hypothesis' database knows; else the same search each time."""
+    budget: Budget = field(default_factory=Budget)
+    database: ExampleDatabase | None = None
+    key: bytes = b""
+    """What the examples are kept under."""
+    say: Callable[[int, float], None] = lambda schedules, seconds: None
+    """Hears how many schedules were run, and in how many seconds."""
+
+    def __post_init__(self) -> None:
+        self.baselines = Baselines(self.player, self.contracts, self.shared, self.seed or 0)
+        self.looking = Looking(self.player, self.settings, self.baselines, self.budget.certify)
+        self.coverage = Coverage()
+        self.policies: Counter[str] = Counter()
+        self.found: list[Found] = []
+        self.notes: Counter[str] = Counter()
+        self._explained: set[str] = set()
+        """Fingerprints that were told with a failure."""
+        self._excused: set[tuple[str, tuple[str, ...]]] = set()
+        """Fingerprints that are no failure where these faults are put in."""
+        self._seconds = 0.0
+        self._shrunk = 0.0
+        self._plan: Plan | None = None
+        self._pending: tuple[Plan, Run, Failure] | None = None
+        self._examples = 0
+        self._begin = time.monotonic()
+
+    def run(self) -> Report:
+        """Search until the budget is used up, or until somebody interrupts."""
+        interrupted = False
+        try:
+            while not self._over:
+                self._hunt()
+                if self._pending is None:
+                    break
+                begin = time.monotonic()
+                self._look_into(*self._pending)
+                self._shrunk += time.monotonic() - begin
+        except KeyboardInterrupt:
+            interrupted = True
+        return self._report(interrupted)
+
+    @property
+    def _over(self) -> bool:
+        budget = self.budget
+        if sum(not found.alone for found in self.found) >= budget.failures or len(self.found) >= ALONE:
+            return True
+        if budget.schedules is not None and self.coverage.schedules >= budget.schedules:
+            return True
+        return budget.seconds is not None and time.monotonic() - self._begin >= budget.seconds
+
+    def _hunt(self) -> None:
+        """Let Hypothesis draw plans until one fails or the budget is used up."""
+        self._plan = self._pending = None
+        settings = hypothesis.settings(
+            max_examples=1_000_000_000, deadline=None, database=self.database if self.seed is None else None,
+            phases=(Phase.reuse, Phase.generate), suppress_health_check=list(HealthCheck),
+            verbosity=hypothesis.Verbosity.quiet,
+        )  # fmt: skip
+        chance = None if self.seed is None else random.Random(self.seed * 1_000_003 + self._examples)
+        plans = plan_strategy(self.workload, self.faults, self._examples)
+        try:
+            hypothesis.find(plans, self.batch, settings=settings, random=chance, database_key=self.key)
+        except (Enough, NoSuchExample):
+            pass
+
+    def batch(self, plan: Plan) -> bool:
+        """Run the schedules of one plan, up to the first that is wrong in a new way; return whether there is one."""
+        if self._plan == plan:
+            return True  # Hypothesis looks once more at what failed
+        if self._over:
+            raise Enough
+        self._examples += 1
+        begin = time.monotonic()
+        try:
+            oracle = self.baselines.oracle(plan.workload)
+            for n in range(FIRST if self._examples <= FIRST else BATCH):
+                if self._over:
+                    raise Enough
+                run = self._walk(plan, n)
+                for failure in oracle.judge(run):
+                    if self._is_new(plan, failure):
+                        self._plan, self._pending = plan, (plan, run, failure)
+                        return True
+        finally:
+            self._seconds += time.monotonic() - begin
+            self.say(self.coverage.schedules, self._seconds)
+        return False
+
+    def _walk(self, plan: Plan, n: int) -> Run:
+        policy, run = self.player.walk(plan.workload, self.policy, plan.seed, n)
+        self.policies[policy] += 1
+        users = {session.name: session.user for session in plan.workload.sessions}
+        self.coverage.add(run, lambda session: users.get(session, session))
+        if run.ended is Ended.ESCAPED and run.escaped is not None:
+            self.notes[f"given up at {run.escaped.call} ({run.escaped.site}): {run.escaped.advice}"] += 1
+        for line in run.uncontrolled:
+            self.notes[f"not controlled: {line}"] += 1
+        return run
+
+    def _is_new(self, plan: Plan, failure: Failure) -> bool:
+        if failure.fingerprint in self._explained or (failure.fingerprint, plan.faults) in self._excused:
+            return False
+        unasked = self.faults is None and plan.faults and failure.kind is Kind.CONTRACT
+        if unasked and self.baselines.alone_too(plan.workload, failure):
+            # What a contract demands when clients vanish is judged where somebody asks for that.
+            self._excused.add((failure.fingerprint, plan.faults))
+            self.notes[
+                f"with {'+'.join(plan.faults)} {failure.detail} fails for a user alone: --faults counts that"
+            ] += 1
+            return False
+        return True
+
+    # -- what was found
+
+    def _look_into(self, plan: Plan, run: Run, failure: Failure) -> None:
+        try:
+            found = self.looking.into(plan.workload, run, failure, self.coverage.schedules)
+        except Unconfirmed as why:
+            self._excused.add((failure.fingerprint, plan.faults))
+            self.notes[str(why)] += 1
+            return
+        marks = {one.fingerprint for one in (found.failure, *found.also)}
+        same = next((n for n, known in enumerate(self.found) if known.explains(marks) and not known.alone), None)
+        if same is None:
+            self.found.append(found)
+        else:
+            known = self.found[same]
+            self.found[same] = replace(known, also=(*known.also, found.failure))
+        self._explained |= marks
+
+    def _report(self, interrupted: bool) -> Report:
+        for field_ in sorted(self.baselines.unproven()):
+            self.notes[f"{'.'.join(field_)}: numbers differ from those seen alone, which proves nothing"] += 1
+        masked = sorted({path for alone in self.baselines.learnt for _, path in alone.masked})
+        if masked:
+            self.notes[f"not compared, since they differ from run to run: {', '.join(masked)}"] += 1
+        return Report(
+            failures=tuple(self.found), coverage=self.coverage, seconds=self._seconds, seed=self.seed,
+            policies=dict(self.policies), notes=tuple(self.notes), shrunk_seconds=self._shrunk,
+            baseline_runs=self.baselines.runs, bound=self._bound(), interrupted=interrupted,
+        )  # fmt: skip
+
+    def _bound(self) -> str:
+        """Return what PCT promises, where it alone was asked for with a depth."""
+        kind, _, depth = self.policy.partition(":")
+        if kind != "pct" or not depth.isdecimal() or not self.coverage.schedules:
+            return ""
+        steps = max(1, self.coverage.decisions // self.coverage.schedules)
+        ways = 3 * len(self.workload.sessions) + 1
+        each = 1.0 / (ways * steps ** (int(depth) - 1))
+        whole = -math.expm1(self.coverage.schedules * math.log1p(-each)) if each < 1 else 1.0
+        return f"a bug of depth {depth} shows with probability >= {whole:.2g} ({ways} ways, {steps} decisions a run)"

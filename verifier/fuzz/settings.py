@@ -1,0 +1,47 @@
+"""How an app is run: which one, how it is made afresh each time, what may be reordered.  A value, JSON in and out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final
+
+from goldentape.errors import InputError
+
+EXPLORE: Final = ("arrival", "ready")
+ISOLATE: Final = ("reexec", "factory", "fork")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Which app, and how it is run."""
+
+    app: str
+    """`module:attribute`; of an object that was handed in, its name for people."""
+    factory: bool = False
+    """The attribute is a function that makes the app."""
+    app_dir: str = ""
+    """Where the module is looked for first; empty: where Python looks anyway."""
+    explore: str = "arrival"
+    """`arrival`: what asyncio can do; `ready`: callbacks of different users in any order, too."""
+    window: float = 1.0
+    """Seconds: latencies that are due this close together may end in any order."""
+    isolate: str = "reexec"
+    """How the app is made afresh for each run."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Any) -> Settings:
+        """Read what `to_json` wrote; raises `InputError`."""
+        if not isinstance(value, dict) or not isinstance(value.get("app"), str):
+            raise InputError("not the settings of a run", wanted='{"app": "module:attribute", ...}')
+        known = {field.name: field for field in fields(cls)}
+        for name, part in value.items():
+            wanted = {"factory": bool, "window": int | float}.get(name, str)
+            if name not in known or not isinstance(part, wanted):
+                raise InputError("not a setting of a run", found=f"{name}: {part!r}", wanted=", ".join(known))
+        if value.get("explore", "arrival") not in EXPLORE or value.get("isolate", "reexec") not in ISOLATE:
+            raise InputError("no such way to run an app", wanted=f"explore {EXPLORE}, isolate {ISOLATE}")
+        return cls(**value)

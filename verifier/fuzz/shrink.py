@@ -1,0 +1,148 @@
+"""Shrinking: from a failing schedule to the fewest users, messages, faults and context switches that still fail.
+
+Whatever is tried must fail in the same way: the same kind, the same detail, and two users in it or one as before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from verifier.fuzz.budget import spent
+from verifier.fuzz.plans import settled
+from verifier.fuzz.schedule import SERIAL, Schedule, Side
+from verifier.fuzz.seen import Run
+from verifier.fuzz.workload import Workload
+
+RUNS, SECONDS = 300, 1.0
+"""What shrinking may cost; seconds of processor time."""
+
+Fails = Callable[[Workload, Schedule], Run | None]
+"""Plays a schedule; returns the run if it fails as it should, else None."""
+
+
+@dataclass
+class Shrinking:
+    """A failing schedule on its way to a small one."""
+
+    fails: Fails
+    workload: Workload
+    schedule: Schedule
+    run: Run
+    runs: int = 0
+    most_runs: int = RUNS
+    until: float = field(default_factory=lambda: spent() + SECONDS)
+    _tried: set[tuple[Workload, Schedule]] = field(default_factory=set)
+
+    def shrink(self) -> Shrinking:
+        """Take away what can be taken away, until nothing can."""
+        self._try(self.workload, SERIAL)
+        before = None
+        while before != (self.workload, self.schedule) and not self._spent:
+            before = self.workload, self.schedule
+            self._cut()
+            self._fewer_slices()
+            self._smaller_workload()
+            self._joined()
+            self._fewer_steps()
+        return self
+
+    @property
+    def _spent(self) -> bool:
+        return self.runs >= self.most_runs or spent() > self.until
+
+    def _try(self, workload: Workload, schedule: Schedule) -> bool:
+        """Keep a candidate if it fails; False where it does not, or was tried before."""
+        if (workload, schedule) in self._tried or self._spent:
+            return False
+        self._tried.add((workload, schedule))
+        self.runs += 1
+        run = self.fails(workload, schedule)
+        if run is None:
+            return False
+        if len(run.schedule) < len(schedule) and run.schedule != schedule:
+            # Slices that never landed are none.
+            schedule = run.schedule
+        self.workload, self.schedule, self.run = workload, schedule, run
+        return True
+
+    def _cut(self) -> None:
+        """Keep the first slices only: the rest goes serially.  As few as a search by halves finds."""
+        low, high = 0, len(self.schedule)
+        while low < high and not self._spent:
+            middle = (low + high) // 2
+            if self._try(self.workload, Schedule(self.schedule.slices[:middle])):
+                high = min(middle, len(self.schedule))
+            else:
+                low = middle + 1
+
+    def _fewer_slices(self) -> None:
+        """Take slices out: many at once, then fewer, then one."""
+        size = max(1, len(self.schedule) // 2)
+        while size and not self._spent:
+            at = len(self.schedule) - size
+            while at >= 0:
+                self._try(self.workload, self.schedule.without(*range(at, at + size)))
+                at = min(at, len(self.schedule)) - size
+            size //= 2
+
+    def _smaller_workload(self) -> None:
+        """Take users, sessions, messages and faults away, as long as anything of that helps."""
+        again = True
+        while again and not self._spent:
+            again = False
+            for what, less in self.workload.smaller():
+                if what.startswith("wait"):
+                    continue  # who does not wait for the answer leaves sooner, which is no simpler
+                smaller = settled(less)
+                names = {session.name for session in smaller.sessions}
+                gone = [session.name for session in self.workload.sessions if session.name not in names]
+                schedule = self.schedule
+                for name in gone:
+                    schedule = schedule.without_session(name)
+                if self._try(smaller, schedule) or self._try(smaller, schedule.joined()):
+                    again = True
+                    break
+
+    def _joined(self) -> None:
+        """Put two slices of one session together, into the place of the one or of the other."""
+        n = 0
+        while n < len(self.schedule) and not self._spent:
+            if not any(self._try(self.workload, candidate) for candidate in _pairs_joined(self.schedule, n)):
+                n += 1
+
+    def _fewer_steps(self) -> None:
+        """Make each slice as plain as can be: of either side, until it blocks, else as short as can be."""
+        for n in range(len(self.schedule)):
+            if n >= len(self.schedule) or self._spent:
+                return
+            self._try(self.workload, self.schedule.changed(n, side=Side.BOTH))
+            if n < len(self.schedule) and self.schedule.slices[n].steps:
+                self._try(self.workload, self.schedule.changed(n, steps=0))
+            self._shorter(n)
+
+    def _shorter(self, n: int) -> None:
+        """Find a smaller number of steps for a slice: half, then one less."""
+        while n < len(self.schedule) and self.schedule.slices[n].steps > 1 and not self._spent:
+            steps, size = self.schedule.slices[n].steps, len(self.schedule)
+            shorter = dict.fromkeys((1, steps // 2, steps - 1))
+            if not any(self._try(self.workload, self.schedule.changed(n, steps=few)) for few in shorter):
+                return
+            if len(self.schedule) != size:
+                return
+
+
+def _pairs_joined(schedule: Schedule, n: int) -> Iterator[Schedule]:
+    slices = schedule.slices
+    first = slices[n]
+    for other in range(n + 1, len(slices)):
+        second = slices[other]
+        if second.session != first.session:
+            continue
+        side = first.side if first.side is second.side else Side.BOTH
+        steps = first.steps + second.steps if first.steps and second.steps else 0
+        both = replace(first, steps=steps, side=side)
+        rest = schedule.without(n, other).slices
+        yield Schedule((*rest[:n], both, *rest[n:])).joined()
+        yield Schedule((*rest[: other - 1], both, *rest[other - 1 :])).joined()
+        return
