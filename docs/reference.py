@@ -26,6 +26,7 @@ CONTRACTS = Path(__file__).with_name("contracts.md")
 MAP = Path(__file__).with_name("architecture.md")
 PACKAGES = (
     ("recorder", "recorder: sockets to tape"),
+    ("recorder/imports", "recorder/imports: what others recorded"),
     ("goldentape", "goldentape: what both sides stand on"),
     ("goldentape/commands", "goldentape/commands: one thin file a command"),
     ("goldentape/testing", "goldentape/testing: what tests stand on"),

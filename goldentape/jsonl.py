@@ -1,6 +1,7 @@
-"""A tape as JSON Lines, one object a line: `epoch`, `connection`, `event`, `mark` (fields: docs/tape-format.md).
+"""A tape as JSON Lines, one object a line: `epoch`, `connection`, `event`, `mark`, `http`, and `tape` as the last.
 
-Times are ns of the tape's axis; `began` of an epoch says which Unix time its `t` was.
+Times are ns of the tape's axis; `began` of an epoch says which Unix time its `t` was.  docs/tape-format.md has the
+fields; `jsonl_reader.py` makes a tape of it again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from goldentape.event import Connection, Epoch, Event, Flag, Mark, Opcode
+from goldentape.event import Connection, Epoch, Event, Flag, Http, Mark, Opcode
 from goldentape.tape import Tape
 
 Json = dict[str, Any]
@@ -21,7 +22,7 @@ Json = dict[str, Any]
 def objects(
     tape: Tape, *, payloads: bool = True, user: str | None = None, connection: str | None = None
 ) -> Iterator[Json]:
-    """Yield the objects: epochs, connections in the order of their opening, then events and marks by seq."""
+    """Yield the objects: epochs, connections in the order of their opening, events and marks by seq, and the end."""
     yield from map(epoch_object, tape.epochs)
     for c in tape.connections():
         owners = {c.user, *(identity.user for identity in c.identities)}
@@ -31,6 +32,12 @@ def objects(
     marks = ((m.seq, mark_object(m)) for m in tape.marks() if connection is None or m.connection in (None, connection))
     for _, found in heapq.merge(events, marks, key=lambda pair: pair[0]):
         yield found
+    if user is None and connection is None:
+        yield from map(http_object, tape.http())
+    yield {
+        "kind": "tape", "state": tape.state, "complete": tape.complete, "head": tape.head,
+        "whole": payloads and user is None and connection is None,
+    }  # fmt: skip
 
 
 def epoch_object(epoch: Epoch) -> Json:
@@ -38,7 +45,8 @@ def epoch_object(epoch: Epoch) -> Json:
     return {
         "kind": "epoch", "epoch": epoch.number, "recorder": epoch.recorder, "began": epoch.wall, "t": epoch.t,
         "upstream": epoch.upstream, "durability": epoch.durability, "insecure": epoch.insecure,
-        "software": epoch.software,
+        "software": epoch.software, "first_seq": epoch.first_seq, "listen": epoch.listen,
+        "redaction_key": epoch.redaction_key, "options": epoch.options,
     }  # fmt: skip
 
 
@@ -59,7 +67,8 @@ def connection_object(c: Connection) -> Json:
         "request": [list(pair) for pair in c.request], "reason": c.reason,
         "response": [list(pair) for pair in c.response], **body,
         "identities": [
-            {"seq": i.seq, "user": i.user, "rule": i.rule, "credential": i.credential} for i in c.identities
+            {"seq": i.seq, "user": i.user, "rule": i.rule, "credential": i.credential, "expires": i.expires}
+            for i in c.identities
         ],
     }  # fmt: skip
 
@@ -106,6 +115,11 @@ def _text(event: Event) -> str | None:
         return event.payload.decode("utf-8")
     except UnicodeDecodeError:
         return None
+
+
+def http_object(http: Http) -> Json:
+    """Return a plain request that passed through."""
+    return {"kind": "http", "t": http.t, "method": http.method, "target": http.target, "status": http.status}
 
 
 def mark_object(mark: Mark) -> Json:

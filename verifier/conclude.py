@@ -10,6 +10,7 @@ from goldentape.display import show
 from verifier.conditions import inapplicable, untold
 from verifier.contract import Spec
 from verifier.invariants.coverage import Coverage
+from verifier.lacks import left_open, open_questions
 from verifier.lint import notes
 from verifier.principal import strangers
 from verifier.record import MESSAGE
@@ -49,6 +50,8 @@ def _outcome(engine: Engine, spec: Spec, tally: Tally) -> Outcome:
     unclear = untold(spec.when, occasion) if why is None else None
     if why is not None or unclear is not None:
         tally = Tally(unknown=Counter({unclear: 1} if unclear is not None else {}))
+    elif occasion.lacks and (lacking := open_questions(contract, spec, occasion.lacks)):
+        tally = left_open(tally, lacking)
     tally, excused = excuse(contract.waivers, spec.name, tally, contract.today)
     return Outcome(
         name=spec.name,

@@ -64,10 +64,13 @@ class Occasion:
     """Most users that were connected at once."""
     rules: set[tuple[str, ...]] = field(default_factory=set)
     """By which each run of the recorder named users."""
+    lacks: frozenset[str] = frozenset()
+    """What some run could not tell, because it is an import."""
 
     def add(self, other: Occasion) -> None:
         """Add what another part was."""
         self.tags |= other.tags
+        self.lacks |= other.lacks
         self.rules |= other.rules
         self.peak = max(self.peak, other.peak)
 

@@ -18,6 +18,7 @@ from verifier.conditions import Occasion, most_at_once
 from verifier.contract import Wire
 from verifier.credentials import Declarations, credentials_of
 from verifier.gaps import Gaps
+from verifier.lacks import lacks_of
 from verifier.record import (
     ACCEPT,
     C2S,
@@ -62,7 +63,10 @@ class Source:
         """Return what contracts ask of a recording; `crowd`: how many were there, too."""
         most = 0 if not crowd else most_at_once(self.connections()) if self.peak is None else self.peak()
         epochs = self.epochs.values()
-        return Occasion({tuple(sorted(tags_of(e).items())) for e in epochs}, most, {rules_of(e) for e in epochs})
+        lacks = frozenset(word for epoch in epochs for word in lacks_of(epoch))
+        return Occasion(
+            {tuple(sorted(tags_of(e).items())) for e in epochs}, most, {rules_of(e) for e in epochs}, lacks
+        )  # fmt: skip
 
     @classmethod
     def of(cls, tape: Tape, user: str | None = None) -> Source:

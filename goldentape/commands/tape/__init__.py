@@ -1,4 +1,4 @@
-"""`goldentape tape`: look at a tape, check it, seal it, take it elsewhere."""
+"""`goldentape tape`: look at a tape, check it, seal it, take it elsewhere, or make it of what others recorded."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import click
 
 from goldentape.commands.tape.check import check
 from goldentape.commands.tape.export import export
+from goldentape.commands.tape.import_ import import_
 from goldentape.commands.tape.ls import ls
 from goldentape.commands.tape.seal import seal
 from goldentape.commands.tape.show import show
@@ -13,8 +14,8 @@ from goldentape.commands.tape.show import show
 
 @click.group()
 def tape() -> None:
-    """Look at a tape, check it, seal it, export it."""
+    """Look at a tape, check it, seal it, export it, import it."""
 
 
-for command in (ls, show, check, seal, export):
+for command in (ls, show, check, seal, export, import_):
     tape.add_command(command)
