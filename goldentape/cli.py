@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "demo": "goldentape.commands.demo:demo",
     "fuzz": "goldentape.commands.fuzz:fuzz",
     "mine": "goldentape.commands.mine:mine",
+    "mock": "goldentape.commands.mock:mock",
     "plugin": "goldentape.commands.plugin:plugin",
     "record": "goldentape.commands.record:record",
     "replay": "goldentape.commands.replay:replay",

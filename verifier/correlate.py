@@ -30,7 +30,7 @@ from verifier.places import (
     may_name,
     names_an_id,
 )
-from verifier.script import OPEN, Answer, Recording, Script, Source, Step, Use, scripts
+from verifier.script import ACCEPT, OPEN, Answer, Recording, Script, Source, Step, Use, scripts
 from verifier.unmistakable import PLACEHOLDER, Part, identity, part_of, parts, spans, telling_number, weak
 
 MOST_SOURCES = 4
@@ -79,13 +79,16 @@ def learn(
     events: Iterable[Event],
     rules: Sequence[Rule] = (),
     digest: Callable[[bytes], str] | None = None,
+    *,
+    mirrored: bool = False,
 ) -> Recording:
     """Return the scripts of a tape, each step with the values that came from elsewhere.
 
     `events` in seq order; `rules` are the `--map`s.  `digest` gives the digest that stands in the tape's placeholders
-    for a value: with it, a secret of one message is known in another where it is none.
+    for a value: with it, a secret of one message is known in another where it is none.  `mirrored`: the other way
+    round, which values of the server's messages came from its client.
     """
-    recording = scripts(connections, events)
+    recording = scripts(connections, events, mirrored=mirrored)
     _Learner(recording, rules, digest).run()
     return recording
 
@@ -117,7 +120,7 @@ class _Learner:
         memory, document = self.memory[actor], answer.document
         ordinal = memory.ordinals.get(document.name, 0)
         memory.ordinals[document.name] = ordinal + 1
-        found = list(leaves(document.value))
+        found = _own_leaves(answer.kind, document)
         for number, rule in enumerate(self.rules):
             if rule.source is not None:
                 for place in find_places(document, rule.source, found)[-1:]:
@@ -145,11 +148,7 @@ class _Learner:
 
     def _step(self, actor: str, step: Step) -> None:
         memory, document = self.memory[actor], step.document
-        found = [
-            (place, value)
-            for place, value in leaves(document.value)
-            if step.kind != OPEN or _handed_out(document, place)
-        ]
+        found = _own_leaves(step.kind, document) if step.kind != ACCEPT else []
         uses: list[Use] = []
         told = self._told(actor, step, found)
         uses += told.values()
@@ -245,6 +244,11 @@ def _source(answer: Answer, actor: str, ordinal: int, place: Place, part: Part |
     return Source(
         index=answer.index, actor=actor, event=answer.document.name, ordinal=ordinal, place=place, part=part
     )  # fmt: skip
+
+
+def _own_leaves(kind: str, document: Document) -> list[tuple[Place, Any]]:
+    """Return the scalars of a message; of a handshake those that applications say."""
+    return [(place, value) for place, value in leaves(document.value) if kind != OPEN or _handed_out(document, place)]
 
 
 def _handed_out(document: Document, place: Place) -> bool:

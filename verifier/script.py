@@ -131,8 +131,11 @@ class Recording:
 _Item = tuple[int, int, int, int, Step | Answer]
 
 
-def scripts(connections: Iterable[Connection], events: Iterable[Event]) -> Recording:
-    """Return the actors of a tape.  `events` in seq order, as `Tape.events` yields them."""
+def scripts(connections: Iterable[Connection], events: Iterable[Event], *, mirrored: bool = False) -> Recording:
+    """Return the actors of a tape.  `events` in seq order, as `Tape.events` yields them.
+
+    `mirrored`: the steps are what the server did, and the answers what its client did; for who plays the server.
+    """
     known = tuple(connections)
     numbers = {c.id: number for number, c in enumerate(known)}
     items: list[_Item] = []
@@ -142,30 +145,30 @@ def scripts(connections: Iterable[Connection], events: Iterable[Event]) -> Recor
     for event in events:
         number = numbers[event.connection]
         owners[number].append(event.user)
-        item = _message(event, number, eio[number], closed)
+        item = _message(event, number, eio[number], closed, mirrored)
         if item is not None:
             items.append((event.t, 2, event.seq, number, item))
     for number, c in enumerate(known):
-        items += _around(c, number, closed)
+        items += _around(c, number, closed, mirrored)
     items.sort(key=lambda item: item[:4])
     return _shared_out(known, items, _actors(known, owners))
 
 
-def _message(event: Event, number: int, eio: bool, closed: set[tuple[int, int]]) -> Step | Answer | None:
-    from_server = event.direction is Direction.S2C
-    if event.opcode is Opcode.PONG or (event.opcode is Opcode.PING and from_server):
+def _message(
+    event: Event, number: int, eio: bool, closed: set[tuple[int, int]], mirrored: bool
+) -> Step | Answer | None:
+    answers = (event.direction is Direction.S2C) is not mirrored
+    if event.opcode is Opcode.PONG or (event.opcode is Opcode.PING and (answers or mirrored)):
         return None  # Keepalives of the libraries: they come with time, and are answered without being asked.
     document = read(event.opcode, event.payload, socket_io=eio)
     if event.opcode is Opcode.CLOSE:
         # The second close frame only answers the first.
         first = not closed & {(number, 0), (number, 1)}
         closed.add((number, int(event.direction)))
-        if not first and not from_server:
+        if not first and not answers:
             return None
-    if from_server:
-        return Answer(
-            index=0, kind=SAY, connection=number, t=event.t, seq=event.seq, opcode=event.opcode, document=document
-        )
+    if answers:
+        return _answer(SAY, number, event.t, document, event.seq, event.opcode)
     kind = CLOSE if event.opcode is Opcode.CLOSE else SEND
     return Step(
         index=0, kind=kind, connection=number, t=event.t, seq=event.seq, opcode=event.opcode, document=document,
@@ -173,31 +176,33 @@ def _message(event: Event, number: int, eio: bool, closed: set[tuple[int, int]])
     )  # fmt: skip
 
 
-def _around(c: Connection, number: int, closed: set[tuple[int, int]]) -> Iterator[_Item]:
+def _answer(kind: str, number: int, t: int, document: Document, seq: int = 0, opcode: Opcode | None = None) -> Answer:
+    return Answer(index=0, kind=kind, connection=number, t=t, seq=seq, opcode=opcode, document=document)
+
+
+def _step(kind: str, number: int, t: int, document: Document) -> Step:
+    return Step(
+        index=0, kind=kind, connection=number, t=t, seq=0, opcode=None, document=document, flags=Flag(0)
+    )  # fmt: skip
+
+
+def _around(c: Connection, number: int, closed: set[tuple[int, int]], mirrored: bool) -> Iterator[_Item]:
     """Yield what a connection is besides its messages: the handshake, its answer, an end without a close frame."""
     seq = c.identities[0].seq if c.identities else 0
-    request = read_handshake(c.target, c.request)
-    yield c.opened, 0, seq, number, Step(
-        index=0, kind=OPEN, connection=number, t=c.opened, seq=0, opcode=None, document=request, flags=Flag(0)
-    )  # fmt: skip
+    client, server = (_answer, _step) if mirrored else (_step, _answer)
+    yield c.opened, 0, seq, number, client(OPEN, number, c.opened, read_handshake(c.target, c.request))
     answered = c.accepted if c.accepted is not None else c.closed
     if answered is not None and c.status is not None:
         value = {"status": c.status, "headers": [list(pair) for pair in c.response]}
-        yield answered, 1, seq, number, Answer(
-            index=0, kind=ACCEPT, connection=number, t=answered, seq=0, opcode=None,
-            document=Document("accept", f"handshake {c.status}", value, b""),
-        )  # fmt: skip
+        document = Document("accept", f"handshake {c.status}", value, b"")
+        yield answered, 1, seq, number, server(ACCEPT, number, answered, document)
     if c.closed is None or c.ending not in (Ending.EOF, Ending.RESET) or c.accepted is None:
         return
     how = Document("control", f"end ({c.ending.value})", c.ending.value, b"")
-    if c.closed_by == "client" and (number, 0) not in closed and (number, 1) not in closed:
-        yield c.closed, 3, seq, number, Step(
-            index=0, kind=DROP, connection=number, t=c.closed, seq=0, opcode=None, document=how, flags=Flag(0)
-        )  # fmt: skip
-    elif c.closed_by == "server" and (number, 1) not in closed:
-        yield c.closed, 3, seq, number, Answer(
-            index=0, kind=END, connection=number, t=c.closed, seq=0, opcode=None, document=how
-        )  # fmt: skip
+    sides = {side for side in (0, 1) if (number, side) in closed}
+    if (c.closed_by == "client" and not sides) or (c.closed_by == "server" and 1 not in sides):
+        leaves = client if c.closed_by == "client" else server
+        yield c.closed, 3, seq, number, leaves(DROP if leaves is _step else END, number, c.closed, how)
 
 
 def _actors(known: Sequence[Connection], owners: dict[int, list[str]]) -> list[frozenset[str]]:

@@ -21,7 +21,8 @@ from recorder.run import Recorder
 from recorder.settings import Settings
 
 _LISTEN = re.compile(r"(?:(?P<host>\[[0-9a-fA-F:.]+\]|[^:\[\]]*):)?(?P<port>\d+)")
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+"""Addresses that other machines cannot reach."""
 
 
 def parse_listen(text: str) -> tuple[str, int]:
@@ -139,7 +140,7 @@ def record(
     if upstream is None:
         raise InputError("missing upstream", fix="say --upstream ws://HOST:PORT")
     host, port = parse_listen(listen)
-    if host not in _LOOPBACK and not allow_remote:
+    if host not in LOOPBACK and not allow_remote:
         raise InputError("other machines could reach this address", found=host, fix="add --allow-remote if they should")
     if (tls_cert is None) != (tls_key is None):
         raise InputError("--tls-cert and --tls-key go together")
@@ -182,7 +183,7 @@ async def _record(settings: Settings, quiet: bool) -> int:
         say(f"marks: POST {recorder.control.url}")
     if settings.insecure:
         say("WARNING: the upstream's certificate is not checked (--insecure)")
-    if settings.listen_host not in _LOOPBACK:
+    if settings.listen_host not in LOOPBACK:
         say(f"WARNING: other machines can connect to {settings.listen_host}")
     if sys.stderr.isatty() and not quiet:
         await _status_line(recorder)

@@ -109,7 +109,7 @@ def replay(
     with opened(tape) as source:
         if source.live:
             raise EnvironmentFault("is being recorded", where=tape, fix="stop the recorder first")
-        digest = _digest(source, recorder["redaction_key_file"])
+        digest = digest_of(source, recorder["redaction_key_file"])
         recording = learn(source.connections(), source.events(), rules, digest)
         arguments = _arguments(source, out, upstream, jwt_key_file, recorder)
         state = source.state
@@ -157,7 +157,7 @@ def _arguments(tape: Tape, out: Path, upstream: str, key: Path | None, options: 
     return found
 
 
-def _digest(tape: Tape, key_file: str | None) -> Callable[[bytes], str] | None:
+def digest_of(tape: Tape, key_file: str | None) -> Callable[[bytes], str] | None:
     """Return what the tape's placeholders were made with, where its key is at hand."""
     path = Path(key_file) if key_file is not None else Path(f"{tape.path}.key")
     if key_file is None and not path.is_file():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,14 +15,13 @@ from verifier.mapping import spell
 from verifier.places import Missing, edited
 from verifier.replay.credentials import Credentials
 from verifier.replay.outcome import Kind, Outcome
+from verifier.replay.perform import Performer
 from verifier.replay.stage import Stage, Stopped, outcome_of, stages
 from verifier.replay.wire import Wire, connect
-from verifier.script import CLOSE, DROP, OPEN, Answer, Recording, Step, Use
+from verifier.script import CLOSE, DROP, OPEN, Recording, Step, Use
 
 UNREACHABLE = (502, 504)
 """What the recorder answers when the server does not."""
-FARTHEST = 10
-"""A server that goes on talking is waited for, for so many times the patience."""
 GOODBYE = 2.0
 """Seconds for the last closing handshakes."""
 
@@ -70,7 +68,7 @@ class Replay:
         try:
             async with asyncio.TaskGroup() as tasks:
                 for group in self._groups:
-                    tasks.create_task(group.play())
+                    tasks.create_task(group.play(self.first, self.begin))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
         except asyncio.CancelledError:
@@ -83,80 +81,26 @@ class Replay:
         return self.outcome
 
 
-class _Group:
-    """The actors of one stage."""
+class _Group(Performer):
+    """The actors of one stage, as clients."""
 
     def __init__(self, replay: Replay, stage: Stage) -> None:
-        self.stage = stage
+        settings = replay.settings
+        super().__init__(stage, settings.speed, settings.patience, replay.progress)
         self._replay = replay
-        self._settings = replay.settings
+        self._settings = settings
         self._scripts = {number: script for script in stage.scripts for number in script.connections}
         self._wires: dict[int, Wire] = {}
-        self._news = asyncio.Event()
-        self._stopped = False
-        self._fault: EnvironmentFault | None = None
-        self._heard = 0.0
 
-    async def play(self) -> None:
-        """Play to the end, or to the first thing that cannot be played over."""
-        loop = asyncio.get_running_loop()
-        last_t, last_at = self._replay.first, self._replay.begin
-        try:
-            while (item := self.stage.next()) is not None:
-                self._look()
-                if isinstance(item, Step):
-                    await self._until(item, last_t, last_at)
-                    await self._do(item)
-                else:
-                    await self._hear(item, max(item.t - last_t, 0) / 1e9)
-                last_t, last_at = item.t, loop.time()
-                self._replay.progress()
-        except Stopped:
-            self._stopped = True
-            self._replay.outcome.stopped.update(script.actor for script in self.stage.scripts)
-            self.leave()
-        self.stage.finish()
-
-    def _look(self) -> None:
-        if self._fault is not None:
-            raise self._fault
-        if self._stopped:
-            raise Stopped
-
-    async def _until(self, step: Step, last_t: int, last_at: float) -> None:
-        """Wait until a step is due: not before its time on the tape, nor sooner after what came before it."""
-        if math.isinf(self._settings.speed):
-            return
-        loop = asyncio.get_running_loop()
-        speed = self._settings.speed * 1e9
-        due = max(self._replay.begin + (step.t - self._replay.first) / speed, last_at + (step.t - last_t) / speed)
-        while (left := due - loop.time()) > 0:
-            await self._wait(left)
-            self._look()
-
-    async def _wait(self, seconds: float) -> None:
-        self._news.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
-
-    async def _hear(self, answer: Answer, usual: float) -> None:
-        """Wait for an answer: as long as the tape did, and the patience."""
-        loop = asyncio.get_running_loop()
-        begin = self._heard = loop.time()
-        patience = self._settings.patience + usual
-        while not self.stage.has_happened(answer):
-            now = loop.time()
-            until = min(self._heard + patience, begin + FARTHEST * patience)
-            if now >= until:
-                self.stage.late(answer, now - begin)
-                continue
-            await self._wait(until - now)
-            self._look()
+    def stopped(self) -> None:
+        """Leave: this group cannot be played over what differs."""
+        self._replay.outcome.stopped.update(script.actor for script in self.stage.scripts)
+        self.leave()
 
     # -- what the client does
 
-    async def _do(self, step: Step) -> None:
+    async def do(self, step: Step) -> None:
+        """What the client does."""
         try:
             value = substituted(step, self.stage.source, lambda use: self._tell(step, use))
         except Unanswered as unknown:
@@ -168,7 +112,7 @@ class _Group:
         if step.kind == OPEN:
             await self._open(step, value)
         else:
-            self._say(step, step.document.written(value) if step.kind != DROP else b"")
+            await self._say(step, step.document.written(value) if step.kind != DROP else b"")
         self.stage.done(step)
 
     def _tell(self, step: Step, use: Use) -> object:
@@ -191,7 +135,7 @@ class _Group:
         except OSError as error:
             raise EnvironmentFault(f"the recorder cannot be reached: {error.strerror or error}") from None
 
-    def _say(self, step: Step, payload: bytes) -> None:
+    async def _say(self, step: Step, payload: bytes) -> None:
         wire = self._wires.get(step.connection)
         if wire is None:
             return
@@ -203,13 +147,14 @@ class _Group:
             assert step.opcode is not None
             # What cannot be said any more: on the tape, too, the server was just leaving.
             wire.send(step.opcode, payload)
+            await wire.drained()
 
     def leave(self) -> None:
         """End what is still open."""
         for number, wire in self._wires.items():
             if wire.is_open:
                 self.stage.closing.add(number)
-                wire.send(Opcode.CLOSE, (1001 if self._stopped else 1000).to_bytes(2, "big"))
+                wire.send(Opcode.CLOSE, (1001 if self.is_stopped else 1000).to_bytes(2, "big"))
             elif not wire.gone and number not in self.stage.closing:
                 self.stage.closing.add(number)
                 wire.drop(reset=False)
@@ -223,18 +168,7 @@ class _Group:
 
     def hear(self, act: Callable[[], Document | None], number: int) -> None:
         """Something came: the stage judges it."""
-        self._heard = asyncio.get_running_loop().time()
-        self._news.set()
-        if self._stopped and number not in self.stage.closing:
-            return
-        try:
-            beat = act()
-        except Stopped:
-            self._stopped = True
-            return
-        except EnvironmentFault as fault:
-            self._fault = fault
-            return
+        beat = self.judge(act, silent=number not in self.stage.closing)
         if beat is not None and number in self.stage.replies:
             self._beat_back(self.stage.replies[number], beat)
 

@@ -19,7 +19,7 @@ from verifier.places import Missing
 from verifier.replay.align import Lane, Names
 from verifier.replay.compare import Habits, compare
 from verifier.replay.outcome import Difference, Kind, Outcome
-from verifier.script import ACCEPT, END, Answer, Recording, Script, Source, Step
+from verifier.script import ACCEPT, END, OPEN, SAY, Answer, Recording, Script, Source, Step
 
 HEARTBEATS = frozenset({"ping", "heartbeat", "hb", "keepalive", "keep_alive", "keep-alive", "ka", "noop"})
 """What servers say with time, not in answer to anything."""
@@ -31,17 +31,16 @@ class Stopped(Exception):
     """A group cannot be played on."""
 
 
-def is_heartbeat(document: Document) -> bool:
-    """Return whether a message of a server only says that it is there."""
-    return document.name.lower() in HEARTBEATS and len(document.payload) <= _SMALL
-
-
 class Stage:
     """A group at play."""
 
-    def __init__(self, scripts: Sequence[Script], recording: Recording, habits: Habits, outcome: Outcome) -> None:
+    def __init__(
+        self, scripts: Sequence[Script], recording: Recording, habits: Habits, outcome: Outcome, peer: str = "server"
+    ) -> None:
         self.scripts = scripts
         self.outcome = outcome
+        self.peer = peer
+        """Who answers: the `server`, or the `client` of who plays a server."""
         self._habits = habits
         self._actor = {number: script for script in scripts for number in script.connections}
         self._socket_io = {n: speaks_socket_io(recording.connections[n].target) for n in self._actor}
@@ -70,7 +69,11 @@ class Stage:
         self._names = names
         self._lanes = {
             number: Lane.of(
-                [a for a in self.items if isinstance(a, Answer) and a.connection == number and a.kind != ACCEPT],
+                [
+                    a
+                    for a in self.items
+                    if isinstance(a, Answer) and a.connection == number and a.kind not in (ACCEPT, OPEN)
+                ],
                 [s.index for s in self.items if isinstance(s, Step) and s.connection == number],
                 names[script.actor],
             )
@@ -81,7 +84,7 @@ class Stage:
         """Yield what is played in order: heartbeats and the answers to them come with time."""
         beaten: set[int] = set()
         for item in sorted(items, key=lambda item: item.index):
-            if isinstance(item, Answer) and is_heartbeat(item.document):
+            if isinstance(item, Answer) and self.is_heartbeat(item.document):
                 beaten.add(item.connection)
                 self._happened.add(item.index)
                 self.outcome.expected -= 1
@@ -95,6 +98,11 @@ class Stage:
                 self.outcome.steps -= 1
             else:
                 yield item
+
+    def is_heartbeat(self, document: Document) -> bool:
+        """Return whether a message of the peer only says that it is there."""
+        names = HEARTBEATS if self.peer == "server" else HEARTBEATS | HEARTBEAT_REPLIES
+        return document.name.lower() in names and len(document.payload) <= _SMALL
 
     # -- what is next
 
@@ -146,13 +154,25 @@ class Stage:
         if answer.index in self._needed:
             self.live[answer.index] = {"status": status, "headers": [list(pair) for pair in headers]}
 
+    def opened(self, connection: int, request: Document) -> None:
+        """A client came, as the one of this connection."""
+        answer = next(a for a in self.items if isinstance(a, Answer) and a.kind == OPEN and a.connection == connection)
+        self._happened.add(answer.index)
+        self.outcome.answered += 1
+        self.live[answer.index] = request.value
+
+    def expected_on(self, connection: int) -> str:
+        """Return the next message that a connection owes, as text."""
+        rest = [answer for waiting in self._lanes[connection].pending.values() for answer in waiting]
+        return told(min(rest, key=lambda answer: answer.index).document) if rest else "nothing more"
+
     def said(self, connection: int, opcode: Opcode, payload: bytes) -> Document | None:
         """A message came; return it where it is a heartbeat that wants an answer.  Raises Stopped."""
         document = read(opcode, payload, socket_io=self._socket_io[connection])
         if opcode is Opcode.CLOSE:
             self._closed(connection, document)
             return None
-        if is_heartbeat(document):
+        if self.is_heartbeat(document):
             return document
         lane = self._lanes[connection]
         answer = lane.match(document)
@@ -196,7 +216,7 @@ class Stage:
             )
             self._extra[key] = Difference(
                 kind=Kind.EXTRA if known else Kind.NEW, actor=actor, seq=0, what=what, after=self._said.get(actor, ""),
-                expected="no such message", got=told(document),
+                expected=self.expected_on(connection), got=told(document),
             )  # fmt: skip
             self.outcome.add(self._extra[key])
 
@@ -216,7 +236,7 @@ class Stage:
             self._ended_early(connection, told(document))
         if answer.document.payload[:2] != document.payload[:2]:
             self.differs(
-                Kind.CLOSED, answer, "the server closes otherwise", told(answer.document), told(document)
+                Kind.CLOSED, answer, f"the {self.peer} closes otherwise", told(answer.document), told(document)
             )  # fmt: skip
 
     def ended(self, connection: int, how: str) -> None:
@@ -247,7 +267,7 @@ class Stage:
         if not owed:
             return
         expected = min(owed, key=lambda item: item.index)
-        what = f"the server ends the connection before {expected.document.name}"
+        what = f"the {self.peer} ends the connection before {expected.document.name}"
         self.differs(Kind.CLOSED, expected, what, told(expected.document), got)
         raise Stopped
 
@@ -318,6 +338,11 @@ def outcome_of(recording: Recording) -> Outcome:
     )
 
 
+def habits_of(recording: Recording) -> Habits:
+    """Return what the messages of the peer look like on a tape."""
+    return Habits.of(a.document for script in recording.scripts for a in script.answers if a.kind == SAY)
+
+
 def stages(recording: Recording, outcome: Outcome) -> list[Stage]:
     """Return the groups of a recording, ready to play."""
     habits = Habits.of(
@@ -330,4 +355,4 @@ def stages(recording: Recording, outcome: Outcome) -> list[Stage]:
     return [Stage(scripts, recording, habits, outcome) for scripts in groups.values()]
 
 
-__all__ = ["Stage", "Stopped", "outcome_of", "stages", "told"]
+__all__ = ["Stage", "Stopped", "habits_of", "outcome_of", "stages", "told"]

@@ -68,6 +68,9 @@ class Wire(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parts: list[bytes] = []
         self._opcode = Opcode.TEXT
+        self._room = asyncio.Event()
+        """Set while the socket takes more."""
+        self._room.set()
 
     # -- what asyncio tells
 
@@ -90,9 +93,22 @@ class Wire(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
+        self._room.set()
         listener, self._listener = self._listener, None
         if listener is not None:
             listener.ended("reset" if exc is not None else "eof")
+
+    def pause_writing(self) -> None:
+        """The socket takes no more for now."""
+        self._room.clear()
+
+    def resume_writing(self) -> None:
+        """The socket takes more again."""
+        self._room.set()
+
+    async def drained(self) -> None:
+        """Wait until the socket takes more, or is gone."""
+        await self._room.wait()
 
     def _events(self) -> None:
         for event in self._protocol.events_received():
