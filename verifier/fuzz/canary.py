@@ -7,6 +7,7 @@ well, which reads like any other word of a text.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 _SYLLABLES = tuple(a + b for a in "bdfgklmnprstvz" for b in "aeiou")
 
@@ -16,6 +17,7 @@ def canary(user: str, n: int) -> str:
     return f"CNRY-{user}-{n}-{_digest(user, n)[:2].hex()}"
 
 
+@lru_cache(4096)
 def word_of(token: str) -> str:
     """Return the plain word that goes with a canary: five syllables, lower case, no word of any language."""
     digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from goldentape.codec import decode_json
@@ -90,7 +90,7 @@ class Client:
     def _satisfied(self, wait: Wait) -> bool:
         if not wait.canary:
             for n in range(self._from, len(self.received)):
-                if _is(self.received[n], wait.type):
+                if not wait.type or not read(self.received[n])[0].isdisjoint(wait.type.split("|")):
                     self._from = n + 1
                     return True
             self._from = len(self.received)
@@ -100,19 +100,19 @@ class Client:
             known = self._known[wait.canary] = set()
             for canary, payload in self.sent:
                 if canary == wait.canary:
-                    known.update(_ids(payload))
+                    known |= read(payload)[1]
             self._read[wait.canary] = 0
         place = self._read[wait.canary]
         # Ids that become known later tie earlier messages too: read on, and read again when there are new ones.
         while place < len(self.received):
             payload = self.received[place]
             place += 1
-            ids = set(_ids(payload))
+            names, ids = read(payload)
             if carries(_text(payload), wait.canary) or not known.isdisjoint(ids):
                 if not ids <= known:
                     known |= ids
                     place = 0
-                if not wait.type or _is(payload, wait.type):
+                if not wait.type or not names.isdisjoint(wait.type.split("|")):
                     return True
         self._read[wait.canary] = place
         return False
@@ -122,12 +122,17 @@ def _text(payload: str | bytes) -> str:
     return payload if isinstance(payload, str) else payload.decode("utf-8", "replace")
 
 
-def _ids(payload: str | bytes) -> Iterator[str]:
-    """Yield the values that tie a message to others: those of fields named so, at any depth."""
-    text = payload.strip()
-    if text[:1] not in ("{", "[", b"{", b"["):
-        return
-    stack: list[Any] = [decode_json(payload)[0]]
+@lru_cache(8192)
+def read(payload: str | bytes) -> tuple[frozenset[str], frozenset[str]]:
+    """Return what a message may be called, and the values that tie it to others (of fields named so, at any depth)."""
+    if payload.lstrip()[:1] not in ("{", "[", b"{", b"["):
+        return frozenset((_text(payload),)), frozenset()
+    value = decode_json(payload)[0]
+    names = (
+        {name for field in NAME_FIELDS if isinstance(name := value.get(field), str)} if isinstance(value, dict) else ()
+    )
+    ids: list[str] = []
+    stack: list[Any] = [value]
     while stack:
         value = stack.pop()
         if isinstance(value, dict):
@@ -135,17 +140,7 @@ def _ids(payload: str | bytes) -> Iterator[str]:
                 if isinstance(inner, dict | list):
                     stack.append(inner)
                 elif key.lower().replace("-", "_") in CORRELATION and isinstance(inner, str | int) and inner != "":
-                    yield f"{inner}"
+                    ids.append(f"{inner}")
         elif isinstance(value, list):
             stack.extend(value)
-
-
-def _is(payload: str | bytes, types: str) -> bool:
-    """Return whether a message is of one of the types in `a|b`; no type means any."""
-    if not types:
-        return True
-    wanted = types.split("|")
-    value = decode_json(payload)[0] if payload.lstrip()[:1] in ("{", b"{") else None
-    if isinstance(value, dict):
-        return any(value.get(field) in wanted for field in NAME_FIELDS)
-    return _text(payload) in wanted
+    return frozenset(names), frozenset(ids)

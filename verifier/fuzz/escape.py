@@ -32,6 +32,23 @@ first: list[Escape] = []
 """The escapes of the run that is on, in order; an app may swallow the exception."""
 
 
+notes: list[str] = []
+"""What took part in the run that is on and is not controlled, a line each."""
+stuck: list[str] = []
+"""Where the run that is on did not give the loop back."""
+
+
+class Stuck(BaseException):
+    """The app kept the processor for very long without giving the loop back."""
+
+
+def forget() -> None:
+    """Forget what was noted: a new run."""
+    first.clear()
+    notes.clear()
+    stuck.clear()
+
+
 def escaped(call: str, kind: str = "socket") -> Escaped:
     """Return the exception for a call, and take note of it."""
     escape = Escape(call, call_site(), ADVICE[kind])

@@ -18,8 +18,9 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from goldentape.errors import InputError
+from verifier.fuzz import identity
 from verifier.fuzz.asgi import App
-from verifier.fuzz.escape import short
+from verifier.fuzz.escape import Escaped, short
 
 ISOLATE = ("reexec", "factory", "fork")
 _NEVER = ("verifier", "recorder", "goldentape")
@@ -41,6 +42,7 @@ class Target:
         self.app_dir = Path(app_dir).resolve()
         self.uncontrolled: list[str] = []
         self._codes: list[tuple[ModuleType, CodeType]] = []
+        self._by_import = False
         self._attribute = ""
         self._module = ""
         if not isinstance(reference, str):
@@ -57,7 +59,7 @@ class Target:
         before = set(sys.modules)
         module = self._import(before)
         self._get(module)
-        if isolate != "factory":
+        if isolate == "reexec":
             self._codes = self._own(module, before)
         self._notice()
 
@@ -70,27 +72,61 @@ class Target:
         if not self._codes:
             yield self._made(self._get(sys.modules[self._module]))
             return
-        originals = [(module.__name__, module) for module, _ in self._codes]
-        new = [_blank(module) for module, _ in self._codes]
-        parents: list[tuple[ModuleType, str, ModuleType]] = []
+        identity.own.update(module.__name__ for module, _ in self._codes)
+        before = set(sys.modules)
+        originals = {module.__name__: module for module, _ in self._codes}
+        holders = {
+            name: sys.modules[parent] for name in originals if (parent := name.rpartition(".")[0]) in sys.modules
+        }
         try:
-            for module in new:
-                sys.modules[module.__name__] = module
-            for module in new:
-                parent, _, child = module.__name__.rpartition(".")
-                if parent in sys.modules:
-                    holder = sys.modules[parent]
-                    if holder not in new:
-                        parents.append((holder, child, getattr(holder, child, module)))
-                    setattr(holder, child, module)
-            for module, (_, code) in zip(new, self._codes, strict=True):
-                exec(code, module.__dict__)
+            if not self._by_import:
+                try:
+                    self._execute()
+                except (ImportError, AttributeError, NameError):
+                    self._by_import = True  # modules that import each other need the order that only `import` knows
+            if self._by_import:
+                for name in originals:
+                    sys.modules.pop(name, None)
+                importlib.import_module(self._module)
+        except Exception as error:
+            self._restore(originals, holders, before)
+            if isinstance(error, Escaped):
+                raise
+            raise InputError(
+                f"its modules cannot be executed twice: {type(error).__name__}: {error}",
+                where=str(self.reference),
+                found=_place(error),
+                fix="use --isolate fork, or --factory with --isolate factory",
+            ) from None
+        try:
             yield self._made(self._get(sys.modules[self._module]))
         finally:
-            for name, module in originals:
-                sys.modules[name] = module
-            for holder, child, module in parents:
-                setattr(holder, child, module)
+            self._restore(originals, holders, before)
+
+    def _restore(self, originals: dict[str, ModuleType], holders: dict[str, ModuleType], before: set[str]) -> None:
+        identity.own.clear()
+        if len(sys.modules) != len(before):  # imported by the app while it ran: from now on it is made afresh as well
+            late = self._own(sys.modules[self._module], before)
+            self._codes += [(module, code) for module, code in late if module.__name__ not in before]
+            for name in [name for name in sys.modules if name not in before]:
+                if any(module.__name__ == name for module, _ in late):
+                    del sys.modules[name]
+        for name, module in originals.items():
+            sys.modules[name] = module
+        for name, holder in holders.items():
+            setattr(holder, name.rpartition(".")[2], originals[name])
+
+    def _execute(self) -> None:
+        """Execute the app's modules into new module objects, each after those it imports."""
+        new = [_blank(module) for module, _ in self._codes]
+        for module in new:
+            sys.modules[module.__name__] = module
+        for module in new:
+            parent, _, child = module.__name__.rpartition(".")
+            if parent in sys.modules:
+                setattr(sys.modules[parent], child, module)
+        for module, (_, code) in zip(new, self._codes, strict=True):
+            exec(code, module.__dict__)
 
     def _made(self, found: Any) -> App:
         app = found() if self.factory else found
@@ -145,7 +181,7 @@ class Target:
         package = self._module.rpartition(".")[0]
         top = package.partition(".")[0]
         found: list[tuple[ModuleType, CodeType]] = []
-        # The import system puts a module at the end of sys.modules when it is done: those it imports stand before it.
+        # `import` moves a module to the end of sys.modules when it is done: after all that it imports.
         for name, module in list(sys.modules.items()):
             origin = getattr(getattr(module, "__spec__", None), "origin", None) or getattr(module, "__file__", None)
             if module is None or not origin or not str(origin).endswith(".py"):

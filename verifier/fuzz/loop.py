@@ -21,6 +21,7 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any, NoReturn
 
 from verifier.fuzz.escape import escaped
+from verifier.fuzz.identity import Task
 
 SESSION: contextvars.ContextVar[int] = contextvars.ContextVar("goldentape_session", default=0)
 """Whose code runs: the number of a session, from 1; 0 is the app's own (start-up, and what it left running)."""
@@ -174,9 +175,9 @@ class Loop(asyncio.AbstractEventLoop):
             task = self._task_factory(self, coro, **({"context": context} if context is not None else {}), **options)
             task.set_name(name)
         elif context is None:
-            task = asyncio.Task(coro, loop=self, name=name, **options)
+            task = Task(coro, loop=self, name=name, **options)
         else:
-            task = asyncio.Task(coro, loop=self, name=name, context=context, **options)
+            task = Task(coro, loop=self, name=name, context=context, **options)
         self.tasks.append(task)
         self.owners.append(SESSION.get() if context is None else context.get(SESSION, 0))
         return task
@@ -219,6 +220,11 @@ class Loop(asyncio.AbstractEventLoop):
         return False
 
     # What decides calls
+
+    def finalize(self, generator: Any) -> None:
+        """Close an async generator that was left unfinished, as asyncio's hook does."""
+        if not self._closed:
+            self.call_soon(self.create_task, generator.aclose())
 
     def batch(self, owner: int | None = None) -> None:
         """Run what is ready now, in order, as one turn of a loop does; with an owner only what is theirs."""

@@ -22,7 +22,8 @@ from asyncio import events
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from verifier.fuzz.escape import escaped
+from verifier.fuzz import identity
+from verifier.fuzz.escape import call_site, escaped, notes
 from verifier.fuzz.loop import START, Loop
 
 WALL = 1_767_225_600.0
@@ -159,6 +160,12 @@ def _log(self: logging.Logger, record: logging.LogRecord, _real: Any = logging.L
         _real(self, record)
 
 
+def _start(self: threading.Thread, _real: Any = threading.Thread.start) -> None:
+    if _active and threading.get_ident() == _thread[-1]:
+        notes.append(f"a thread of the app's own ({call_site()}): when it runs is up to the machine")
+    _real(self)
+
+
 _thread: list[int] = []
 """The thread of the run that is on."""
 
@@ -181,6 +188,7 @@ def _table() -> list[Patch]:
         (uuid, "uuid1", _uuid1),
         (random.Random, "seed", _seed),
         (threading.Condition, "wait", _wait),
+        (threading.Thread, "start", _start),
         (logging.Logger, "callHandlers", _log),
     ]
     if hasattr(random, "_urandom"):  # where SystemRandom, and with it `secrets`, gets its bytes
@@ -195,7 +203,7 @@ def _table() -> list[Patch]:
         (asyncio, "run_coroutine_threadsafe", "asyncio.run_coroutine_threadsafe", "thread"),
     ):
         patches.append((where, name, _refuse(call, kind)(getattr(where, name))))
-    return [*patches, *_anyio()]
+    return [*patches, *_anyio(), *identity.patches()]
 
 
 def _anyio() -> list[Patch]:
@@ -241,7 +249,7 @@ class Patched:
     """The world of one run: `with Patched(loop): ...`.  Runs do not nest."""
 
     _table: list[tuple[Any, str, Any, Any]] = []  # noqa: RUF012 - one for the process: where, name, ours, the original
-    _with_anyio = False
+    _loaded: tuple[bool, ...] = ()
 
     def __init__(self, loop: Loop, seed: int = 0) -> None:
         self.loop = loop
@@ -250,10 +258,12 @@ class Patched:
     def __enter__(self) -> None:
         if _active:
             raise RuntimeError("a run is on in this process already")
-        if not Patched._table or Patched._with_anyio != ("anyio" in sys.modules):
-            Patched._with_anyio = "anyio" in sys.modules
+        loaded = tuple(name in sys.modules for name in ("anyio", "anyio.streams.memory", "starlette.requests"))
+        if not Patched._table or Patched._loaded != loaded:
+            Patched._loaded = loaded
             Patched._table = [(*patch, vars(patch[0]).get(patch[1], _MISSING)) for patch in _table()]
         self._random = random.getstate()
+        identity.forget()
         for where, name, ours, _ in Patched._table:
             setattr(where, name, ours)
         _active.append(self.loop)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import signal
+import sys
+import threading
 from asyncio import events
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +15,14 @@ from typing import Any, Protocol
 
 from goldentape.errors import EnvironmentFault, InputError
 from verifier.fuzz.asgi import App
-from verifier.fuzz.escape import Escaped
+from verifier.fuzz.escape import Escaped, Stuck, call_site, forget, notes, stuck
 from verifier.fuzz.escape import first as escapes
 from verifier.fuzz.load import Target
 from verifier.fuzz.loop import START
 from verifier.fuzz.patches import Patched
 from verifier.fuzz.played import schedule_of
 from verifier.fuzz.policy import Chooser, Play, Player
-from verifier.fuzz.schedule import Schedule
+from verifier.fuzz.schedule import SERIAL, Schedule
 from verifier.fuzz.seen import Ended, Owed, Run
 from verifier.fuzz.workload import Workload
 from verifier.fuzz.world import LIVELOCK, World
@@ -52,13 +55,15 @@ class Runner:
         grace: float = GRACE,
         limit: int = LIVELOCK,
         seed: int = 0,
+        patience: float = 10.0,
     ) -> None:
         """Load the app (`load.py`); raises `InputError`.
 
         `explore`: `arrival` keeps the ready queue FIFO, as asyncio does; `ready` keeps it FIFO only within a session.
         `window`: virtual seconds within which latencies may end in any order.  `grace`: virtual seconds that a run goes
         on after the last thing visible.  `limit`: steps without anything visible that make a livelock.  `seed`: of the
-        app's own randomness (`random`, `uuid`, `secrets`).
+        app's own randomness (`random`, `uuid`, `secrets`).  `patience`: seconds of processor time after which an app
+        that does not give the loop back is stopped (in the main thread; 0: never).
         """
         if explore not in EXPLORE:
             raise InputError("no such way to explore", found=explore, wanted=", ".join(EXPLORE))
@@ -68,27 +73,35 @@ class Runner:
         self.grace = grace
         self.limit = limit
         self.seed = seed
+        self.patience = patience
+        self._warm = False
 
     def run(self, workload: Workload, how: Schedule | Choosing) -> Run:
         """Return what one run shows.  The same arguments give the same run, byte for byte."""
         if self.target.isolate == "fork":
             return in_child(lambda: self._run(workload, how))
+        if (
+            not self._warm
+        ):  # what the app and its libraries load when first used must not make the first run another one
+            self._warm = True
+            self._run(workload, SERIAL)
         return self._run(workload, how)
 
     def _run(self, workload: Workload, how: Schedule | Choosing) -> Run:
         policy = Play(how) if isinstance(how, Schedule) else how
         names = [session.name for session in workload.sessions]
         chooser = policy.chooser(names)
-        escapes.clear()
+        forget()
         running = events._get_running_loop()
         world = World(
             workload, window=self.window, grace=self.grace, ready_mode=self.explore == "ready", limit=self.limit
         )
-        collecting = gc.isenabled()
+        collecting, hooks = gc.isenabled(), sys.get_asyncgen_hooks()
         gc.disable()
+        sys.set_asyncgen_hooks(None, world.loop.finalize)
         events._set_running_loop(None)
         try:
-            with Patched(world.loop, self.seed):
+            with Watched(self.patience), Patched(world.loop, self.seed):
                 events._set_running_loop(world.loop)
                 ended, owed = Ended.DONE, NOTHING
                 try:
@@ -98,11 +111,14 @@ class Runner:
                         world.finish()
                 except Escaped:
                     pass
+                except Stuck:
+                    ended, owed = Ended.LIVELOCK, world.owed()
                 if escapes:
                     ended, owed = Ended.ESCAPED, NOTHING
         finally:
             world.loop.close()
             events._set_running_loop(running)
+            sys.set_asyncgen_hooks(*hooks)
             if collecting:
                 gc.enable()
         schedule, taken = schedule_of(world.choices, names)
@@ -117,11 +133,34 @@ class Runner:
             errors=tuple(world.tell.errors),
             protocol_errors=tuple(world.tell.protocol_errors),
             escaped=escapes[0] if escapes else None,
-            uncontrolled=tuple(self.target.uncontrolled),
+            uncontrolled=tuple(dict.fromkeys([*self.target.uncontrolled, *notes])),
             landed=chooser.landed if isinstance(chooser, Player) else len(schedule),
             slice_of_step=taken,
             at=round((world.loop.now - START) * 1e9),
         )
+
+
+class Watched:
+    """Stops an app that keeps the processor: a timer of processor time, where signals can be had."""
+
+    def __init__(self, seconds: float) -> None:
+        usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+        self.seconds = seconds if usable else 0.0
+
+    def __enter__(self) -> None:
+        if self.seconds:
+            self._before = signal.signal(signal.SIGVTALRM, _stop)
+            signal.setitimer(signal.ITIMER_VIRTUAL, self.seconds, self.seconds)
+
+    def __exit__(self, *_: object) -> None:
+        if self.seconds:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+            signal.signal(signal.SIGVTALRM, self._before)
+
+
+def _stop(number: int, frame: Any) -> None:
+    stuck.append(call_site())
+    raise Stuck("the app does not give the event loop back")
 
 
 def run_app(app: str | App | Target, workload: Workload, how: Schedule | Choosing, **options: Any) -> Run:
@@ -136,8 +175,6 @@ def run_app(app: str | App | Target, workload: Workload, how: Schedule | Choosin
 
 def in_child(work: Any) -> Run:
     """Do the work in a forked child and return its result; the child's state ends with it."""
-    import threading
-
     if threading.active_count() > 1:
         raise EnvironmentFault(
             "a process with several threads cannot be forked safely",

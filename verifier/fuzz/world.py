@@ -16,146 +16,29 @@ import contextvars
 from collections.abc import Sequence
 from typing import Any
 
-from verifier.fuzz.asgi import App, Connection, Lifespan
+from verifier.fuzz.asgi import App, Lifespan
 from verifier.fuzz.client import Client
 from verifier.fuzz.escape import first as escapes
+from verifier.fuzz.escape import stuck
 from verifier.fuzz.loop import SESSION, START, Loop
 from verifier.fuzz.played import Choice
-from verifier.fuzz.policy import Chooser
-from verifier.fuzz.script import Action, Close, Drop, Fast, Send, Slow
+from verifier.fuzz.policy import CLIENT, READER, Chooser
 from verifier.fuzz.seen import Ended, Moment, Owed, What
 from verifier.fuzz.telltale import Telltale
+from verifier.fuzz.visitor import Visitor
 from verifier.fuzz.workload import After, Workload
 
 QUIET = 8
 """After so many latencies in a row without anything visible, somebody's timers wait until nothing else can happen."""
 SPUN = 512
 """After so many steps of its server without progress of its script, a session is no longer preferred serially."""
+BUSY = 12
+"""After so many turns of the loop without anything else, somebody who is always ready waits for time: it passes."""
+_NEVER = float("inf")
 LIVELOCK = 5000
 """So many steps without anything visible are a livelock."""
 PATIENCE = 300.0
 """Virtual seconds without progress of a script after which timers that only recur are given up, though they show."""
-
-
-class Session:
-    """One session in a run: what its client does, and what its server says (`Connection` tells)."""
-
-    __slots__ = ("client", "connection", "context", "left", "name", "number", "world")
-
-    def __init__(self, world: World, number: int, client: Client) -> None:
-        self.world = world
-        self.number = number
-        self.client = client
-        self.name = client.session.name
-        self.connection: Connection | None = None
-        self.left = False
-        """The client closed, dropped or was lost: what the app says now is nobody's concern."""
-        self.context = world.context.copy()
-        self.context.run(SESSION.set, number)
-
-    # What the app does
-
-    def accepted(self, subprotocol: str) -> None:
-        """Hear that the connection is accepted."""
-        self.client.accept()
-        self.world.see(self, "s2c", What.ACCEPT, subprotocol)
-        self.world.progress()
-
-    def rejected(self, status: int) -> None:
-        """Hear that it is refused with an HTTP status."""
-        self.client.over = True
-        self.world.see(self, "s2c", What.REJECT, "", status)
-        self.world.progress()
-
-    def sent(self, payload: str | bytes) -> None:
-        """Hear a message of the server."""
-        if self.client.take(payload):
-            self.world.progress()
-        self.world.see(self, "s2c", What.MESSAGE, payload)
-
-    def closed(self, code: int, reason: str) -> None:
-        """Hear that the server closes."""
-        self.client.over = True
-        self.world.see(self, "s2c", What.CLOSE, reason, code)
-        self.world.progress()
-
-    def lost(self) -> None:
-        """Hear that the server ends it without a close frame."""
-        self.client.over = True
-        self.world.see(self, "s2c", What.LOST, "", 1006)
-        self.world.progress()
-
-    def misused(self, text: str) -> None:
-        """Hear what the app did against the ASGI specification."""
-        self.world.tell.protocol(self.name, text)
-
-    def failed(self, error: BaseException) -> None:
-        """Hear what came out of the app."""
-        self.world.tell.connection(self.name, error, self.left)
-
-    # What the client does
-
-    def act(self) -> None:
-        """Do the next action of the script, or ask for the connection."""
-        client, world = self.client, self.world
-        if not client.begun:
-            client.begun = True
-            world.see(self, "c2s", What.CONNECT)
-            self.connection = Connection(world.loop, self)
-            self.context.run(self._begin)
-            return
-        action = client.session.script[client.place]
-        client.place += 1
-        self._do(action)
-        if not client.over:
-            client.settle()
-
-    def _begin(self) -> None:
-        assert self.connection is not None
-        self.world.loop.create_task(self.connection.run(self.world.app, self.world.scope(self)))
-
-    def _do(self, action: Action) -> None:
-        connection, see = self.connection, self.world.see
-        assert connection is not None
-        match action:
-            case Send(payload, canary):
-                if canary:
-                    self.client.sent.append((canary, payload))
-                see(self, "c2s", What.MESSAGE, payload)
-                key = "text" if isinstance(payload, str) else "bytes"
-                self.context.run(connection.arrive, {"type": "websocket.receive", key: payload})
-            case Close(code, reason):
-                self.leave(What.CLOSE, code, reason)
-            case Drop():
-                self.leave(What.DROP, 1006)
-            case Slow():
-                connection.slow = True
-                see(self, "c2s", What.SLOW)
-            case Fast():
-                connection.slow = False
-                see(self, "c2s", What.FAST)
-                self.context.run(connection.unstall)
-
-    def leave(self, what: What, code: int, reason: str = "") -> None:
-        """Let the client go."""
-        assert self.connection is not None
-        self.client.over = self.left = True
-        self.world.see(self, "c2s", what, reason, code)
-        said = {"type": "websocket.disconnect", "code": code, "reason": reason}
-        self.context.run(self.connection.arrive, said)
-
-    def can_act(self) -> bool:
-        """Return whether its client can do something now."""
-        client = self.client
-        if client.over:
-            return False
-        script = client.session.script
-        if client.accepted:
-            return not client.waits and client.place < len(script)
-        if client.begun:
-            return client.place < len(script) and type(script[client.place]) is Drop
-        after = client.session.after
-        return after is None or self.world.reached(after)
 
 
 class World:
@@ -174,7 +57,7 @@ class World:
         self.tell = Telltale(self)
         self.moments: list[Moment] = []
         self.choices: list[Choice] = []
-        self.sessions = [Session(self, n, Client(session)) for n, session in enumerate(workload.sessions, 1)]
+        self.sessions = [Visitor(self, n, Client(session)) for n, session in enumerate(workload.sessions, 1)]
         self.lifespan: Lifespan | None = None
         self.step = 0
         self.at_end = False
@@ -182,14 +65,18 @@ class World:
         self._owners = len(self.sessions) + 1
         self._quiet = [0] * self._owners
         self._spun = [0] * self._owners
+        self._turns = [0] * self._owners
         self._visible_step = 0
         self._visible_at = START
         self._progress_at = START
         self._current = 0
+        self._actable: list[int] | None = None
+        self.slow = False
+        """Some client has read slowly at some time."""
 
     # What happens
 
-    def see(self, session: Session, dir: str, what: What, payload: str | bytes = "", code: int = 0) -> None:
+    def see(self, session: Visitor, dir: str, what: What, payload: str | bytes = "", code: int = 0) -> None:
         """Take note of something visible."""
         if session.left and dir == "s2c":
             return
@@ -197,11 +84,12 @@ class World:
         self.moments.append(Moment(self.step, session.name, round((now - START) * 1e9), dir, what, payload, code))
         self._visible_step = self.step
         self._visible_at = now
-        self._quiet[SESSION.get()] = 0
+        self._quiet[SESSION.get()] = self._turns[SESSION.get()] = 0
 
     def progress(self) -> None:
         """Take note that a script has come further."""
         self._progress_at = self.loop.now
+        self._actable = None
         self.loop.rearmed.clear()
         self._spun = [0] * self._owners
 
@@ -212,7 +100,7 @@ class World:
             return client.over
         return client.over or (client.accepted and client.place >= after.done)
 
-    def scope(self, session: Session) -> dict[str, Any]:
+    def scope(self, session: Visitor) -> dict[str, Any]:
         """Return the ASGI scope of a session's connection, as uvicorn makes it."""
         head = self.workload.head(session.client.session)
         path, _, query = head.target.partition("?")
@@ -244,43 +132,49 @@ class World:
     def ways(self) -> list[int]:
         """Return the codes of what can happen now, in serial order."""
         loop = self.loop
-        clients = [session for session in self.sessions if session.can_act()]
-        readers = [s for s in self.sessions if s.connection is not None and s.connection.stalled]
+        if self._actable is None:
+            self._actable = [session.number << 2 | CLIENT for session in self.sessions if session.can_act()]
+        codes = self._actable.copy()
+        if self.slow:
+            codes += [
+                s.number << 2 | READER for s in self.sessions if s.connection is not None and s.connection.stalled
+            ]
         servers = {handle._context.get(SESSION, 0) for handle in loop.ready}  # type: ignore[attr-defined]
-        busy = bool(servers or clients or readers or loop.jobs)
-        due = {} if not loop.latencies else {n: at for n in loop.latencies if (at := loop.next_latency(n)) is not None}
-        strict = loop.next_strict()
-        if due or strict is not None:
-            first = min(due.values(), default=strict[0] if strict else 0.0)
-            horizon = self.window + (loop.now if busy or loop.jobs else max(loop.now, first))
-            limit = horizon if strict is None else min(horizon, strict[0])
-            loud: list[int] = []
-            quiet: list[int] = []
-            for owner, at in due.items():
-                if at <= limit and owner not in servers:
-                    (loud if self._quiet[owner] < QUIET else quiet).append(owner)
-            if strict is not None and not servers and not loop.jobs and first >= strict[0] <= horizon:
-                owner = strict[1]
-                (loud if self._quiet[owner] < QUIET else quiet).append(owner)
-            servers.update(loud)
-            if not servers and not clients and not readers:
-                servers.update(quiet)
-        codes = [owner << 2 for owner in servers]
-        codes.extend(session.number << 2 | 1 for session in readers)
-        codes.extend(session.number << 2 | 2 for session in clients)
+        if loop.latencies or loop.strict:
+            self._add_timed(servers, bool(servers or codes or loop.jobs), bool(codes))
+        codes += [owner << 2 for owner in servers]
         codes.sort()
         return codes
+
+    def _add_timed(self, servers: set[int], busy: bool, others: bool) -> None:
+        """Add those whose time may come now: see "Time" in docs/fuzzing.md."""
+        loop, quiet = self.loop, self._quiet
+        due = [(at, owner) for owner in loop.latencies if (at := loop.next_latency(owner)) is not None]
+        strict = loop.next_strict()
+        if strict is None and not due:
+            return
+        first = min(due)[0] if due else _NEVER
+        limit = self.window + (loop.now if busy else max(loop.now, first if strict is None else min(first, strict[0])))
+        late: list[int] = []
+        if strict is not None:
+            if not servers and not loop.jobs and first >= strict[0] <= limit:
+                late.append(strict[1])
+            limit = min(limit, strict[0])
+        late += [owner for at, owner in due if at <= limit and owner not in servers]
+        loud = [owner for owner in late if quiet[owner] < QUIET]
+        servers.update(loud if loud or servers or others else late)
 
     def take(self, way: int) -> None:
         """Take one way."""
         owner, side = way >> 2, way & 3
         loop = self.loop
-        if side == 2:
+        if side == CLIENT:
             self.sessions[owner - 1].act()
             self._quiet = [0] * self._owners
+            self._turns[owner] = 0
             self.progress()
             return
-        if side == 1:
+        if side == READER:
             session = self.sessions[owner - 1]
             assert session.connection is not None
             session.context.run(session.connection.unstall)
@@ -288,14 +182,29 @@ class World:
         self._spun[owner] += 1
         ready = loop.ready
         if ready and any(handle._context.get(SESSION, 0) == owner for handle in ready):  # type: ignore[attr-defined]
+            self._turns[owner] += 1
+            if self._turns[owner] > BUSY:
+                self._pass_time(owner)
             loop.batch(owner if self.ready_mode else None)
             return
+        self._turns[owner] = 0
         self._quiet[owner] += 1
         due = loop.next_latency(owner)
         strict = loop.next_strict()
         if due is not None and (strict is None or due <= strict[0]):
             loop.end_latency(owner)
         else:
+            loop.fire()
+
+    def _pass_time(self, owner: int) -> None:
+        """End the earliest latency of somebody who is always ready (`while not done: await sleep(0)`), else any."""
+        loop = self.loop
+        due = {n: at for n in loop.latencies if (at := loop.next_latency(n)) is not None}
+        strict = loop.next_strict()
+        first = owner if owner in due else min(due, key=due.__getitem__, default=-1)
+        if first >= 0 and (strict is None or due[first] <= strict[0]):
+            loop.end_latency(first)
+        elif strict is not None:
             loop.fire()
 
     def serial(self, ways: Sequence[int]) -> int:
@@ -318,6 +227,8 @@ class World:
         while True:
             if escapes:
                 return Ended.ESCAPED, ()
+            if stuck:
+                return Ended.LIVELOCK, self.owed()
             ways = self.ways()
             count = len(ways)
             if not count or (not self.loop.ready and not any(way & 3 for way in ways) and self._finished()):
@@ -401,7 +312,7 @@ class World:
         loop = self.loop
         until = loop.now + self.grace
         for _ in range(self.limit):
-            if done() or escapes:
+            if done() or escapes or stuck:
                 return
             if loop.ready:
                 loop.batch()
