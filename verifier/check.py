@@ -299,6 +299,7 @@ class Engine:
         if not session.ended:
             self._part(session, Ending("cut", record.t), [], None)
         session.slices.clear()
+        session.parting = None
 
     def _part(self, session: Session, ending: Ending, by_contract: list[Leaving], record: Record | None) -> None:
         """The client is off this connection: spans end or wait for it, slices of the connection end."""

@@ -58,10 +58,10 @@ class Copies:
         if sessions:
             return
         del self._open[user]
-        seen = self._seen.get(user)
-        if self._id_of is None or seen is None:
+        if self._id_of is None:
             self._seen.pop(user, None)
             return
+        seen = self._seen.setdefault(user, OrderedDict())
         for key in [key for key in seen if type(key) is not tuple]:
             del seen[key]
         while len(seen) > REMEMBERED_AWAY:
@@ -78,7 +78,9 @@ class Copies:
         assert session is not None
         sessions = self._open.get(session.user)
         if sessions is None:
-            return False
+            if session.user not in self._away:
+                return False
+            sessions = set()  # what crosses the close may be told again
         several = len(sessions) > 1
         key: Any = MISSING
         if self._id_of is not None:

@@ -95,6 +95,8 @@ class Instances:
                     session.instances[instance] = None
                 if instance.drop is not None:
                     instance.drop = None  # the user is back
+            elif instance.opened is record and session.parting is not None and run.span.suspend:
+                self._wait(instance, *session.parting)  # it begins when its user has left already
         return found
 
     def _one_more(self, run: SpanRun, instance: Instance) -> None:
@@ -167,27 +169,31 @@ class Instances:
 
         `exits`: those that the close is by the contract; `record`: the close, where there is one.
         """
+        session.parting = ending, exits, record
         for instance in list(session.instances):
             instance.sessions.pop(session, None)
             session.instances.pop(instance, None)
-            if instance.ended or instance.sessions:
-                continue
-            run = self.spans[instance.span.name]
-            exit = next((exit for of, exit in exits if of is run), None)
-            cause = "left" if record is not None and record.by == "client" else "lost"
-            drop = Ending("exit", ending.t, exit, True, record) if exit else Ending(cause, ending.t, record=record)
-            if ending.cause == "cut":
-                drop = ending
-            elif not instance.span.suspend:
-                self._end(run, instance, drop)
-                continue
-            instance.drop, instance.suspended_at = drop, ending.t
-            for of_check in instance.slices.values():
-                for slice in of_check.values():
-                    slice.check.rule.suspend(slice, ending.t)
-            if instance.span.grace is not None and ending.cause != "cut":
-                self._ticket += 1
-                heapq.heappush(self._graces, (ending.t + instance.span.grace, self._ticket, ending.t, instance))
+            if not instance.ended and not instance.sessions:
+                self._wait(instance, ending, exits, record)
+
+    def _wait(self, instance: Instance, ending: Ending, exits: list[Leaving], record: Record | None) -> None:
+        """Nobody sees an instance any more: it ends, or waits for its user."""
+        run = self.spans[instance.span.name]
+        exit = next((exit for of, exit in exits if of is run), None)
+        cause = "left" if record is not None and record.by == "client" else "lost"
+        drop = Ending("exit", ending.t, exit, True, record) if exit else Ending(cause, ending.t, record=record)
+        if ending.cause == "cut":
+            drop = ending
+        elif not instance.span.suspend:
+            self._end(run, instance, drop)
+            return
+        instance.drop, instance.suspended_at = drop, ending.t
+        for of_check in instance.slices.values():
+            for slice in of_check.values():
+                slice.check.rule.suspend(slice, ending.t)
+        if instance.span.grace is not None and ending.cause != "cut":
+            self._ticket += 1
+            heapq.heappush(self._graces, (ending.t + instance.span.grace, self._ticket, ending.t, instance))
 
     def expire(self, now: int) -> None:
         """End the instances whose users did not come back in time."""

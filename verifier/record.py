@@ -37,8 +37,8 @@ class Session:
     __slots__ = (
         "accepted", "body", "claims", "client", "close_code", "close_reason", "close_seen", "closed", "closed_by",
         "credentials", "doubts", "ended", "ending", "ghost", "headless", "id", "identities", "inferred", "instances",
-        "kept", "known", "number", "open", "opened", "request", "secrets", "shown", "since", "slices", "standing",
-        "status", "subprotocol", "tags", "target", "touched", "user", "wall",
+        "kept", "known", "number", "open", "opened", "parting", "request", "secrets", "shown", "since", "slices",
+        "standing", "status", "subprotocol", "tags", "target", "touched", "user", "wall",
     )  # fmt: skip
 
     def __init__(self, id: str, number: int, user: str, known: bool) -> None:
@@ -91,6 +91,8 @@ class Session:
         self.shown: dict[str, Any] = {}
         self.inferred: dict[str, Any] = {}
         self.standing: dict[int, Any] | None = None
+        self.parting: Any = None
+        """How its client left it, once it has."""
         self.request: tuple[tuple[str, str], ...] = ()
         """The headers of its handshake, where the contract judges them."""
 

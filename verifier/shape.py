@@ -59,7 +59,10 @@ def check_shape(document: Document) -> None:
         at: Path = ("invariants", name)
         kind = invariant["kind"]
         if not isinstance(kind, str) or kind not in kinds:
-            raise document.error((*at, "kind"), "no such kind", found=kind, fix=nearest(str(kind), kinds))
+            raise document.error(
+                (*at, "kind"), "no such kind", found=kind,
+                fix=nearest(str(kind), kinds) or f"there are {', '.join(sorted(kinds))}",
+            )  # fmt: skip
         if (error := _first(document, kinds[kind].iter_errors(invariant), at)) is not None:
             raise error
 

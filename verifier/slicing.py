@@ -13,7 +13,7 @@ from verifier.conditions import meant
 from verifier.endings import Ending
 from verifier.keys import Key
 from verifier.paths import MISSING
-from verifier.record import Record, Session
+from verifier.record import C2S, Record, Session
 from verifier.rule import Rule
 from verifier.scopes import Edges, Scoped
 from verifier.slices import ByUser, Placeholder, Slice, exit_witness, proof
@@ -167,6 +167,8 @@ class Check:
             return
         session = record.session
         assert session is not None
+        if session.ended and record.dir == C2S and not self.rule.stateless:
+            return  # behind the server's close: nobody reads it, and nobody owes it anything
         key = self._key(record) if self.dims else ()
         if key is None:
             return
@@ -195,10 +197,13 @@ class Check:
                 for one in slice.sessions:
                     one.touched.pop(slice, None)
                 return
-        if session.open and session not in slice.sessions:
-            slice.sessions[session] = None
-            session.touched[slice] = None
-        slice.away = None
+        if session.open:
+            if session not in slice.sessions:
+                slice.sessions[session] = None
+                session.touched[slice] = None
+            slice.away = None
+        elif slice.away is None and not slice.sessions and session.parting is not None:
+            slice.away = session.parting[0]  # it crossed the close
 
     def _feed_recording(self, record: Record, names: tuple[str, ...], wakes: bool, instance: Instance | None) -> None:
         if not record.copy:

@@ -9,7 +9,8 @@ Why: an answer that comes too late is no answer; an average hides the user who w
 Options: `from`, `to` (the first that comes; first come, first served when several wait), `max` for each;
 `p50 p90 p95 p99 p999` (nearest rank, over all) and `mean`; `min_samples` (fewer: inconclusive), `agree`, `where` (of
 `from`).  A time that is over while nothing came counts as endless.  Whether `to` must come at all is the business of
-`responds`: what ends before its time is over is not measured.
+`responds`: what ends before its time is over is not measured.  While the client is away no time is: what was under way
+then is in time if it comes within `max` all the same, and else waived.
 
 `event: E, from: "@stamp", to: "@seen"` measures how long each such message was on its way, from the time that it says
 (`clock: {path: timestamp}`) to the recorder.  The clocks differ by `skew`: a time by which the recorder's is ahead, or
@@ -158,11 +159,13 @@ class Latency(Stateless):
         return True
 
     def _measure(self, slice: Slice, running: Running, record: Record) -> None:
-        if not running.timed:
+        taken = record.t - running.record.t
+        if not running.timed and (self.max is None or taken > self.max):
             slice.waived()
             return
         slice.judged()
-        taken = record.t - running.record.t
+        if not running.timed:
+            return  # in time, even with the time that the client was away; how long it took is nobody's measure
         stalled = slice.stalled(running.record.t, record.t)
         if slice.hole(slice.state.since, record.t, record):
             slice.unknown("the recording has a gap while the time ran")
