@@ -1,4 +1,4 @@
-"""`goldentape tape export`: a tape as JSON Lines or as a HAR file."""
+"""`goldentape tape export`: a tape as JSON Lines, as a HAR file, or as Parquet."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def pieces(tape: Tape, format: str, payloads: bool, user: str | None, connection
 
 
 @contextmanager
-def written(path: Path, *, force: bool) -> Iterator[TextIO]:
-    """Open a file that appears under its name only when it is whole.
+def replaced(path: Path, *, force: bool) -> Iterator[Path]:
+    """Give the path of a new file that takes its name only when it is whole.
 
     Raises InputError where it may not be written, EnvironmentFault where it cannot.
     """
@@ -41,9 +41,8 @@ def written(path: Path, *, force: bool) -> Iterator[TextIO]:
         raise InputError("exists", where=path, fix="name another file, or add --force")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            yield file
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        yield temporary
         temporary.replace(path)
     except OSError as error:
         raise EnvironmentFault(f"cannot be written: {error.strerror or error}", where=path) from error
@@ -51,10 +50,21 @@ def written(path: Path, *, force: bool) -> Iterator[TextIO]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def written(path: Path, *, force: bool) -> Iterator[TextIO]:
+    """Open a text file that appears under its name only when it is whole; raises as `replaced`."""
+    with replaced(path, force=force) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        yield file
+
+
 @click.command()
 @click.argument("tape", type=click.Path(path_type=Path))
 @click.option(
-    "--format", type=click.Choice(["jsonl", "har"]), default="jsonl", show_default=True, help="What to write."
+    "--format",
+    type=click.Choice(["jsonl", "har", "parquet"]),
+    default="jsonl",
+    show_default=True,
+    help="What to write.",
 )
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Write to this file instead of stdout.")
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
@@ -70,20 +80,30 @@ def written(path: Path, *, force: bool) -> Iterator[TextIO]:
 def export(
     tape: Path, format: str, output: Path | None, force: bool, payloads: str, user: str | None, connection: str | None
 ) -> None:
-    """Write TAPE as JSON Lines, or as a HAR file in Chrome's dialect."""
+    """Write TAPE as JSON Lines, as a HAR file in Chrome's dialect, or its messages as Parquet."""
     if output is not None and output.exists() and tape.exists() and output.samefile(tape):
         raise InputError("is the tape itself", where=output, fix="name another file")
     with opened(tape) as found:
         if user is not None and found.user(user) is None:
             raise InputError("has no such user", where=tape, found=user, fix="see tape ls")
         whole = None if connection is None else _whole(found, connection)
+        if format == "parquet":
+            if output is None:
+                raise InputError("Parquet is written to a file", fix="name one with --output")
+            # Not at the top: who writes no Parquet needs no pyarrow.
+            from goldentape import parquet
+
+            parquet.demand()
+            with replaced(output, force=force) as file:
+                parquet.write(found, file, payloads=payloads == "all", user=user, connection=whole)
+            return
         text = pieces(found, format, payloads == "all", user, whole)
         if output is None:
             for piece in text:
                 sys.stdout.write(piece)
         else:
-            with written(output, force=force) as file:
-                file.writelines(text)
+            with written(output, force=force) as lines:
+                lines.writelines(text)
     if format == "har":
         click.echo(f"HAR has no place for {har.NOT_CARRIED}", err=True)
 
