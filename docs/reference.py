@@ -41,6 +41,7 @@ PACKAGES = (
     ("verifier/taint", "verifier/taint: whose values are found where"),
     ("verifier/fuzz", "verifier/fuzz: which order of what users do breaks the server"),
     ("verifier/exporters", "verifier/exporters: a view of the verdict each"),
+    ("verifier/page", "verifier/page: the HTML report"),
     ("fixtures/demo", "fixtures/demo: the demo's service, its users, and what is told of them"),
 )
 PAGE = Path(__file__).with_name("commands.md")

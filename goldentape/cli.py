@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "plugin": "goldentape.commands.plugin:plugin",
     "record": "goldentape.commands.record:record",
     "replay": "goldentape.commands.replay:replay",
+    "report": "goldentape.commands.report:report",
     "tape": "goldentape.commands.tape:tape",
     "verify": "goldentape.commands.verify:verify",
 }

@@ -15,6 +15,8 @@ from importlib.resources import files
 
 for name in ("tape.sql", "contract.schema.json", "contracts/golden-path.yaml"):
     assert files("goldentape.schemas").joinpath(name).is_file(), name
+for name in ("page.html", "page.css", "model.js", "view.js", "panel.js", "main.js"):
+    assert files("verifier.page").joinpath(name).is_file(), name
 import goldentape.fixtures.demo, recorder, verifier  # noqa: E401, F401
 PY
 echo "wheel: $(ls "$out"/*.whl | xargs -n1 basename) installs and runs"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from goldentape.errors import Exit
+from goldentape.tape import Tape
 from verifier.contract import Contract
 from verifier.verdict import (
     ERROR,
@@ -133,6 +136,8 @@ class Judgement:
     exit: Exit = Exit.OK
     excerpts: bool = True
     """Whether reports may show values of messages."""
+    watch: Callable[[Tape, str], AbstractContextManager[None]] | None = None
+    """Shows how far the reading of a tape is, for reports that read it again."""
     below: str = ""
     """Where the command was run, below the root of the repository: reports name files from there."""
 

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from goldentape.display import home_and_here, show
+from goldentape.tape import Tape
 
 FIRST, OFTEN = 1.0, 0.5
 """Seconds until the first line, and between two, on a terminal."""
@@ -50,3 +55,16 @@ class Progress:
             sys.stderr.write("\r" + " " * self._width + "\r")
             sys.stderr.flush()
             self._width = 0
+
+
+@contextmanager
+def watched(tape: Tape, doing: str) -> Iterator[None]:
+    """Show how far the reading of a tape is: `drawing staging.tape: 120,000 of 1,000,000 events read, 3 s`."""
+    what = f"{doing} {show(home_and_here(tape.path), 60)}"
+    progress = Progress(what, sum(person.events for person in tape.users()))
+    tape.watcher = progress.add
+    try:
+        yield
+    finally:
+        tape.watcher = None
+        progress.end()

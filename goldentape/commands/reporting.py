@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 import click
 
+from goldentape.commands.progress import watched
 from goldentape.display import home_and_here, show
 from goldentape.errors import EnvironmentFault, Exit, GoldentapeError, InputError
 from verifier.exporters import REPORTS, Report
@@ -44,6 +45,8 @@ def reported(command: str) -> Callable[[Callable[..., int]], Callable[..., int]]
             _demand_apart(targets)
             judgement = Judgement(command=command, excerpts=bool(options.get("excerpts", True)), below=_below())
             alone = any(target.stdout for target in targets)
+            if not options.get("quiet") and sys.stderr is not None:
+                judgement.watch = watched
             machine = alone or bool(options.get("as_json"))
             stdout = sys.stdout
             with redirect_stdout(sys.stderr if alone else stdout):

@@ -235,7 +235,7 @@ def _judge(path: Path, asked: Asked, told: list[str], judgement: Judgement) -> l
         for contract in asked.contracts:
             if contract.invariants or asked.only & set(WIRE):
                 verdict = _verdict(tape, contract, asked)
-                verdict = _as_told(verdict)
+                verdict = as_told(verdict)
                 _print(tape, contract, verdict, asked, told)
                 codes.append(_code(path, verdict, asked))
                 judgement.judged.append(_judged(tape, contract, verdict, asked, codes[-1]))
@@ -265,7 +265,7 @@ def _verdict(tape: Tape, contract: Contract, asked: Asked) -> Verdict:
     return of_a_part(verdict, asked.only) if asked.only or asked.tags else verdict
 
 
-def _as_told(verdict: Verdict) -> Verdict:
+def as_told(verdict: Verdict) -> Verdict:
     """Return a verdict whose contract is called as reports may tell it."""
     return replace(
         verdict, file=home_and_here(verdict.file),

@@ -32,5 +32,6 @@ REPORTS = (
     Report("github", "verifier.exporters.github", "annotations of GitHub Actions, and its step summary"),
     Report("markdown", "verifier.exporters.markdown", "for a comment on a pull request"),
     Report("json", "verifier.exporters.json", "what --json prints, one object a line"),
+    Report("html", "verifier.exporters.html", "one page to look at: users on a common time axis, violations marked"),
 )
 """What `--report` can write, in the order of its help."""
