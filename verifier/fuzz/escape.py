@@ -38,6 +38,10 @@ stuck: list[str] = []
 """Where the run that is on did not give the loop back."""
 
 
+threads: list[str] = []
+"""Where the job was handed over that runs now, as a thread would."""
+
+
 class Stuck(BaseException):
     """The app kept the processor for very long without giving the loop back."""
 
@@ -57,18 +61,19 @@ def escaped(call: str, kind: str = "socket") -> Escaped:
 
 
 def call_site() -> str:
-    """Return where the app is: its own innermost frame, else that of the library it uses."""
+    """Return where the app is: its own innermost frame, else where it handed the job over, else a library's frame."""
     frame: FrameType | None = sys._getframe(1)
-    library = ""
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if not name.startswith((_OURS, "<frozen")):
-            if any(part in name for part in _SITE):
-                library = library or _told(frame)
-            elif not name.startswith(_STDLIB):
-                return _told(frame)
+    while frame is not None and frame.f_code.co_filename.startswith(_OURS):
         frame = frame.f_back
-    return library or "a place outside the app"
+    library = ""
+    while frame is not None and not frame.f_code.co_filename.startswith(_OURS):  # ours again: the loop that called it
+        name = frame.f_code.co_filename
+        if any(part in name for part in _SITE):
+            library = library or _told(frame)
+        elif not name.startswith((_STDLIB, "<frozen")):
+            return _told(frame)
+        frame = frame.f_back
+    return (threads[-1] if threads else "") or library or "a place outside the app"
 
 
 def short(filename: str) -> str:

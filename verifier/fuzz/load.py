@@ -41,6 +41,8 @@ class Target:
         self.isolate = isolate
         self.app_dir = Path(app_dir).resolve()
         self.uncontrolled: list[str] = []
+        self.warm = False
+        """It has been run once in this process."""
         self._codes: list[tuple[ModuleType, CodeType]] = []
         self._by_import = False
         self._attribute = ""

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, NoReturn
 
-from verifier.fuzz.escape import escaped
+from verifier.fuzz.escape import call_site, escaped, threads
 from verifier.fuzz.identity import Task
 
 SESSION: contextvars.ContextVar[int] = contextvars.ContextVar("goldentape_session", default=0)
@@ -38,7 +38,7 @@ Context = contextvars.Context
 class Job:
     """A function that was handed to an executor."""
 
-    __slots__ = ("args", "func", "future", "owner")
+    __slots__ = ("args", "func", "future", "owner", "site")
 
     def __init__(
         self, func: Callable[..., Any], args: tuple[Any, ...], future: asyncio.Future[Any], owner: int
@@ -47,6 +47,7 @@ class Job:
         self.args = args
         self.future = future
         self.owner = owner
+        self.site = call_site()
 
     def cancelled(self) -> bool:
         """Return whether nobody waits for it any more."""
@@ -293,6 +294,7 @@ class Loop(asyncio.AbstractEventLoop):
         context = contextvars.Context()
         context.run(SESSION.set, job.owner)
         events._set_running_loop(None)
+        threads.append(job.site)
         try:
             result = context.run(job.func, *job.args)
         except (SystemExit, KeyboardInterrupt):
@@ -302,6 +304,7 @@ class Loop(asyncio.AbstractEventLoop):
         else:
             outcome = result, None
         finally:
+            threads.pop()
             events._set_running_loop(self)
         if job.future.done():
             return

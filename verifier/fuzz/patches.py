@@ -228,17 +228,27 @@ def _anyio() -> list[Patch]:
             with backend.CancelScope(shield=not abandon_on_cancel):
                 context = contextvars.copy_context()
                 context.run(backend.set_current_async_library, None)
-                return await _active[-1].run_in_executor(None, context.run, func, *args)
 
-    def from_thread(*args: Any, **options: Any) -> NoReturn:
-        raise escaped("anyio.from_thread", "thread")
+                def call() -> Any:
+                    with backend.claim_worker_thread(asyncio_backend, _active[-1]):
+                        return context.run(func, *args)
+
+                return await _active[-1].run_in_executor(None, call)
+
+    def run_async_from_thread(*args: Any, **options: Any) -> NoReturn:
+        raise escaped("anyio.from_thread.run", "thread")
+
+    def run_sync_from_thread(func: Any, args: Any, token: Any) -> Any:
+        events._set_running_loop(_active[-1])
+        try:
+            return func(*args)
+        finally:
+            events._set_running_loop(None)
 
     patches: list[Patch] = [(asyncio_backend, "run_sync_in_worker_thread", classmethod(run_sync))]
-    patches.extend(
-        (asyncio_backend, name, staticmethod(from_thread))
-        for name in ("run_async_from_thread", "run_sync_from_thread")
-        if hasattr(asyncio_backend, name)
-    )
+    for ours in (run_async_from_thread, run_sync_from_thread):
+        if hasattr(asyncio_backend, ours.__name__):
+            patches.append((asyncio_backend, ours.__name__, staticmethod(ours)))
     return patches
 
 

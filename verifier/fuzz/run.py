@@ -74,16 +74,13 @@ class Runner:
         self.limit = limit
         self.seed = seed
         self.patience = patience
-        self._warm = False
 
     def run(self, workload: Workload, how: Schedule | Choosing) -> Run:
         """Return what one run shows.  The same arguments give the same run, byte for byte."""
         if self.target.isolate == "fork":
             return in_child(lambda: self._run(workload, how))
-        if (
-            not self._warm
-        ):  # what the app and its libraries load when first used must not make the first run another one
-            self._warm = True
+        if not self.target.warm:  # what an app and its libraries load when first used must not make one run another
+            self.target.warm = True
             self._run(workload, SERIAL)
         return self._run(workload, how)
 
