@@ -134,6 +134,8 @@ class Tally:
     groups: dict[str, Group] = field(default_factory=dict)
     passed_over: Counter[str] = field(default_factory=Counter)
     """Values that were not looked for, by the reason."""
+    covered: set[tuple[str, str]] = field(default_factory=set)
+    """Of `coverage`: the things that were seen."""
     inapplicable: str = ""
     """Why it does not concern this recording at all, where it does not."""
     suppressed: Counter[str] = field(default_factory=Counter)
@@ -197,6 +199,7 @@ class Tally:
         self.unknown.update(other.unknown)
         self.errors.update(other.errors)
         self.passed_over.update(other.passed_over)
+        self.covered |= other.covered
         self.inapplicable = self.inapplicable or other.inapplicable
         self.suppressed.update(other.suppressed)
         self.suppressions += other.suppressions

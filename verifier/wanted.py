@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from verifier.paths import as_list
+from verifier.verdict import listed
 
 if TYPE_CHECKING:
     from verifier.contract import Contract, Spec
@@ -32,6 +33,14 @@ def _wanted(contract: Contract, spec: Spec) -> Iterator[Thing]:
     if options.get("invariants") == "all_activated":
         others = (one for one in contract.invariants.values() if one.kind not in ("ratio", "coverage"))
         yield from (("invariant", one.name) for one in others)
+
+
+def never_seen(missing: list[Thing]) -> str:
+    """Return `exit of run failed; users at once 50 and 100`."""
+    of: dict[str, list[str]] = {}
+    for what, which in missing:
+        of.setdefault(what, []).append(which)
+    return "; ".join(f"{what} {listed(which, 'and')}" for what, which in of.items())
 
 
 def demanding(contract: Contract, spec: Spec) -> Spec:

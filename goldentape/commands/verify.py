@@ -37,7 +37,8 @@ from verifier.history import Source
 from verifier.load import nearest
 from verifier.minimal import completed, logs_of
 from verifier.params import parse_settings
-from verifier.verdict import FAIL, FAIL_ON, Verdict, Violation, exit_of
+from verifier.suite import Suite
+from verifier.verdict import FAIL, FAIL_ON, Verdict, Violation, exit_code, exit_of
 from verifier.whole import verify_tape
 
 WORST_FIRST = (Exit.VIOLATION, Exit.BAD_INPUT, Exit.ENVIRONMENT, Exit.INCONCLUSIVE, Exit.OK)
@@ -80,6 +81,8 @@ class Asked:
     jobs: int
     as_json: bool
     quiet: bool
+    suites: tuple[Suite, ...] = ()
+    """Of several tapes: what they show together, contract by contract."""
 
 
 def _demand_sense(asked: Asked, tapes: tuple[Path, ...]) -> None:
@@ -199,6 +202,8 @@ def verify(
     _demand_sense(asked, tapes)
     if only or tags:
         asked = replace(asked, contracts=[choose(contract, asked.only, asked.tags) for contract in read])
+    if len(tapes) > 1:
+        asked = replace(asked, suites=tuple(map(Suite, asked.contracts)))
     codes: list[Exit] = []
     told: list[str] = []
     with ExitStack() as stack:
@@ -220,7 +225,18 @@ def verify(
             "--explain: there is no such violation", found=explain,
             fix=nearest(explain, ids) or (f"there are {', '.join(ids[:12])}" if ids else "there is none at all"),
         )  # fmt: skip
+    codes += [_suite_code(suite, asked) for suite in asked.suites if suite.tapes]
     return next(code for code in WORST_FIRST if code in codes)
+
+
+def _suite_code(suite: Suite, asked: Asked) -> Exit:
+    """Say what the tapes have shown together, and return what that means for the exit code."""
+    if not asked.quiet and asked.explain is None:
+        for line in suite.lines():
+            click.echo(line, err=asked.as_json)
+    if "never" in asked.fail_on or asked.expect_fail:
+        return Exit.OK
+    return exit_code([suite.verdict()], strict=asked.strict or "inconclusive" in asked.fail_on)
 
 
 def _judge(path: Path, asked: Asked, told: list[str], judgement: Judgement) -> list[Exit]:
@@ -236,6 +252,9 @@ def _judge(path: Path, asked: Asked, told: list[str], judgement: Judgement) -> l
             if contract.invariants or asked.only & set(WIRE):
                 verdict = _verdict(tape, contract, asked)
                 verdict = as_told(verdict)
+                for suite in asked.suites:
+                    if suite.contract is contract:
+                        verdict = suite.add(verdict)
                 _print(tape, contract, verdict, asked, told)
                 codes.append(_code(path, verdict, asked))
                 judgement.judged.append(_judged(tape, contract, verdict, asked, codes[-1]))

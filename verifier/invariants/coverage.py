@@ -11,7 +11,8 @@ connected at once), `auth` (classes of credentials that somebody came with: none
 not_yet_valid, wrong_audience, revoked, valid, or unverified where the recorder had no key), `tags` (tag to values that
 a recording has), `invariants: all_activated` (every other invariant has judged something).
 What is missing is no fault of the server's: the verdict is `vacuous`, a note says what was never seen, and each thing
-that was is counted as judged.  `min_activations` sets another number that is enough.
+that was is counted as judged.  `min_activations` sets another number that is enough.  Where `verify` is given several
+tapes, they are a suite: what one has shown the others need not, and the last line says what none has.
 """
 
 from __future__ import annotations
@@ -25,8 +26,7 @@ from verifier.paths import as_list
 from verifier.record import Record
 from verifier.rule import Stateless
 from verifier.slices import Slice
-from verifier.verdict import listed
-from verifier.wanted import Thing, wanted
+from verifier.wanted import Thing, never_seen, wanted
 
 if TYPE_CHECKING:
     from verifier.check import Engine
@@ -69,7 +69,9 @@ class Coverage(Stateless):
         """Compare what was seen with what is wanted."""
         engine = slice.check.engine
         things = wanted(self._contract, self._spec)
-        self.missing = [thing for thing in things if not self._seen(engine, thing)]
+        seen = {thing for thing in things if self._seen(engine, thing)}
+        self.missing = [thing for thing in things if thing not in seen]
+        slice.tally.covered |= seen
         slice.judged(len(things) - len(self.missing))
 
     def _seen(self, engine: Engine, thing: Thing) -> bool:
@@ -91,13 +93,7 @@ class Coverage(Stateless):
 
     def told(self) -> str | None:
         """Return what was never seen, in one line; None where nothing is missing."""
-        of: dict[str, list[str]] = {}
-        for what, which in self.missing:
-            of.setdefault(what, []).append(which)
-        if not of:
-            return None
-        things = "; ".join(f"{what} {listed(which, 'and')}" for what, which in of.items())
-        return f"{self._spec.name}: never seen: {things}"
+        return f"{self._spec.name}: never seen: {never_seen(self.missing)}" if self.missing else None
 
 
 __all__ = ["Coverage"]
