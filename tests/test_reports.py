@@ -312,6 +312,8 @@ def test_annotations_are_on_by_themselves_in_actions(run, monkeypatch):
     _, out, err = run("bad.tape", "--contract", "calm.yaml", "--report", "github=x")
     assert "::" not in out + err
     assert Path("x").read_text().splitlines() == annotations
+    code, out, err = run("missing.tape", "--contract", "calm.yaml")
+    assert (code, out.splitlines()[0]) == (2, "::error title=goldentape%3A no verdict::missing.tape: no such tape")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "no/such/place")
     code, _, err = run("bad.tape", "--contract", "calm.yaml")
     assert (code, len(err.splitlines())) == (1, 1)

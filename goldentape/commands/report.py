@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from goldentape.check import check as check_tape
 from goldentape.commands.asyncapi import perspective_option
 from goldentape.commands.finding import code_option, read_contracts
 from goldentape.commands.opening import bring_in
@@ -32,6 +33,9 @@ def _shown(path: Path, contracts: list[Contract]) -> Shown:
         if next(tape.connections(), None) is None:
             raise InputError("has no connections: there is nothing to show", where=path)
         shown = Shown(path)
+        if contracts:
+            with watched(tape, "checking"):
+                check_tape(tape).demand(tape)
         for contract in contracts:
             with watched(tape, "judging"):
                 verdict = verify_tape(contract, tape)

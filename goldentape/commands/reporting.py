@@ -49,17 +49,21 @@ def reported(command: str) -> Callable[[Callable[..., int]], Callable[..., int]]
                 judgement.watch = watched
             machine = alone or bool(options.get("as_json"))
             stdout = sys.stdout
+
+            def tell() -> None:
+                _write(targets, judgement, stdout)
+                if _in_actions(targets) and not options.get("quiet"):
+                    _annotate(judgement, sys.stderr if machine else stdout)
+
             with redirect_stdout(sys.stderr if alone else stdout):
                 try:
-                    judgement.exit = Exit(body(*args, judgement=judgement, **options))
+                    judgement.exit = Exit(body(*args, judgement=judgement, **options) or Exit.OK)
                 except GoldentapeError as error:
                     judgement.exit = error.exit_code
                     judgement.unjudged.append(Unjudged(tape=None, why=str(error), exit=error.exit_code))
-                    _write(targets, judgement, stdout)
+                    tell()
                     raise
-            _write(targets, judgement, stdout)
-            if _in_actions(targets) and not options.get("quiet"):
-                _annotate(judgement, sys.stderr if machine else stdout)
+            tell()
             return judgement.exit
 
         return _option(run)

@@ -69,16 +69,17 @@ def lines(
     seconds = (verdict.end - verdict.begin) / 1e9
     yield f"{show(tape, 400)} ({state}): {', '.join(size)} in {seconds:.1f} s"
     yield f"against {show(verdict.contract)} {show(verdict.version)} ({show(verdict.file, 400)})"
+    numbered = [(outcome, list(enumerate(outcome.groups, 1))) for outcome in verdict.outcomes]
     for failed in (True, False):
-        for outcome in verdict.outcomes:
-            groups = [group for group in outcome.groups if (_level(outcome, group) == "FAIL") is failed]
+        for outcome, all_groups in numbered:
+            groups = [(n, group) for n, group in all_groups if (_level(outcome, group) == "FAIL") is failed]
             if outcome.name == UNKNOWN and not failed and len(groups) > 1:
                 yield ""
-                yield from _unknown(outcome, groups)
+                yield from _unknown(outcome, [group for _, group in groups])
                 continue
-            for group in groups:
+            for number, group in groups:
                 yield ""
-                yield from violation(verdict, outcome, group, excerpts=excerpts)
+                yield from violation(verdict, outcome, group, number, excerpts=excerpts)
                 shown += 1
                 if around is not None and shown <= CONVERSATIONS:
                     yield from conversation(around(group.first[0]))
@@ -169,8 +170,14 @@ def _judged(outcome: Outcome) -> str:
     return ", ".join(parts)
 
 
-def violation(verdict: Verdict, outcome: Outcome, group: Group, *, excerpts: bool = True) -> Iterator[str]:
-    """Yield one distinct violation: its proof, why it is one, and how often it was seen."""
+def violation(
+    verdict: Verdict, outcome: Outcome, group: Group, number: int | None = None, *, excerpts: bool = True
+) -> Iterator[str]:
+    """Yield one distinct violation: its proof, why it is one, and how often it was seen.
+
+    `number`: its place among those of the invariant, from 1, where the caller knows it.
+    """
+    number = number or 1 + outcome.groups.index(group)
     first = group.first[0]
     where = " ".join(f"{show(name, 32)}={_value(name, value)}" for name, value in first.slice)
     parts = [f"{show(outcome.file, 400)}:{outcome.line} ({outcome.kind}, {first.severity})", where]
@@ -187,7 +194,7 @@ def violation(verdict: Verdict, outcome: Outcome, group: Group, *, excerpts: boo
         yield f"impact: {show(outcome.impact, 400)}"
     if group.count > 1:
         yield f"seen: {_seen(group)}"
-    yield f"id: {outcome.name}/{1 + outcome.groups.index(group)}, fingerprint {first.fingerprint}"
+    yield f"id: {outcome.name}/{number}, fingerprint {first.fingerprint}"
 
 
 def conversation(said: Iterable[str]) -> Iterator[str]:

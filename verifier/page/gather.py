@@ -12,9 +12,8 @@ from typing import Any, cast
 
 import orjson
 
-from goldentape.codec import decode_msgpack
 from goldentape.display import show
-from goldentape.event import Connection, Flag, Opcode
+from goldentape.event import Flag, Opcode
 from goldentape.naming import NAME_FIELDS, name_of
 from goldentape.tape import CONNECTION, DIRECTION, FLAGS, OPCODE, PAYLOAD, SEQ, SIZE, Row, T, Tape
 from goldentape.tape_writer import SEQ_BITS, SEQ_MASK
@@ -22,14 +21,9 @@ from verifier.contract import Contract
 from verifier.page import packing
 from verifier.page.packing import COLUMNS, Column, Texts, fair
 from verifier.page.runs import Names, Run, recognised
+from verifier.page.values import NAME, US, Log, head, line, said
 from verifier.verdict import plural
 
-Log = tuple[Any, ...]
-"""A `Row` of the tape."""
-
-US = 1_000
-NAME = 80
-"""Characters of a name that the page has."""
 LANES, CONNECTIONS, RUNS, MARKS, KINDS = 5_000, 10_000, 160_000, 5_000, 1_000
 NEAR = 40
 """Messages of a log before and after one that proves a violation, which are always there, texts included."""
@@ -163,8 +157,8 @@ class _Gather:
             if len(found) >= CONNECTIONS:
                 more += 1
                 continue
-            found[row] = len(found), _connection(connection)
-            self._heads.add(_head(connection))
+            found[row] = len(found), line(connection)
+            self._heads.add(head(connection))
             for user in here:
                 of[user].append(row)
         if more:
@@ -234,7 +228,7 @@ class _Gather:
             if with_text:
                 if not close:
                     text_left -= size
-                self._texts.add(_text(row, limit))
+                self._texts.add(said(row, limit))
             else:
                 self._without_text += not row[FLAGS] & Flag.ERASED
             self._add(row, kind, local, packing.HAS_TEXT if with_text else 0)
@@ -271,9 +265,9 @@ class _Gather:
                 value = None
             if type(value) is dict:
                 for name in NAME_FIELDS:
-                    said = value.get(name)
-                    if type(said) is str and said:
-                        return said[: 2 * NAME], value
+                    word = value.get(name)
+                    if type(word) is str and word:
+                        return word[: 2 * NAME], value
         return name_of(self._tape.event(cast(Row, row)))[: 2 * NAME], None
 
     def _add(self, row: Log, kind: int, local: dict[int, int], bits: int) -> None:
@@ -355,51 +349,8 @@ _BITS = (
 
 def _guess(value: dict[str, Any], t: int, runs: dict[tuple[str, str], list[int]]) -> None:
     for name in RUN_FIELDS:
-        said = value.get(name)
-        if type(said) is str and said and (len(runs) < 10_000 or (name, said[:NAME]) in runs):
-            known = runs.setdefault((name, said[:NAME]), [t, t])
+        run = value.get(name)
+        if type(run) is str and run and (len(runs) < 10_000 or (name, run[:NAME]) in runs):
+            known = runs.setdefault((name, run[:NAME]), [t, t])
             known[1] = max(known[1], t)
             return
-
-
-def _text(row: Log, limit: int) -> Any:
-    """Return what a message says, for the page: a text, or an object where that is not the whole of it."""
-    payload: bytes = row[PAYLOAD]
-    cut = len(payload) - limit
-    if row[OPCODE] == Opcode.TEXT:
-        text = payload[:limit].decode("utf-8", "replace" if cut <= 0 else "ignore")
-        return text if cut <= 0 else {"t": text, "cut": cut}
-    if row[OPCODE] == Opcode.CLOSE and len(payload) >= 2:
-        reason = payload[2:].decode("utf-8", "replace")
-        return {"t": f"{int.from_bytes(payload[:2], 'big')} {reason}".rstrip()}
-    found: dict[str, Any] = {"hex": payload[: limit // 4].hex(" ")}
-    if len(payload) > limit // 4:
-        found["cut"] = len(payload) - limit // 4
-    if row[OPCODE] == Opcode.BINARY and payload and cut <= 0:
-        value, problem = decode_msgpack(payload)
-        if problem is None and isinstance(value, (dict, list)):
-            found["value"] = value
-    return found
-
-
-def _connection(c: Connection) -> list[Any]:
-    accepted = None if c.accepted is None else c.accepted // US
-    closed = None if c.closed is None else c.closed // US
-    return [c.id[:32] if c.id.isalnum() else show(c.id, 32), c.opened // US, accepted, closed, str(c.ending),
-            c.close_code, show(c.closed_by or "", 20), c.status]  # fmt: skip
-
-
-def _head(c: Connection) -> dict[str, Any]:
-    return {
-        "user": show(c.user, 200), "target": show(c.target, 1000), "status": c.status,
-        "reason": show(c.reason or "", 200),
-        "subprotocol": show(c.subprotocol or "", 200), "extensions": show(c.extensions or "", 200),
-        "credential": c.credential, "close_reason": show(c.close_reason or "", 200),
-        "request": _pairs(c.request), "response": _pairs(c.response),
-        "body": None if c.body is None else show(c.body[:2000], 2000),
-        "identities": [[i.seq, show(i.user, NAME), show(i.rule, NAME)] for i in c.identities[:20]],
-    }  # fmt: skip
-
-
-def _pairs(headers: Iterable[tuple[str, str]]) -> list[list[str]]:
-    return [[show(name, 100), show(value, 500)] for name, value in list(headers)[:60]]
