@@ -118,6 +118,55 @@ assert called == [1]
     assert not served(tmp_path, body, one()).errors
 
 
+def test_what_is_submitted_to_a_pool_is_a_job(tmp_path):
+    body = (
+        ACCEPT
+        + """
+from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor() as pool:
+    assert await asyncio.wrap_future(pool.submit(int, "7")) == 7
+    assert await asyncio.get_running_loop().run_in_executor(pool, int, "8") == 8
+"""
+    )
+    run = served(tmp_path, body, one())
+    assert not run.errors
+    assert not run.uncontrolled
+
+
+def test_a_thread_that_calls_into_the_loop_is_told(tmp_path):
+    body = (
+        ACCEPT
+        + """
+import threading
+loop = asyncio.get_running_loop()
+def call():
+    try:
+        loop.call_soon_threadsafe(int)
+    except RuntimeError:
+        pass
+thread = threading.Thread(target=call)
+thread.start()
+thread.join()
+"""
+    )
+    run = served(tmp_path, body, one())
+    assert run.ended is Ended.ESCAPED
+    assert "a thread that calls into the event loop" in run.escaped.call
+
+
+def test_a_poll_waits_as_long_as_what_it_waits_for(tmp_path):
+    body = (
+        ACCEPT
+        + """
+work = asyncio.create_task(asyncio.sleep(200))
+while not work.done():
+    await asyncio.sleep(0.02)
+await send({"type": "websocket.send", "text": "done"})
+"""
+    )
+    assert served(tmp_path, body, one(Wait(type="done"))).ended is Ended.DONE
+
+
 def test_a_thread_of_the_apps_own_is_named(tmp_path):
     body = ACCEPT + "\nimport threading\nthread = threading.Thread(target=int)\nthread.start()\nthread.join()"
     run = served(tmp_path, body, one())

@@ -79,6 +79,40 @@ def test_a_fork_keeps_what_runs_do_away_from_us(tmp_path, monkeypatch):
         del __import__("builtins").registered
 
 
+APPS = """
+async def serve(receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.send", "text": "here"})
+
+class Two:
+    def __init__(self, scope):
+        assert scope["type"] == "websocket"
+    async def __call__(self, receive, send):
+        await serve(receive, send)
+
+class Three:
+    async def __call__(self, scope, receive, send):
+        assert scope["type"] == "websocket"
+        await serve(receive, send)
+
+three = Three()
+method = three.__call__
+
+def make():
+    return three
+
+def by_hand(scope, receive, send):
+    return three(scope, receive, send)
+"""
+
+
+@pytest.mark.parametrize("name", ["Two", "three", "method", "make", "by_hand"])
+def test_every_shape_of_app_that_uvicorn_takes_is_taken(tmp_path, name):
+    (tmp_path / f"shape_{name}.py").write_text(APPS)
+    assert said(run_app(f"shape_{name}:{name}", one(Wait()), SERIAL, app_dir=tmp_path)) == "here"
+
+
 def test_a_process_with_threads_is_not_forked(tmp_path, monkeypatch):
     monkeypatch.setattr("threading.active_count", lambda: 2)
     runner = Runner(f"{shop(tmp_path, 'shop_threads')}:app", app_dir=tmp_path, isolate="fork")

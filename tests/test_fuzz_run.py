@@ -365,7 +365,23 @@ while True:
     assert run.ended is Ended.DEADLOCK
     quiet = served(tmp_path, ACCEPT + "\nwhile True: await asyncio.sleep(0.1)", one())
     assert quiet.ended is Ended.DONE
-    assert len(quiet.steps) < 100
+    assert len(quiet.steps) < 1000
+
+
+def test_who_stays_without_waiting_is_told_a_long_answer_to_its_end(tmp_path):
+    body = (
+        ACCEPT
+        + """
+await receive()
+for n in range(40):
+    await asyncio.sleep(0.5)
+    await send({"type": "websocket.send", "text": str(n)})
+await asyncio.Event().wait()
+"""
+    )
+    run = served(tmp_path, body, one(Send("go")))
+    assert run.ended is Ended.DONE
+    assert [moment.payload for moment in run.moments if moment.dir == "s2c"][1:] == [str(n) for n in range(40)]
 
 
 def test_a_long_silence_is_waited_for(tmp_path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -131,10 +132,11 @@ class Target:
             exec(code, module.__dict__)
 
     def _made(self, found: Any) -> App:
-        app = found() if self.factory else found
+        """Return the ASGI 3 app: what the factory makes, or what was found; an ASGI 2 app is wrapped."""
+        app = found() if self.factory or _is_factory(found) else found
         if not callable(app):
             raise InputError("the app cannot be called", where=str(self.reference), found=type(app).__name__)
-        made: App = app
+        made: App = app if _is_asgi3(app) else _wrapped(app)
         return made
 
     def _import(self, before: set[str]) -> ModuleType:
@@ -229,3 +231,28 @@ def _place(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     last = next((f for f in reversed(frames) if "importlib" not in f.filename and f.filename != __file__), None)
     return f"{short(last.filename)}:{last.lineno}" if last is not None else type(error).__name__
+
+
+def _is_factory(found: Any) -> bool:
+    """Return whether an app is a function that wants no arguments: uvicorn calls it then."""
+    if not inspect.isfunction(found) or inspect.iscoroutinefunction(found):
+        return False
+    wanted = inspect.signature(found).parameters.values()
+    return all(p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in wanted)
+
+
+def _is_asgi3(app: Any) -> bool:
+    """Return whether an app takes scope, receive and send at once, as uvicorn finds out."""
+    if inspect.isclass(app):
+        return hasattr(app, "__await__")
+    if inspect.isfunction(app):
+        return inspect.iscoroutinefunction(app) or len(inspect.signature(app).parameters) == 3
+    call = getattr(app, "__call__", None)  # noqa: B004 - what it is, not whether it is
+    return call is None or inspect.iscoroutinefunction(call) or not inspect.ismethod(call)
+
+
+def _wrapped(app: Any) -> App:
+    async def asgi3(scope: Any, receive: Any, send: Any) -> None:
+        await app(scope)(receive, send)
+
+    return asgi3

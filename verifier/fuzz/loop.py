@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
+import threading
 from asyncio import events, futures
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
@@ -28,6 +29,9 @@ SESSION: contextvars.ContextVar[int] = contextvars.ContextVar("goldentape_sessio
 
 START = 1000.0
 """What the monotonic clock says when a run begins, in seconds."""
+
+RECURS = 8
+"""Who has begun so many timers since a script last came further only recurs: a heartbeat, a poll."""
 
 _SLEEPER = getattr(futures, "_set_result_unless_cancelled", None)
 """The callback that ends an `asyncio.sleep`; no other timer has it."""
@@ -77,6 +81,9 @@ class Loop(asyncio.AbstractEventLoop):
         """What came to the exception handler, and whose it was."""
         self.rearmed: dict[object, int] = {}
         """How many timers each task has begun since `rearmed` was last cleared."""
+        self.news = 0
+        """How many things have ended that waited for time and did not only recur."""
+        self._thread = threading.get_ident()
         self._count = 0
         self._closed = False
         self._task_factory: Any = None
@@ -130,7 +137,10 @@ class Loop(asyncio.AbstractEventLoop):
         self.ready.append(handle)
         return handle
 
-    call_soon_threadsafe = call_soon  # type: ignore[assignment]
+    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:  # type: ignore[override]
+        if threading.get_ident() != self._thread:
+            raise escaped("a thread that calls into the event loop", "thread")
+        return self.call_soon(callback, *args, context=context)
 
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Any, *args: Any, context: Context | None = None
@@ -265,7 +275,8 @@ class Loop(asyncio.AbstractEventLoop):
 
     def end_latency(self, owner: int) -> None:
         """End the earliest latency of somebody who has one: a sleep is over, or a job runs."""
-        when, _, what, _ = heapq.heappop(self.latencies[owner])
+        when, _, what, began = heapq.heappop(self.latencies[owner])
+        self.news += self.rearmed.get(began, 0) < RECURS
         if when > self.now:
             self.now = when
         if isinstance(what, Job):
@@ -276,18 +287,19 @@ class Loop(asyncio.AbstractEventLoop):
 
     def fire(self) -> None:
         """Fire the first strict timer."""
-        when, _, handle, _ = heapq.heappop(self.strict)
+        when, _, handle, began = heapq.heappop(self.strict)
+        self.news += self.rearmed.get(began, 0) < RECURS
         if when > self.now:
             self.now = when
         handle._run()
 
-    def recurring(self, times: int) -> bool:
-        """Return whether all that waits for time was begun by somebody who did so `times` times (see `rearmed`)."""
+    def recurring(self) -> bool:
+        """Return whether all that waits for time was begun by somebody who does so again and again (see `rearmed`)."""
         entries = [
             (what, began) for heap in self.latencies.values() for _, _, what, began in heap if not what.cancelled()
         ]
         entries += [(handle, began) for _, _, handle, began in self.strict if not handle.cancelled()]
-        return all(type(what) is not Job and self.rearmed.get(began, 0) >= times for what, began in entries)
+        return all(type(what) is not Job and self.rearmed.get(began, 0) >= RECURS for what, began in entries)
 
     def _run_job(self, job: Job) -> None:
         """Run a job as a thread would: with an empty context, and no loop in sight."""

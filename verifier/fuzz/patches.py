@@ -20,6 +20,7 @@ import time
 import uuid
 from asyncio import events
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NoReturn
 
 from verifier.fuzz import identity
@@ -147,7 +148,7 @@ def _refuse(call: str, kind: str) -> Callable[[Any], Callable[..., Any]]:
 
 
 def _wait(self: threading.Condition, timeout: float | None = None, _real: Any = threading.Condition.wait) -> bool:
-    if not _active or threading.get_ident() != _thread[-1]:
+    if not _active or threading.get_ident() != _thread[-1] or _starting:
         return bool(_real(self, timeout))
     if timeout is None:
         raise escaped("a thread that waits", "thread")
@@ -160,10 +161,34 @@ def _log(self: logging.Logger, record: logging.LogRecord, _real: Any = logging.L
         _real(self, record)
 
 
+_starting: list[int] = []
+"""Threads that are being started: whoever starts one waits for it, in real time."""
+
+
 def _start(self: threading.Thread, _real: Any = threading.Thread.start) -> None:
     if _active and threading.get_ident() == _thread[-1]:
         notes.append(f"a thread of the app's own ({call_site()}): when it runs is up to the machine")
-    _real(self)
+    _starting.append(1)
+    try:
+        _real(self)
+    finally:
+        _starting.pop()
+
+
+def _submit(self: Any, fn: Any, /, *args: Any, _real: Any = ThreadPoolExecutor.submit, **options: Any) -> Any:
+    if not _active or threading.get_ident() != _thread[-1]:
+        return _real(self, fn, *args, **options)
+    promised: Future[Any] = Future()
+
+    def work() -> None:
+        if promised.set_running_or_notify_cancel():
+            try:
+                promised.set_result(fn(*args, **options))
+            except Exception as error:
+                promised.set_exception(error)
+
+    _active[-1].run_in_executor(None, work)
+    return promised
 
 
 _thread: list[int] = []
@@ -189,6 +214,7 @@ def _table() -> list[Patch]:
         (random.Random, "seed", _seed),
         (threading.Condition, "wait", _wait),
         (threading.Thread, "start", _start),
+        (ThreadPoolExecutor, "submit", _submit),
         (logging.Logger, "callHandlers", _log),
     ]
     if hasattr(random, "_urandom"):  # where SystemRandom, and with it `secrets`, gets its bytes

@@ -67,6 +67,8 @@ class World:
         self._spun = [0] * self._owners
         self._turns = [0] * self._owners
         self._visible_step = 0
+        self._news_step = 0
+        self._news_at = START
         self._visible_at = START
         self._progress_at = START
         self._current = 0
@@ -224,6 +226,7 @@ class World:
     def go(self, chooser: Chooser) -> tuple[Ended, tuple[Owed, ...]]:
         """Run from the first connect until everything is at rest; returns how it ended, and what is owed."""
         choices = self.choices
+        news = self.loop.news
         while True:
             if escapes:
                 return Ended.ESCAPED, ()
@@ -245,20 +248,30 @@ class World:
             self.take(way)
             self._current = way >> 2
             self.step += 1
-            if self.step - self._visible_step > self.limit:
+            if self.loop.news != news:
+                news = self.loop.news
+                self._news_step, self._news_at = self.step, self.loop.now
+            unseen = self.step - max(self._visible_step, self._news_step)
+            if unseen > self.limit and (unseen > 20 * self.limit or self.loop.recurring()):
                 return Ended.LIVELOCK, self.owed()
 
     def _finished(self) -> bool:
         """Return whether nothing that waits for time matters any more."""
-        loop = self.loop
-        if not any(session.client.begun and not session.client.done for session in self.sessions):
-            due = [at for owner in loop.latencies if (at := loop.next_latency(owner)) is not None]
-            strict = loop.next_strict()
-            first = min(due, default=None) if strict is None else min([*due, strict[0]])
-            return first is None or first > self._visible_at + self.grace or loop.recurring(QUIET)
-        if loop.now - self._visible_at <= self.grace and loop.now - self._progress_at <= PATIENCE:
-            return False
-        return loop.recurring(QUIET)
+        loop, last = self.loop, max(self._visible_at, self._news_at)
+        clients = [session.client for session in self.sessions if session.client.begun]
+        since_progress = loop.now - self._progress_at
+        if any(not client.done for client in clients):
+            if loop.now - self._news_at <= self.grace or (loop.now - last <= self.grace and since_progress <= PATIENCE):
+                return False
+            return loop.recurring()
+        due = [at for owner in loop.latencies if (at := loop.next_latency(owner)) is not None]
+        strict = loop.next_strict()
+        first = min(due, default=None) if strict is None else min([*due, strict[0]])
+        if first is None or first - last > self.grace:
+            return True
+        # Who has said all that the script wants said, and stays, may still be told something.
+        gone = all(client.over for client in clients)
+        return loop.recurring() and (gone or loop.now - last > self.grace or since_progress > 2 * self.grace)
 
     def owed(self) -> tuple[Owed, ...]:
         """Return what is open: handshakes without an answer, and waits that were not satisfied."""
