@@ -27,6 +27,7 @@ MAP = Path(__file__).with_name("architecture.md")
 PACKAGES = (
     ("recorder", "recorder: sockets to tape"),
     ("recorder/imports", "recorder/imports: what others recorded"),
+    ("recorder/faults", "recorder/faults: what a network or a peer may do, on purpose"),
     ("goldentape", "goldentape: what both sides stand on"),
     ("goldentape/commands", "goldentape/commands: one thin file a command"),
     ("goldentape/testing", "goldentape/testing: what tests stand on"),

@@ -95,7 +95,7 @@ class OpenConnection:
             ending = Ending.REFUSED
         elif all(self.sides_closed):
             ending = Ending.CLEAN
-        elif self.end is None or self.end[0] == "recorder":
+        elif self.end is None or (self.end[0] == "recorder" and how not in ("eof", "reset")):
             ending = Ending.LOST
         elif how == "eof":
             ending = Ending.EOF

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from goldentape.errors import InputError
+from recorder.faults.spec import parse_faults
 from recorder.identity import Identifier
 from recorder.pseudonym import load_key
 from recorder.redact import Redactor
@@ -25,6 +26,7 @@ def demand_possible(settings: Settings) -> None:
         if name in named:
             raise InputError("--tag names a tag twice", found=name)
         named.add(name)
+    parse_faults(settings.fault)
     Identifier(settings.identify, None, lambda: 0.0)
     # The fold does the redaction, and would find a bad rule only when messages wait for it already.
     Redactor(bytes(32), settings.redact, settings.redact_pattern, settings.known_subprotocols)

@@ -75,6 +75,8 @@ class Entrance:
         self.done()
         host = None if settings.keep_host else upstream.authority
         onward = handshake.forwarded(admitted, head, host=host, prefix=upstream.prefix)
+        if admitted.websocket and self._gateway.faults is not None and self._gateway.faults.uncompressed:
+            onward = handshake.without(onward, "sec-websocket-extensions")
         body = None if admitted.websocket else BodyTracker.of_request(head)
         if body is not None:
             onward += rest[: body.feed(rest)]

@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from goldentape.display import show
+from recorder.faults.plan import Faults
 from recorder.journal import Journal
 from recorder.proxy import Leg, Link
 from recorder.settings import Settings
@@ -27,6 +28,7 @@ class Gateway:
         self.links: set[Link] = set()
         self.opened = 0
         """Tunnels that were opened so far."""
+        self.faults: Faults | None = None
         self.idle = asyncio.Event()
         """Set while there is no link."""
         self.idle.set()

@@ -161,6 +161,13 @@ def forwarded(admitted: Admitted, head: bytes, *, host: str | None, prefix: str)
     return b"\r\n".join(out) + _END
 
 
+def without(head: bytes, name: str) -> bytes:
+    """Return a head without the headers of a name."""
+    first, *lines = head[: -len(_END)].split(b"\r\n")
+    kept = [line for line in lines if line.partition(b":")[0].strip().lower() != name.encode()]
+    return b"\r\n".join([first, *kept]) + _END
+
+
 def closing(head: bytes) -> bytes:
     """Return a response head that says `Connection: close`, otherwise as it came."""
     first, *lines = head[: -len(_END)].split(b"\r\n")

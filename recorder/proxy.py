@@ -11,6 +11,7 @@ import json
 import secrets
 import socket
 import struct
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from goldentape.display import show
@@ -20,6 +21,7 @@ from recorder.journal import StorageFailed
 from recorder.spool import Kind
 
 if TYPE_CHECKING:
+    from recorder.faults.pipe import Pipe
     from recorder.gateway import Gateway
 
 HIGH_WATER = 256 << 10
@@ -33,7 +35,7 @@ _RESET = struct.pack("ii", 1, 0)
 class Leg(asyncio.Protocol):
     """One of the two sockets of a link."""
 
-    __slots__ = ("eof", "forward", "held", "kind", "link", "lost", "name", "number", "peer", "tls", "transport")
+    __slots__ = ("eof", "forward", "held", "kind", "link", "lost", "name", "number", "peer", "pipe", "tls", "transport")
 
     def __init__(self, link: Link, name: str, kind: Kind) -> None:
         self.link = link
@@ -41,7 +43,9 @@ class Leg(asyncio.Protocol):
         # An int: packing an enum's member costs a call.
         self.kind = int(kind)
         self.number = link.number
-        self.forward = link.journal.forward
+        self.forward: Callable[[Leg, asyncio.Transport, bytes], None] = link.journal.forward
+        self.pipe: Pipe | None = None
+        """What the bytes of this leg pass where there are faults; then `forward` is the pipe's."""
         self.transport: asyncio.Transport | None = None
         self.peer: asyncio.Transport | None = None
         """The other leg's transport while the tunnel is open."""
@@ -242,6 +246,8 @@ class Link:
         self.open = True
         self.gateway.opened += 1
         self.client.peer, self.server.peer = self.server.transport, self.client.transport
+        if self.gateway.faults is not None:
+            self.gateway.faults.attach(self)
         if rest:
             self.server.data_received(rest)
         self.client.release()
@@ -317,6 +323,9 @@ class Link:
     def _settled(self) -> None:
         self.ended = True
         self.client.peer = self.server.peer = None
+        for leg in (self.client, self.server):
+            if leg.pipe is not None:
+                leg.pipe.cut()
         if self._entrance is not None:
             self._entrance.done()
             self._entrance = None
@@ -331,12 +340,18 @@ class Link:
         """The log has a hole where this link's bytes were: log nothing more of it."""
         self.recorded = False
         for leg in (self.client, self.server):
-            leg.forward = _pass
+            if leg.pipe is not None:
+                leg.pipe.sink = _pass
+            else:
+                leg.forward = _pass
 
     def half_closed(self, leg: Leg) -> bool:
         """One peer sends no more; return whether its socket stays open."""
         if self.ended:
             return False
+        if leg.pipe is not None and leg.pipe.busy:
+            leg.pipe.end(lambda: self._end_of(leg))
+            return True
         try:
             if self._entrance is not None:
                 if leg is self.client:
@@ -356,8 +371,15 @@ class Link:
             return False
         return True
 
+    def _end_of(self, leg: Leg) -> None:
+        """What a leg had sent before its end has passed its faults."""
+        self.half_closed(leg)
+
     def gone(self, leg: Leg, exc: Exception | None) -> None:
         """A socket is gone: the other side sees the same kind of end."""
+        if leg.pipe is not None and leg.pipe.busy and exc is None:
+            leg.pipe.end(lambda: self.gone(leg, exc))
+            return
         other = self.other(leg)
         try:
             if self._entrance is not None and leg is self.server:

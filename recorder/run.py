@@ -25,6 +25,8 @@ from goldentape.errors import EnvironmentFault, InputError
 from recorder.child import FoldChild, free_bytes
 from recorder.claim import Claim, claim
 from recorder.control import Control
+from recorder.faults.plan import Faults
+from recorder.faults.spec import parse_faults
 from recorder.gateway import Gateway
 from recorder.identity import DEFAULT_RULES
 from recorder.journal import Journal, PowerJournal, StorageFailed
@@ -128,6 +130,9 @@ class Recorder:
         except StorageFailed:
             assert self.failed is not None
             raise self.failed from None
+        if s.fault:
+            self.gateway.faults = Faults(parse_faults(s.fault), self.journal)
+            self.gateway.faults.start()
         await self.fold.start()
         self._server = await loop.create_server(
             self.gateway.protocol, sock=sock, ssl=self._tls, backlog=BACKLOG,
@@ -156,7 +161,7 @@ class Recorder:
             "on_storage_error": s.on_storage_error, "keep_host": s.keep_host, "http": s.http, "tls": bool(self._tls),
             "signatures": s.jwt_key_file is not None, "tags": s.tags,
             "claims": s.claim,
-        }  # fmt: skip
+        } | ({"faults": s.fault} if s.fault else {})  # fmt: skip
         return {
             "epoch": c.epoch, "recorder": self.id, "wall": time.time_ns(), "mono": time.monotonic_ns(),
             "upstream": s.upstream, "listen": f"{s.listen_host}:{self.port}", "durability": s.durability,
@@ -262,6 +267,8 @@ class Recorder:
         seconds = self.settings.drain if drain is None else drain
         if self.failed is None and seconds > 0:
             await self._drained(seconds)
+        if self.gateway.faults is not None:
+            self.gateway.faults.stop()
         for link in list(self.gateway.links):
             link.end_by_recorder("drain")
         await self._idle(1.0)

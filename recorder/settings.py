@@ -50,6 +50,8 @@ class Settings:
     tls_key: str | None = None
     control_port: int | None = None
     append: bool = False
+    fault: tuple[str, ...] = ()
+    """Faults in their own spelling (`recorder/faults/spec.py`)."""
     spool_dir: str | None = None
     """Where the spool goes; beside the tape when None."""
 

@@ -127,6 +127,13 @@ def parse_listen(text: str) -> tuple[str, int]:
 @click.option("--tls-cert", type=click.Path(), help="PEM certificate of the listening side.")
 @click.option("--tls-key", type=click.Path(), help="PEM key of the listening side.")
 @click.option("--control-port", type=click.IntRange(0, 65535), help="Loopback port for marks; 0 picks a free one.")
+@click.option(
+    "--fault",
+    multiple=True,
+    metavar="NAME:KEY=VALUE,...",
+    help="A fault on the way, by toxiproxy's names: latency:latency=200,jitter=50; bandwidth, slow_close, timeout, "
+    "reset_peer, slicer, limit_data; or of messages: drop:message=3, duplicate, delay, swap, close:code=1011.",
+)
 @click.option("--append", is_flag=True, help="Go on with a tape that exists and is not sealed.")
 @click.option(
     "--spool-dir", type=click.Path(file_okay=False), help="Where the spool goes; beside the tape unless said."
@@ -181,6 +188,8 @@ async def _record(settings: Settings, quiet: bool) -> int:
     say(f"recording {scheme}://{address}:{recorder.port} -> {show(settings.upstream)} onto {show(settings.tape)}")
     if recorder.control is not None:
         say(f"marks: POST {recorder.control.url}")
+    for fault in settings.fault:
+        say(f"fault: {show(fault)}")
     if settings.insecure:
         say("WARNING: the upstream's certificate is not checked (--insecure)")
     if settings.listen_host not in LOOPBACK:

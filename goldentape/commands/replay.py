@@ -85,6 +85,7 @@ class Speed(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
 @click.option("--jwt-claim", multiple=True, metavar="NAME=VALUE", help="A further claim of those tokens.")
 @click.option("--i-own-this-host", "owned", metavar="HOST", help="Say the host of a --target elsewhere once more.")
 @click.option("--strict", is_flag=True, help="Every difference is a divergence, also what may be chance.")
+@click.option("--fault", multiple=True, metavar="NAME:KEY=VALUE,...", help="A fault on the way, as `record` has them.")
 @click.option("--tag", multiple=True, metavar="NAME=VALUE", help="What contracts know the new tape by.")
 @click.option(
     "--redaction-key-file", type=click.Path(dir_okay=False), help="The redaction key of both tapes, to compare secrets."
