@@ -91,6 +91,13 @@ def team(verdict, *sentences):
         ["bob < agent_thinking t1", "bob < shared t1 team=blue", "eve < agent_thinking t1"],
         ["bob < agent_thinking t1", "bob > share t1 to=eve", "eve > share t1 to=ann", "eve < agent_thinking t1",
          "ann < agent_thinking t1"],
+        ["bob > share t1 to=eve", "bob < agent_thinking t1", "eve < agent_thinking t1"],  # before the server named it
+        ["bob > share t1 to=eve", "eve < agent_thinking t1", "bob < agent_thinking t1"],
+        ["bob < shared t1 team=blue", "bob < agent_thinking t1", "eve < agent_thinking t1"],
+        ["eve < shared t1 by=bob", "bob < agent_thinking t1", "eve < agent_thinking t1"],
+        ["bob < agent_thinking t1 r1", "bob < shared t1 to=eve", "eve < agent_thinking t1 r1"],  # a run of the thread
+        ["bob < agent_thinking t1 r1", "bob < shared t1 to=eve", "eve < agent_thinking r1"],
+        ["bob < shared t1 to=eve", "eve < agent_started t1 r1", "bob < agent_started t1 r1"],
     ],
 )  # fmt: skip
 def test_what_is_shared_may_be_shown(sentences):
@@ -105,6 +112,14 @@ def test_what_is_shared_may_be_shown(sentences):
         ["* bob < agent_thinking t1", "bob > share t1 to=ann", "ann > ask", "* eve < agent_thinking t1"],
         ["* bob < agent_thinking t1", "bob > share t2 to=eve", "* eve < agent_thinking t1"],
         ["* bob < agent_thinking r1", "bob > share t1 to=eve", "* eve < agent_thinking r1"],
+        [
+            "* bob < agent_thinking t2 r1",
+            "bob < agent_thinking t1",
+            "bob > share t1 to=eve",
+            "* eve < agent_thinking t1 r1",
+        ],
+        ["* bob < agent_thinking t1 r1", "bob > share t1 to=ann", "ann > ask", "* eve < agent_thinking t1 r1"],
+        ["ann > share t1 to=eve", "* bob < agent_thinking t1", "* eve < agent_thinking t1"],  # not Ann's to promise
     ],
 )
 def test_sharing_opens_no_more_than_it_says(sentences):

@@ -30,6 +30,24 @@ class Shares:
 
     def __init__(self) -> None:
         self._with: dict[Hashable, Invited] = {}
+        self._beside: dict[Hashable, frozenset[Any]] = {}
+        self._promised: dict[Hashable, list[tuple[str, Invited]]] = {}
+
+    def shown(self, id: Hashable, user: str, beside: frozenset[Any]) -> None:
+        """The server shows an id for the first time: to whom, and together with which others."""
+        self._beside[id] = beside
+        for by, with_ in self._promised.pop(id, ()):
+            if user == by or with_ is None or user in with_:
+                known = self._with.get(id, frozenset())
+                self._with[id] = None if known is None or with_ is None else known | with_ | {by}
+
+    def beside(self, id: Hashable) -> frozenset[Any]:
+        """Return the ids that were shown with an id when it was shown first."""
+        return self._beside.get(id, frozenset())
+
+    def promise(self, id: Hashable, record: Record, people: Collection[str]) -> None:
+        """A client shares an id that the server has shown to nobody yet."""
+        self._promised.setdefault(id, []).append((record.user, invited(record, None, people)))
 
     def include(self, id: Hashable, user: str) -> bool:
         """Return whether an id is shared with a user."""
@@ -39,6 +57,8 @@ class Shares:
     def add(self, id: Hashable, record: Record, owner: str | None, people: Collection[str]) -> None:
         """An event shares an id."""
         known, more = self._with.get(id, frozenset()), invited(record, owner, people)
+        if owner is None and more == frozenset({record.user}):
+            more = None  # nobody's yet, and nobody else is named: it is shared by the user to whom the server says so
         self._with[id] = None if known is None or more is None else known | more
 
 

@@ -13,7 +13,9 @@ the envelope must be there.  On a connection whose user no identity rule named, 
 
 `shared_by` (mode `key`): events that share the ids they carry.  From such an event on, an id may also be shown to the
 user whose connection the server says it on, and to every recorded user whom it names in one of its values; where it
-names none (a team, a link), to everybody.  What a client says shares only what is that user's own, or shared with them.
+names none (a team, a link), to everybody.  What a client says shares only what is that user's own, or shared with them,
+or nobody's yet and then shown to one of them first.  What was first shown together with a shared id, as the runs of a
+shared thread are, is shared as far as that one is, as long as it comes with no other.
 """
 
 from __future__ import annotations
@@ -197,11 +199,13 @@ class OwnedKeys(Stateless):
                 if session.known:
                     slice.judged()
                     self._owners[digest] = self._pack(record)
+                    if self._shared_by:
+                        self._shares.shown(digest, record.user, self._beside(record, key))
                 else:
                     slice.unknown("no identity rule named the user of the connection")
                 continue
             owner = self._names[packed & 0xFFFFFF]
-            if owner == record.user or (self._shared_by and self._shares.include(digest, record.user)):
+            if owner == record.user or (self._shared_by and self._is_shared(record, key, digest, owner)):
                 slice.judged()
             elif not session.known:
                 slice.unknown("no identity rule named the user of the connection")
@@ -219,8 +223,29 @@ class OwnedKeys(Stateless):
             digest = _digest(key.name, value)
             packed = self._owners.get(digest)
             owner = None if packed is None else self._names[packed & 0xFFFFFF]
+            people = slice.check.engine.history.people
             if record.dir == S2C or owner == record.user or self._shares.include(digest, record.user):
-                self._shares.add(digest, record, owner, slice.check.engine.history.people)
+                self._shares.add(digest, record, owner, people)
+            elif owner is None:
+                self._shares.promise(digest, record, people)
+
+    def _beside(self, record: Record, but: Key) -> frozenset[bytes]:
+        """Return the other ids that a message carries."""
+        found = ((key.name, key.read(record)) for key in self.keys if key is not but)
+        return frozenset(_digest(name, value) for name, value in found if value is not MISSING)
+
+    def _is_shared(self, record: Record, key: Key, digest: bytes, owner: str) -> bool:
+        """Return whether a user may see another's id: it is shared itself, or of something that is, as a run is of the
+        thread with which it was shown first; where it now comes with another, it is of that one too."""
+        if self._shares.include(digest, record.user):
+            return True
+        beside, here = self._shares.beside(digest), self._beside(record, key)
+        for id in beside & here if here else beside:
+            packed = self._owners.get(id)
+            whose = None if packed is None else self._names[packed & 0xFFFFFF]
+            if all(user == whose or self._shares.include(id, user) for user in (owner, record.user)):
+                return True
+        return False
 
     def _number(self, user: str) -> int:
         number = self._users.setdefault(user, len(self._users))
