@@ -167,7 +167,7 @@ def test_what_is_on_the_canvas_can_be_hovered_and_clicked(opened):
 
     found = set()
     for y in range(32, 200, 12):
-        for x in range(180, int(box["width"]) - 10, 12):
+        for x in range(205, int(box["width"]) - 10, 12):
             page.page.mouse.move(box["x"] + x, box["y"] + y)
             if "hot" in (canvas.get_attribute("class") or ""):
                 page.page.mouse.click(box["x"] + x, box["y"] + y)

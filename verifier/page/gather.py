@@ -115,6 +115,7 @@ class _Gather:
             ]])  # fmt: skip
         facts = {
             "end": self._end() / US,
+            "totals": [len(self._people), len(tape.connection_numbers()), events],
             "wall": str(tape.wall(0, 0) // 1_000_000),
             "kinds": [[show(name, NAME), direction] for name, direction in self._kinds],
             "counts": [self._counts[place] for place in range(len(self._kinds))],

@@ -129,7 +129,7 @@ function only(what, text) {
 function where() {
   const { tape } = view;
   $('where').textContent = `${clock(Math.max(0, view.a), (view.b - view.a) / 100)} to ${clock(Math.min(tape.end, view.b), (view.b - view.a) / 100)}`
-    + ` · ${plural(view.lanes.length, 'user')}${view.lanes.length < tape.lanes.length ? ` of ${count(tape.lanes.length)}` : ''}`;
+    + ` · ${plural(view.lanes.length, 'user')}${view.lanes.length < tape.facts.totals[0] ? ` of ${count(tape.facts.totals[0])}` : ''}`;
 }
 
 // -- the pointer
@@ -184,7 +184,7 @@ function pointer() {
     if (held?.moved) return;
     const [px, py] = at(event), found = hit(px, py);
     view.hover = { x: px, y: py };
-    const live = found && (found.mark || found.event !== undefined || found.run || found.conn);
+    const live = found && (found.mark || found.event !== undefined || found.run || found.conn || px < view.gutter);
     canvas.classList.toggle('hot', Boolean(live));
     tip(live ? found : null, event.clientX, event.clientY);
     redraw();
@@ -250,6 +250,8 @@ function keyboard() {
 }
 function help() {
   $('help').replaceChildren(el('h2', {}, 'Keys'), el('dl', {}, KEYS.map(([keys, what]) => [el('dt', {}, keys.map((key) => [el('kbd', {}, key), ' '])).valueOf(), el('dd', {}, what)]).flat()),
+    el('h2', {}, 'Signs'), el('ul', {}, ['upper half of a bar: messages of the client; lower half: of the server', 'tinted begin: the handshake; red bar: refused; amber edge: no closing handshake',
+      'bands above: runs; amber: without an exit', 'diamond: a violation; rings: the other records of its proof'].map((text) => el('li', {}, text))),
     el('p', {}, 'Drag to move, double click to zoom in, drag in the overview to choose a stretch.'), el('button', { type: 'button', on: { click: () => $('help').close() } }, 'Close'));
   $('help').showModal();
 }
@@ -275,8 +277,8 @@ async function open(place) {
   Object.assign(view, { tape, chosen: null, find: { kinds: null, lanes: null, bad: null, windows: null } });
   $('title').textContent = tape.about.name;
   document.title = `${tape.about.name} · goldentape`;
-  const events = tape.kinds.reduce((sum, kind) => sum + kind.count, 0);
-  $('numbers').textContent = [plural(tape.lanes.length, 'user'), plural(tape.conns.length, 'connection'), plural(events, 'message'), clock(tape.end, tape.end / 100), tape.about.state].join(' · ');
+  const [users, connections, events] = tape.facts.totals;
+  $('numbers').textContent = [plural(users, 'user'), plural(connections, 'connection'), plural(events, 'message'), clock(tape.end, tape.end / 100), tape.about.state].join(' · ');
   const verdicts = tape.about.verdicts.map((one) => one.verdict), pill = $('verdict');
   const worst = ['fail', 'error', 'inconclusive', 'vacuous', 'pass'].find((one) => verdicts.includes(one));
   pill.hidden = !worst;

@@ -225,7 +225,8 @@ async function tip(hit, px, py) {
       const found = await tape.texts.get(e.text[i]), text = typeof found === 'string' ? found : found.t ?? found.hex;
       nodes.push(el('div', { class: 'say' }, ...visible(text.slice(0, 280))));
     }
-  } else if (hit.run) nodes = [el('b', {}, `${hit.run.span} ${hit.run.label}`), el('div', {}, `${clock(hit.run.begin)}, takes ${clock(hit.run.end - hit.run.begin, 1e3)}${hit.run.how ? `, ${hit.run.how}` : ''}`)];
+  } else if (!hit.run && !hit.conn) nodes = [el('b', {}, hit.lane.name), el('div', {}, `${plural(hit.lane.events, 'message')}, ${plural(hit.lane.conns.length, 'connection')} · named by ${hit.lane.rule} · click: this user only`)];
+  else if (hit.run) nodes = [el('b', {}, `${hit.run.span} ${hit.run.label}`), el('div', {}, `${clock(hit.run.begin)}, takes ${clock(hit.run.end - hit.run.begin, 1e3)}${hit.run.how ? `, ${hit.run.how}` : ''}`)];
   else nodes = [el('b', {}, `connection ${hit.conn.id.slice(0, 12)}`), el('div', {}, `${hit.conn.ending}${hit.conn.code === null ? '' : ` ${hit.conn.code}`} · handshake ${hit.conn.accepted === null ? 'refused' : clock(hit.conn.accepted - hit.conn.opened, 1)}`)];
   if (mine !== tipped) return;
   box.replaceChildren(...nodes);

@@ -8,7 +8,7 @@ const AXIS = 26;
 const SANS = 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif', MONO = 'ui-monospace, Menlo, Consolas, monospace';
 
 const view = {
-  tape: null, a: 0, b: 1, height: 3, gutter: 168, width: 0, tall: 0, lanes: [], total: 0, top: 0, hover: null, dirty: false,
+  tape: null, a: 0, b: 1, height: 3, gutter: 196, width: 0, tall: 0, lanes: [], total: 0, top: 0, hover: null, dirty: false,
   colours: {}, hues: [], shown: null, find: { kinds: null, lanes: null, bad: null, windows: null }, chosen: null,
 };
 
@@ -72,7 +72,7 @@ function fitCanvas(canvas, width, height) {
 function draw() {
   const scroller = $('scroller'), c = view.colours;
   view.width = scroller.clientWidth; view.tall = scroller.clientHeight; view.top = scroller.scrollTop;
-  view.gutter = view.width < 600 ? 96 : 168;
+  view.gutter = view.width < 600 ? 96 : 196;
   $('spacer').style.height = `${Math.max(0, view.total - view.tall)}px`;
   const ctx = fitCanvas($('canvas'), view.width, view.tall);
   ctx.fillStyle = c.bg; ctx.fillRect(0, 0, view.width, view.tall);
@@ -94,8 +94,11 @@ function draw() {
   }
 }
 
+const UNITS = [10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400].map((s) => s * 1e6);
 function niceStep(span, count) {
-  const rough = span / count, power = 10 ** Math.floor(Math.log10(rough));
+  const rough = span / count, long = UNITS.find((step) => step >= rough);
+  if (rough > 5e6 && long) return long;
+  const power = 10 ** Math.floor(Math.log10(rough));
   return [1, 2, 5, 10].map((m) => m * power).find((step) => step >= rough);
 }
 function grid(ctx) {
