@@ -35,6 +35,7 @@ PACKAGES = (
     ("goldentape/commands/fuzz", "goldentape/commands/fuzz"),
     ("goldentape/commands/tape", "goldentape/commands/tape"),
     ("verifier", "verifier: tape to verdict"),
+    ("verifier/fuzz/live", "verifier/fuzz/live: the same against a running server"),
     ("verifier/fuzz/offline", "verifier/fuzz/offline: other orders of a recording"),
     ("verifier/invariants", "verifier/invariants: a kind each"),
     ("verifier/faults", "verifier/faults: a fault each"),

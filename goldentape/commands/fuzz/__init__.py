@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import click
 
 COMMANDS: Mapping[str, str] = {
+    "live": "goldentape.commands.fuzz.live:live",
     "tape": "goldentape.commands.fuzz.tape:tape",
 }
 """Name to `module:attribute`.  A command is imported only when it is called."""

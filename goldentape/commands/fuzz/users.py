@@ -1,0 +1,48 @@
+"""Who does what, from a file: a script, or a tape."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from goldentape.commands.opening import opened
+from goldentape.errors import InputError
+from verifier.fuzz.from_tape import workload_of_tape
+from verifier.fuzz.passport import Passport
+from verifier.fuzz.script_file import workload_of
+from verifier.fuzz.workload import Workload
+from verifier.load import load
+
+LARGEST = 100_000
+"""Events of a tape that are read."""
+
+
+def workload_from(script: Path | None, tape: Path | None, passports: tuple[Passport, ...]) -> Workload | None:
+    """Return the workload of a script or a tape; None where neither was named.  Raises `InputError`."""
+    if script is not None and tape is not None:
+        raise InputError("--script and --from both say who does what", fix="leave one of them out")
+    if script is not None:
+        return _of_script(script, passports)
+    return None if tape is None else _of_tape(tape, passports)
+
+
+def _of_script(script: Path, passports: tuple[Passport, ...]) -> Workload:
+    try:
+        data = script.read_bytes()
+    except OSError as error:
+        raise InputError(error.strerror or "cannot be read", where=script) from None
+    value = load(data, str(script)).value
+    try:
+        return workload_of(value, passports, os.environ)
+    except InputError as error:
+        raise InputError(str(error), where=script) from None
+
+
+def _of_tape(path: Path, passports: tuple[Passport, ...]) -> Workload:
+    with opened(path) as tape:
+        connections = list(tape.connections())
+        events = [event for _, event in zip(range(LARGEST), tape.events(), strict=False)]
+    try:
+        return workload_of_tape(connections, events, passports)
+    except InputError as error:
+        raise InputError(str(error), where=path) from None

@@ -1,0 +1,131 @@
+"""The repro file of a live failure: what to play against a running server, and how often it failed.  Pure but its file.
+
+It is a repro file as `verifier/fuzz/repro.py` has it, with `against: live`: `target` and `plan` instead of `app` and
+`schedule`.  No secret is in it, and no command: who replays it says how the server is started.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from goldentape.errors import EnvironmentFault, InputError
+from verifier.fuzz.failure import Failure, Kind
+from verifier.fuzz.live.hunt import Caught
+from verifier.fuzz.live.plan import Plan, from_json, to_json
+from verifier.fuzz.live.telling import rate_as_json, story
+from verifier.fuzz.live.wilson import Rate
+from verifier.fuzz.repro import LARGEST, VERSION, versions
+from verifier.fuzz.workload import Workload
+
+LIVE = "live"
+
+
+@dataclass(frozen=True)
+class LiveRepro:
+    """A repro file of a live failure, read."""
+
+    target: str
+    workload: Workload
+    plan: Plan
+    history: tuple[tuple[Workload, Plan], ...]
+    failure: Failure
+    rate: Rate
+    contracts: tuple[str, ...]
+    shared: tuple[str, ...]
+
+
+def repro(caught: Caught, target: str, contracts: tuple[str, ...], shared: tuple[str, ...]) -> dict[str, Any]:
+    """Return a failure as its file has it."""
+    failure = caught.failure
+    return {
+        "goldentape_repro": VERSION,
+        "against": LIVE,
+        "failure": {
+            "kind": str(failure.kind), "victim": failure.victim, "owner": failure.owner, "detail": failure.detail,
+            "sentence": failure.sentence, "fingerprint": failure.fingerprint,
+        },
+        "target": target,
+        "workload": caught.workload.to_json(),
+        "plan": to_json(caught.plan),
+        "history": [{"workload": one.workload.to_json(), "plan": to_json(one.plan)} for one in caught.history],
+        "depends_on_history": caught.depends_on_history,
+        "rate": rate_as_json(caught.confirmed),
+        "contracts": list(contracts),
+        "shared": list(shared),
+        "versions": versions(),
+        "story": list(story(caught)),
+    }  # fmt: skip
+
+
+def save(
+    caught: Caught, folder: Path, target: str, contracts: tuple[str, ...] = (), shared: tuple[str, ...] = ()
+) -> Path:
+    """Write the file of a failure into a directory; raises EnvironmentFault."""
+    path = folder / f"live-{caught.failure.kind}-{caught.failure.fingerprint}.json"
+    text = json.dumps(repro(caught, target, contracts, shared), indent=1, ensure_ascii=False) + "\n"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise EnvironmentFault(f"cannot be written: {error.strerror}", where=path) from None
+    return path
+
+
+def is_live(path: Path) -> bool:
+    """Return whether a file is the repro file of a live failure; what cannot be read is not."""
+    try:
+        if path.stat().st_size > LARGEST:
+            return False
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and value.get("against") == LIVE
+
+
+def load(path: Path, environment: dict[str, str]) -> LiveRepro:
+    """Read the file; `environment` has the secrets that are not in it.  Raises InputError."""
+    try:
+        return _read(json.loads(path.read_text(encoding="utf-8")), environment)
+    except OSError as error:
+        raise InputError(error.strerror or "cannot be read", where=path) from None
+    except (InputError, ValueError, RecursionError) as error:
+        raise InputError(f"is no repro file of a live failure: {error}", where=path) from None
+
+
+def _read(value: Any, environment: dict[str, str]) -> LiveRepro:
+    if not isinstance(value, dict) or value.get("against") != LIVE or value.get("goldentape_repro") != VERSION:
+        raise InputError("another kind or version", wanted=f'"against": "{LIVE}", "goldentape_repro": {VERSION}')
+    failure, rate = value.get("failure"), value.get("rate")
+    if not isinstance(failure, dict) or failure.get("kind") not in tuple(Kind):
+        raise InputError("`failure` does not say what went wrong", wanted=", ".join(Kind))
+    words = {name: failure.get(name, "") for name in ("victim", "owner", "detail", "sentence")}
+    if not all(isinstance(word, str) for word in words.values()):
+        raise InputError("`failure` holds texts")
+    if not isinstance(rate, dict) or not all(type(rate.get(name)) is int for name in ("failed", "of")):
+        raise InputError("`rate` does not say how often it failed", wanted='{"failed": 7, "of": 10}')
+    target, history = value.get("target"), value.get("history", [])
+    if not isinstance(target, str) or not isinstance(history, list):
+        raise InputError("`target` is the URL of the server, and `history` a list")
+    return LiveRepro(
+        target=target,
+        workload=Workload.from_json(value.get("workload"), environment),
+        plan=from_json(value.get("plan")),
+        history=tuple(
+            (Workload.from_json(one.get("workload"), environment), from_json(one.get("plan")))
+            for one in history if isinstance(one, dict)
+        ),
+        failure=Failure(Kind(failure["kind"]), **words),
+        rate=Rate(rate["failed"], rate["of"]),
+        contracts=_texts(value, "contracts"),
+        shared=_texts(value, "shared"),
+    )  # fmt: skip
+
+
+def _texts(value: dict[str, Any], name: str) -> tuple[str, ...]:
+    found = value.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise InputError(f"`{name}` holds texts")
+    return tuple(found)

@@ -1,0 +1,219 @@
+"""The stage of a live run: the recorder before the server, plays one after the other, and restarts between them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from secrets import token_hex
+
+from goldentape.errors import EnvironmentFault
+from goldentape.tape import open_tape
+from verifier.divide import Divided
+from verifier.fuzz.failure import Failure, Kind
+from verifier.fuzz.live.fresh import Fresh, fresh
+from verifier.fuzz.live.judging import Judge, of_session, seen_on_tape
+from verifier.fuzz.live.plan import Plan
+from verifier.fuzz.live.processes import Recorder, Server
+from verifier.fuzz.live.sequencer import Address, Pace, Played, Sequencer
+from verifier.fuzz.live.target import Target
+from verifier.fuzz.live.tokens import TokenMaker
+from verifier.fuzz.seen import Run
+from verifier.fuzz.workload import Workload
+
+RESTART = ("never", "on-failure", "always")
+
+
+class OutOfTime(Exception):
+    """The budget is used up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a live run may cost the server."""
+
+    seconds: float = 300.0
+    per_second: float = 20.0
+    """Plays, at most."""
+
+
+@dataclass(frozen=True)
+class Try:
+    """One play, and what it shows."""
+
+    workload: Workload
+    plan: Plan
+    played: Played
+    failures: tuple[Failure, ...]
+    fresh: Fresh = field(repr=False)
+    began: float = 0.0
+
+    @property
+    def run(self) -> Run:
+        """What the clients saw, in the words of the workload."""
+        back = self.fresh.told
+
+        def told(payload: str | bytes) -> str | bytes:
+            return back(payload) if isinstance(payload, str) else payload
+
+        moments = tuple(moment._replace(payload=told(moment.payload)) for moment in self.played.run.moments)
+        return replace(self.played.run, moments=moments)
+
+    def shows(self, fingerprint: str) -> bool:
+        """Return whether it fails in this way."""
+        return any(failure.fingerprint == fingerprint for failure in self.failures)
+
+
+class Stage:
+    """Plays workloads against one server."""
+
+    def __init__(
+        self, target: Target, server: Server, judge: Judge, *, folder: Path, options: Sequence[str] = (),
+        restart: str = "on-failure", reset_url: str | None = None, tokens: TokenMaker | None = None,
+        limits: Limits | None = None, pace: Pace | None = None,
+    ) -> None:  # fmt: skip
+        self.target = target
+        self.server = server
+        self.judge = judge
+        self.pace = pace or Pace()
+        self.limits = limits or Limits()
+        self.plays = 0
+        self.restarts = 0
+        self.seconds: list[float] = []
+        """How long each play took."""
+        self._folder = folder
+        self._options = tuple(options)
+        self.restart = restart
+        self._reset_url = reset_url
+        self._tokens = tokens
+        self._recorder: Recorder | None = None
+        self._tapes = 0
+        self._begin = time.monotonic()
+        self._dirty = False
+        self.recovers = False
+        """The server is known to be well after a failure, so it is not restarted."""
+        self._last = 0.0
+
+    async def __aenter__(self) -> Stage:
+        try:
+            await self.server.start()
+            await self._record()
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        # A second Ctrl-C must not leave a process behind.
+        await asyncio.shield(self._end())
+
+    async def _end(self) -> None:
+        try:
+            if self._recorder is not None:
+                recorder, self._recorder = self._recorder, None
+                await recorder.stop()
+        finally:
+            await self.server.stop()
+
+    @property
+    def can_restart(self) -> bool:
+        """Whether the server's state can be made fresh."""
+        return self.restart != "never" and (self.server.managed or self._reset_url is not None)
+
+    @property
+    def time_left(self) -> float:
+        """Seconds until the budget is used up."""
+        return self.limits.seconds - (time.monotonic() - self._begin)
+
+    async def play(self, workload: Workload, plan: Plan, *, pace: Pace | None = None, clean: bool = False) -> Try:
+        """Play once, and judge what the clients saw.  `clean`: from a fresh state, where that can be had.
+
+        Raises OutOfTime, EnvironmentFault.
+        """
+        if self.time_left <= 0:
+            raise OutOfTime
+        if self.restart == "always" or (self._dirty and self.restart == "on-failure") or clean:
+            await self.refresh()
+        elif self._crash():
+            raise EnvironmentFault("the server has ended, and --restart never leaves it so", where=self.target.url)
+        await self._not_too_fast()
+        renamed = fresh(workload, token_hex(3))
+        if self._tokens is not None:
+            renamed = await self._tokens.given(renamed)
+        assert self._recorder is not None
+        address = Address(host="127.0.0.1", port=self._recorder.port)
+        played = await Sequencer(renamed.workload, plan, address, pace or self.pace).play()
+        self.plays += 1
+        self.seconds.append(played.seconds)
+        failures = (*self._crash(), *self.judge.failures(renamed, played.run))
+        self._dirty = self._dirty or (bool(failures) and not self.recovers)
+        return Try(workload, plan, played, failures, renamed)
+
+    def _crash(self) -> tuple[Failure, ...]:
+        """Return that the server's process has ended by itself, if it has."""
+        process = self.server.process
+        if process is None or process.running:
+            return ()
+        self._dirty = True
+        said = str(process.failed("ends by itself"))
+        return (Failure(Kind.EXCEPTION, "", "", "the server's process ended", said),)
+
+    async def refresh(self) -> None:
+        """Make the server's state fresh, as far as that can be done."""
+        self._dirty = False
+        if self.server.managed:
+            await self.server.restart()
+            self.restarts += 1
+        elif self._reset_url is not None:
+            await asyncio.to_thread(_post, self._reset_url)
+            self.restarts += 1
+
+    async def _not_too_fast(self) -> None:
+        wait = self._last + 1.0 / self.limits.per_second - time.monotonic()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        self._last = time.monotonic()
+
+    # -- tapes
+
+    async def _record(self) -> None:
+        self._tapes += 1
+        path = self._folder / f"live-{self._tapes}.tape"
+        self._recorder = await Recorder.start(path, self.target.upstream, [*self._options, *self.target.identify])
+
+    async def new_tape(self) -> Path:
+        """Seal the tape so far and begin another; returns the one that was sealed."""
+        assert self._recorder is not None
+        recorder, self._recorder = self._recorder, None
+        await recorder.stop()
+        await self._record()
+        return recorder.tape
+
+    def judged_by_tape(self, path: Path, tries: Sequence[Try]) -> list[tuple[Failure, ...]]:
+        """Return what the tape shows of each try."""
+        found = []
+        with open_tape(path) as tape:
+            divided = Divided(tape)
+            numbers = {connection.key: number for number, connection in tape.numbered_connections()}
+            for one in tries:
+                keys = one.played.keys
+                session_of = {numbers[key]: name for name, key in keys.items() if key in numbers}
+                parts = [part for part in divided.parts if not session_of.keys().isdisjoint(part.connections)]
+                source = of_session(divided.source(parts), session_of, one.fresh.workload)
+                run = seen_on_tape(source, session_of, one.played.run)
+                found.append(tuple(self.judge.failures(one.fresh, run, source)))
+        return found
+
+
+def _post(url: str) -> None:
+    # No proxies of the environment: the server to be reset is the one under test.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(urllib.request.Request(url, method="POST"), timeout=10) as answer:
+            answer.read(65536)
+    except (OSError, ValueError, urllib.error.URLError) as error:
+        raise EnvironmentFault("--reset-url does not answer as it should", where=url, found=error) from None
