@@ -35,6 +35,7 @@ SPUN = 512
 BUSY = 12
 """After so many turns of the loop without anything else, somebody who is always ready waits for time: it passes."""
 _NEVER = float("inf")
+_NOBODY: frozenset[int] = frozenset()
 LIVELOCK = 5000
 """So many steps without anything visible are a livelock."""
 PATIENCE = 300.0
@@ -73,6 +74,9 @@ class World:
         self._progress_at = START
         self._current = 0
         self._actable: list[int] | None = None
+        self._acting = False
+        self._runnable: frozenset[int] = _NOBODY
+        self._waiting: bool | None = None
         self.slow = False
         """Some client has read slowly at some time."""
 
@@ -91,7 +95,7 @@ class World:
     def progress(self) -> None:
         """Take note that a script has come further."""
         self._progress_at = self.loop.now
-        self._actable = None
+        self._actable = self._waiting = None
         self.loop.rearmed.clear()
         self._spun = [0] * self._owners
 
@@ -141,14 +145,20 @@ class World:
             codes += [
                 s.number << 2 | READER for s in self.sessions if s.connection is not None and s.connection.stalled
             ]
-        servers = {handle._context.get(SESSION, 0) for handle in loop.ready}  # type: ignore[attr-defined]
+        self._acting = bool(codes)
+        ready = loop.ready
+        if len(ready) == 1:
+            servers = {ready[0]._context.get(SESSION, 0)}  # type: ignore[attr-defined]
+        else:
+            servers = {handle._context.get(SESSION, 0) for handle in ready}  # type: ignore[attr-defined]
+        self._runnable = frozenset(servers) if ready else _NOBODY
         if loop.latencies or loop.strict:
-            self._add_timed(servers, bool(servers or codes or loop.jobs), bool(codes))
+            self._add_timed(servers, bool(servers or codes or loop.jobs))
         codes += [owner << 2 for owner in servers]
         codes.sort()
         return codes
 
-    def _add_timed(self, servers: set[int], busy: bool, others: bool) -> None:
+    def _add_timed(self, servers: set[int], busy: bool) -> None:
         """Add those whose time may come now: see "Time" in docs/fuzzing.md."""
         loop, quiet = self.loop, self._quiet
         due = [(at, owner) for owner in loop.latencies if (at := loop.next_latency(owner)) is not None]
@@ -164,7 +174,7 @@ class World:
             limit = min(limit, strict[0])
         late += [owner for at, owner in due if at <= limit and owner not in servers]
         loud = [owner for owner in late if quiet[owner] < QUIET]
-        servers.update(loud if loud or servers or others else late)
+        servers.update(loud if loud or servers or self._acting else late)
 
     def take(self, way: int) -> None:
         """Take one way."""
@@ -182,8 +192,7 @@ class World:
             session.context.run(session.connection.unstall)
             return
         self._spun[owner] += 1
-        ready = loop.ready
-        if ready and any(handle._context.get(SESSION, 0) == owner for handle in ready):  # type: ignore[attr-defined]
+        if owner in self._runnable:
             self._turns[owner] += 1
             if self._turns[owner] > BUSY:
                 self._pass_time(owner)
@@ -234,17 +243,18 @@ class World:
                 return Ended.LIVELOCK, self.owed()
             ways = self.ways()
             count = len(ways)
-            if not count or (not self.loop.ready and not any(way & 3 for way in ways) and self._finished()):
+            if not count or (not self._runnable and not self._acting and self._finished()):
                 owed = self.owed()
                 return (Ended.DEADLOCK if owed else Ended.DONE), owed
-            serial = self.serial(ways)
             if count == 1:
                 way = ways[0]
                 chooser.forced(way)
+                choices.append((way, 1, True, True))
             else:
+                serial = self.serial(ways)
                 way = chooser.choose(ways, serial)
-            place = ways.index(way)
-            choices.append((way, count, not place or ways[place - 1] >> 2 != way >> 2, way == serial))
+                place = ways.index(way)
+                choices.append((way, count, not place or ways[place - 1] >> 2 != way >> 2, way == serial))
             self.take(way)
             self._current = way >> 2
             self.step += 1
@@ -258,9 +268,10 @@ class World:
     def _finished(self) -> bool:
         """Return whether nothing that waits for time matters any more."""
         loop, last = self.loop, max(self._visible_at, self._news_at)
-        clients = [session.client for session in self.sessions if session.client.begun]
         since_progress = loop.now - self._progress_at
-        if any(not client.done for client in clients):
+        if self._waiting is None:
+            self._waiting = any(session.client.begun and not session.client.done for session in self.sessions)
+        if self._waiting:
             if loop.now - self._news_at <= self.grace or (loop.now - last <= self.grace and since_progress <= PATIENCE):
                 return False
             return loop.recurring()
@@ -270,7 +281,7 @@ class World:
         if first is None or first - last > self.grace:
             return True
         # Who has said all that the script wants said, and stays, may still be told something.
-        gone = all(client.over for client in clients)
+        gone = all(session.client.over for session in self.sessions if session.client.begun)
         return loop.recurring() and (gone or loop.now - last > self.grace or since_progress > 2 * self.grace)
 
     def owed(self) -> tuple[Owed, ...]:
