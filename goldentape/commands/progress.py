@@ -27,11 +27,18 @@ class Progress:
         self._begin = time.monotonic()
         self._due = self._begin + (FIRST if self._terminal else LATE)
         self._width = 0
+        self._rate = ""
         self.done = 0
 
     def add(self, count: int) -> None:
         """So many more have passed."""
         self.done += count
+        self.look()
+
+    def at(self, done: int, seconds: float) -> None:
+        """So many have passed by now, in so many seconds of work: their rate is told, too."""
+        self.done = done
+        self._rate = f", {done / seconds:.0f}/s" if seconds else ""
         self.look()
 
     def look(self) -> None:
@@ -41,7 +48,7 @@ class Progress:
             return
         self._due = now + (OFTEN if self._terminal else SELDOM)
         share = f" of {self._total:,}" if self.done <= self._total else ""
-        line = f"{self._what}: {self.done:,}{share} {self._unit}, {now - self._begin:.0f} s"
+        line = f"{self._what}: {self.done:,}{share} {self._unit}, {now - self._begin:.0f} s{self._rate}"
         if self._terminal:
             sys.stderr.write(f"\r{line:<{self._width}}")
             self._width = len(line)

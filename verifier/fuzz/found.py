@@ -94,6 +94,8 @@ class Report:
     notes: tuple[str, ...] = ()
     """What a reader has to know: what was masked, what could not be told, what was not controlled."""
     shrunk_seconds: float = 0.0
+    unconfirmed: tuple[str, ...] = ()
+    """What looked wrong and did not come again."""
     baseline_runs: int = 0
     """Runs of users alone, and of all one after the other, to compare with."""
     bound: str = ""

@@ -23,6 +23,11 @@ REPLAYS = 2
 class Unconfirmed(Exception):
     """What looked like a failure is none, or does not come again; says why."""
 
+    def __init__(self, why: str, *, strange: bool = False) -> None:
+        super().__init__(why)
+        self.strange = strange
+        """The same choices gave another run: something is not controlled, so nobody can tell."""
+
 
 class Looking:
     """Makes failures small, and confirms them."""
@@ -42,7 +47,7 @@ class Looking:
         handy = self._handier(workload, run, failure)
         again = self._fails(handy, workload, run.schedule)
         if again is None:
-            raise Unconfirmed(f"seen once, and not again under the same schedule: {failure.sentence}")
+            raise Unconfirmed(f"seen once, and not again under the same schedule: {failure.sentence}", strange=True)
         begin = time.monotonic()
         shrinking = Shrinking(lambda w, s: self._fails(handy, w, s), workload, run.schedule, again).shrink()
         seconds = time.monotonic() - begin
@@ -58,7 +63,7 @@ class Looking:
         told = told or next((f for f in whole if f.fingerprint == handy.fingerprint), handy)
         same = sum(self._player.play(small, short).digest() == last.digest() for _ in range(REPLAYS))
         if not same:
-            raise Unconfirmed(f"does not come again the same way, so something is not controlled: {failure.sentence}")
+            raise Unconfirmed(f"comes out differently under the same schedule: {failure.sentence}", strange=True)
         return Found(
             failure=told, workload=small, schedule=short, run=last, settings=self._settings,
             also=tuple(f for f in whole if f.fingerprint != told.fingerprint), first=first,

@@ -10,6 +10,7 @@ from verifier.contract import Contract
 from verifier.fuzz.anchors import anchored
 from verifier.fuzz.baselines import Baselines
 from verifier.fuzz.failure import Failure
+from verifier.fuzz.found import Found, ScheduleFailure
 from verifier.fuzz.play import Player
 from verifier.fuzz.repro import Repro
 from verifier.fuzz.seen import Ended, Run, What
@@ -42,6 +43,14 @@ class Replayed:
     times: int
     failures: tuple[Failure, ...] = ()
     """What was wrong in the run."""
+    found: Found | None = None
+    """The failure, where it still happens."""
+
+    def check(self) -> None:
+        """Raise `ScheduleFailure` while the failure still happens, `AssertionError` where that cannot be told."""
+        if self.found is not None:
+            raise ScheduleFailure(self.found)
+        assert self.outcome is not Outcome.CHANGED, f"CHANGED: {self.how}"
 
 
 def replayed(
@@ -59,7 +68,15 @@ def replayed(
     same = sum(one.digest() == saved.digest for one in runs)
 
     def told(outcome: Outcome, how: str, run: Run, failures: list[Failure]) -> Replayed:
-        return Replayed(outcome, how, run, same, len(runs), tuple(failures))
+        mine = next((f for f in failures if f.fingerprint == saved.failure.fingerprint), None)
+        found = None
+        if outcome is Outcome.FAILED and mine is not None:
+            found = Found(
+                failure=mine, workload=saved.workload, schedule=run.schedule, run=run, settings=saved.settings,
+                also=tuple(f for f in failures if f.fingerprint != mine.fingerprint), replays=(same, len(runs)),
+                contracts=saved.contracts, shared=saved.shared,
+            )  # fmt: skip
+        return Replayed(outcome, how, run, same, len(runs), tuple(failures), found)
 
     failures = oracle.judge(run)
     if _is_in(saved.failure, failures):

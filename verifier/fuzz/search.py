@@ -82,6 +82,7 @@ class Search:
         self.policies: Counter[str] = Counter()
         self.found: list[Found] = []
         self.notes: Counter[str] = Counter()
+        self.unconfirmed: Counter[str] = Counter()
         self._explained: set[str] = set()
         """Fingerprints that were told with a failure."""
         self._excused: set[tuple[str, tuple[str, ...]]] = set()
@@ -186,7 +187,7 @@ class Search:
             found = self.looking.into(plan.workload, run, failure, self.coverage.schedules)
         except Unconfirmed as why:
             self._excused.add((failure.fingerprint, plan.faults))
-            self.notes[str(why)] += 1
+            (self.unconfirmed if why.strange else self.notes)[str(why)] += 1
             return
         marks = {one.fingerprint for one in (found.failure, *found.also)}
         same = next((n for n, known in enumerate(self.found) if known.explains(marks) and not known.alone), None)
@@ -194,8 +195,9 @@ class Search:
             self.found.append(found)
         else:
             known = self.found[same]
-            self.found[same] = replace(known, also=(*known.also, found.failure))
-        self._explained |= marks
+            if not known.explains([found.failure.fingerprint]):
+                self.found[same] = replace(known, also=(*known.also, found.failure))
+        self._explained |= {*marks, failure.fingerprint}
 
     def _report(self, interrupted: bool) -> Report:
         for field_ in sorted(self.baselines.unproven()):
@@ -206,7 +208,7 @@ class Search:
         return Report(
             failures=tuple(self.found), coverage=self.coverage, seconds=self._seconds, seed=self.seed,
             policies=dict(self.policies), notes=tuple(self.notes), shrunk_seconds=self._shrunk,
-            baseline_runs=self.baselines.runs, bound=self._bound(), interrupted=interrupted,
+            baseline_runs=self.baselines.runs, unconfirmed=tuple(self.unconfirmed), bound=self._bound(), interrupted=interrupted,
         )  # fmt: skip
 
     def _bound(self) -> str:

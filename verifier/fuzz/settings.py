@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
 
 from goldentape.errors import InputError
@@ -27,6 +27,10 @@ class Settings:
     """Seconds: latencies that are due this close together may end in any order."""
     isolate: str = "reexec"
     """How the app is made afresh for each run."""
+
+    def in_directory(self, app_dir: str) -> Settings:
+        """Return the same with the module looked for elsewhere."""
+        return replace(self, app_dir=app_dir)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON."""

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 import click
 
 COMMANDS: Mapping[str, str] = {
+    "app": "goldentape.commands.fuzz.app:app",
     "live": "goldentape.commands.fuzz.live:live",
+    "replay": "goldentape.commands.fuzz.replay:replay",
     "tape": "goldentape.commands.fuzz.tape:tape",
 }
 """Name to `module:attribute`.  A command is imported only when it is called."""

@@ -1,0 +1,55 @@
+"""`goldentape fuzz replay`: does a saved failure still happen?"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from goldentape.commands.finding import read_contracts
+from goldentape.commands.fuzz.steady import demand_steady_hashes
+from goldentape.display import show
+from goldentape.errors import Exit
+from verifier.fuzz.inprocess import InProcess
+from verifier.fuzz.replay import Outcome, Replayed, replayed
+from verifier.fuzz.repro import Repro, load
+
+EXITS = {Outcome.FIXED: Exit.OK, Outcome.FAILED: Exit.VIOLATION, Outcome.CHANGED: Exit.INCONCLUSIVE}
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--times", type=click.IntRange(1, 100_000), default=2, show_default=True, metavar="N",
+              help="How often to replay it.")  # fmt: skip
+@click.option("--app-dir", metavar="DIR", help="Where the module is looked for, instead of where it was then.")
+@click.option("--trace", is_flag=True, help="Tell the run step by step.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def replay(file: Path, times: int, app_dir: str | None, trace: bool, as_json: bool) -> int:
+    """Replay the failure in FILE, which `fuzz app` has written.
+
+    FIXED (exit 0): it does not happen any more.  FAILED (1): it does, with the same fingerprint.  CHANGED (4): the app
+    does something else now, so that nobody can tell.
+    """
+    demand_steady_hashes()
+    saved = load(file, dict(os.environ))
+    settings = saved.settings if app_dir is None else saved.settings.in_directory(app_dir)
+    contracts = tuple(read_contracts(saved.contracts, {})) if saved.contracts else ()
+    result = replayed(InProcess(settings), saved, contracts, times)
+    if as_json:
+        click.echo(json.dumps(_as_json(saved, result)))
+    else:
+        if trace and result.found is not None:
+            click.echo(result.found.narrative())
+        click.echo(f"{show(saved.failure.title, 600)}")
+        click.echo(f"{result.same} of {result.times} replays are the same byte for byte as when it was saved")
+        click.echo(f"{result.outcome}: {show(result.how, 600)}")
+    return EXITS[result.outcome]
+
+
+def _as_json(saved: Repro, result: Replayed) -> dict[str, object]:
+    return {
+        "outcome": str(result.outcome), "how": result.how, "same": result.same, "times": result.times,
+        "fingerprint": saved.failure.fingerprint, "failures": [failure.title for failure in result.failures],
+    }  # fmt: skip

@@ -1,0 +1,42 @@
+"""Where an app takes WebSockets: the path of its route, found by looking at its routes.  Nothing is run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+DEFAULT: Final = "/ws"
+_PARAMETER = re.compile(r"\{([^}:]+)(?::[^}]*)?\}")
+_DEEP = 12
+
+
+def path_of(app: Any) -> str:
+    """Return the path to connect to: that of the one WebSocket route, else `/ws`; parameters are the user's name."""
+    paths = list(dict.fromkeys(_paths(_with_routes(app), "", 0)))
+    if DEFAULT in paths or not paths:
+        return DEFAULT
+    return _PARAMETER.sub("{user}", paths[0])
+
+
+def paths_of(app: Any) -> list[str]:
+    """Return the paths of all WebSocket routes, as far as they can be seen."""
+    return list(dict.fromkeys(_paths(_with_routes(app), "", 0)))
+
+
+def _with_routes(app: Any) -> Any:
+    """Return what is inside of middleware and has routes."""
+    for _ in range(_DEEP):
+        if getattr(app, "routes", None) is not None or not hasattr(app, "app"):
+            break
+        app = app.app
+    return app
+
+
+def _paths(app: Any, before: str, depth: int) -> Iterator[str]:
+    for route in getattr(app, "routes", None) or ():
+        path = str(getattr(route, "path", ""))
+        if "websocket" in type(route).__name__.lower():
+            yield before + path
+        elif depth < _DEEP and (inner := getattr(route, "app", None)) is not None:
+            yield from _paths(_with_routes(inner), before + path, depth + 1)
