@@ -160,7 +160,7 @@ def test_shrinking_leaves_what_the_failure_needs_and_nothing_else():
 
     begin = slices([("carol", 2), ("bob", 1), ("alice", 1), ("carol", 4), ("alice", 9), ("carol", 1), ("bob", 5)] * 3)
     workload = with_faults(crowd(3, 2), ("reconnect", "tabs", "slow"))
-    small = Shrinking(fails, workload, begin, Run((), begin, (), (), 0, Ended.DONE)).shrink()
+    small = Shrinking(fails, lambda workload, n: None, workload, begin, Run((), begin, (), (), 0, Ended.DONE)).shrink()
 
     assert [(s.session, s.steps) for s in small.schedule] in ([("alice", 3), ("bob", 0)], [("alice", 3), ("bob", 1)])
     assert [session.name for session in small.workload.sessions] == ["alice", "bob"]

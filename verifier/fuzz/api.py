@@ -20,6 +20,8 @@ from verifier.fuzz.doors import path_of
 from verifier.fuzz.found import Report
 from verifier.fuzz.inprocess import InProcess
 from verifier.fuzz.passport import Passport
+from verifier.fuzz.plans import mixtures
+from verifier.fuzz.policy import policy as policy_of
 from verifier.fuzz.prepare import prepared
 from verifier.fuzz.replay import Replayed, replayed
 from verifier.fuzz.repro import load
@@ -72,6 +74,8 @@ def fuzz_app(
 
     Raises `InputError` for what cannot be run, with what to do about it.
     """
+    mixtures(faults)
+    policy_of(policy, 0, 0)
     settings = Settings(
         app=app if isinstance(app, str) else _named(app), factory=factory, app_dir=str(app_dir), explore=explore,
         window=window, isolate=isolate,

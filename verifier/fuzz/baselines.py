@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 from verifier.choose import choose
 from verifier.contract import Contract
@@ -11,7 +12,7 @@ from verifier.fuzz.failure import Failure, Kind
 from verifier.fuzz.message import Field
 from verifier.fuzz.oracle import CLOSE_1011, Oracle
 from verifier.fuzz.play import Player
-from verifier.fuzz.schedule import SERIAL, Schedule, Slice
+from verifier.fuzz.schedule import APP, SERIAL, Schedule, Slice
 from verifier.fuzz.script import Close, Drop
 from verifier.fuzz.seen import Run, What
 from verifier.fuzz.workload import Workload
@@ -79,7 +80,9 @@ class Baselines:
         """Return runs in which nobody is interrupted: in order, in the opposite order, and message by message."""
         forward = self._player.play(workload, SERIAL)
         backward = self._player.play(replace(workload, sessions=workload.sessions[::-1]), SERIAL)
-        return [forward, backward, self._player.play(workload, in_turns(forward))]
+        turns = in_turns(forward)
+        found = [forward, backward, self._player.play(workload, turns)]
+        return [run for run in found if switches(run) <= max(len(turns), len(workload.sessions))]
 
     def _alone(self, workload: Workload, user: str, walks: int = WALKS) -> Alone:
         solo = workload.only(user)
@@ -183,6 +186,11 @@ def in_turns(run: Run) -> Schedule:
     for n in range(max(map(len, turns.values()), default=0)):
         slices += [Slice(session, mine[n]) for session, mine in turns.items() if n < len(mine) and mine[n]]
     return Schedule(tuple(slices)).joined()
+
+
+def switches(run: Run) -> int:
+    """Return how often one session goes on behind another; where nobody is interrupted that is seldom."""
+    return sum(one != other for one, other in pairwise(step.session for step in run.steps if step.session != APP))
 
 
 def _only(contract: Contract, name: str) -> Contract:

@@ -136,7 +136,7 @@ class Comparison:
             if mine in alone.answer_kinds:
                 continue
             most = {name: max(dict(kind).get(name, 0) for kind in alone.answer_kinds) for name, _ in mine}
-            more = [name for name, count in mine if count > most[name]]
+            more = [name for name, count in mine if count > most[name] > 0]
             if more:
                 yield Failure(
                     Kind.DUPLICATED, alone.user, "", more[0],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection
 
 from verifier.fuzz.anchors import anchors
 from verifier.fuzz.baselines import Baselines, is_compared
@@ -38,8 +39,14 @@ class Looking:
         self._baselines = baselines
         self._certify = certify_seconds
 
-    def into(self, workload: Workload, run: Run, failure: Failure, first: int) -> Found:
-        """Return the failure with the smallest workload and schedule that show it; raises `Unconfirmed`."""
+    def into(
+        self, workload: Workload, run: Run, failure: Failure, first: int,
+        known: Callable[[Collection[str]], bool] = lambda fingerprints: False,
+    ) -> Found:  # fmt: skip
+        """Return the failure with the smallest workload and schedule that show it; raises `Unconfirmed`.
+
+        `known` tells whether one of some fingerprints has been told already: then no certificate is made.
+        """
         if not self._baselines.confirmed(workload, failure, run):
             raise Unconfirmed(
                 f"{failure.detail}: unlike what {failure.victim} saw alone, until that was seen alone too"
@@ -49,18 +56,20 @@ class Looking:
         if again is None:
             raise Unconfirmed(f"seen once, and not again under the same schedule: {failure.sentence}", strange=True)
         begin = time.monotonic()
-        shrinking = Shrinking(lambda w, s: self._fails(handy, w, s), workload, run.schedule, again).shrink()
+        shrinking = Shrinking(
+            lambda w, s: self._fails(handy, w, s), lambda w, n: self._meets(handy, w, n), workload, run.schedule, again
+        ).shrink()
         seconds = time.monotonic() - begin
         small, short, last = shrinking.workload, shrinking.schedule, shrinking.run
         if not self._baselines.confirmed(small, handy, last):
             # What is small may show what chance shows alone, too: then it is told as it was found.
             small, short, last = workload, run.schedule, again
-        certificate = self._certified(handy, small, short, last)
+        same_cause = known([f.fingerprint for f in self._baselines.oracle(small).judge(last)])
+        certificate = None if same_cause else self._certified(handy, small, short, last)
         if certificate is not None:
             short, last = certificate.schedule, certificate.run
         whole = [f for f in self._baselines.oracle(small).judge(last) if self._baselines.confirmed(small, f, last)]
-        told = next((f for f in whole if f.fingerprint == failure.fingerprint), None)
-        told = told or next((f for f in whole if f.fingerprint == handy.fingerprint), handy)
+        told = whole[0] if whole else handy
         same = sum(self._player.play(small, short).digest() == last.digest() for _ in range(REPLAYS))
         if not same:
             raise Unconfirmed(f"comes out differently under the same schedule: {failure.sentence}", strange=True)
@@ -86,6 +95,10 @@ class Looking:
 
     def _fails(self, failure: Failure, workload: Workload, schedule: Schedule) -> Run | None:
         run = self._player.play(workload, schedule)
+        return run if self._same(failure, workload, run) is not None else None
+
+    def _meets(self, failure: Failure, workload: Workload, n: int) -> Run | None:
+        _, run = self._player.walk(workload, "walk", 0, n)
         return run if self._same(failure, workload, run) is not None else None
 
     def _same(self, failure: Failure, workload: Workload, run: Run) -> Failure | None:

@@ -46,9 +46,8 @@ def mixtures(faults: Collection[str] | None) -> tuple[tuple[str, ...], ...]:
 
 
 @st.composite
-def plans(draw: DrawFn, workload: Workload, faults: Collection[str] | None = None, turn: int = 0) -> Plan:
+def plans(draw: DrawFn, workload: Workload, all_: tuple[tuple[str, ...], ...], turn: int = 0) -> Plan:
     """Return plans for a workload: the whole of it first, then such with fewer users or messages, faults elsewhere."""
-    all_ = mixtures(faults)
     mixture = draw(st.sampled_from(all_[turn % len(all_) :] + all_[: turn % len(all_)]))
     where = draw(st.integers(0, 3)) if mixture else 0
     some = draw(st.integers(0, 7))
@@ -62,9 +61,9 @@ def plans(draw: DrawFn, workload: Workload, faults: Collection[str] | None = Non
     return Plan(with_faults(workload, mixture, where), mixture, seed)
 
 
-def plan_strategy(workload: Workload, faults: Collection[str] | None = None, turn: int = 0) -> SearchStrategy[Plan]:
+def plan_strategy(workload: Workload, all_: tuple[tuple[str, ...], ...], turn: int = 0) -> SearchStrategy[Plan]:
     """Return plans for a workload; `turn` says which mixture of faults comes first."""
-    return plans(workload, faults, turn)
+    return plans(workload, all_, turn)
 
 
 def with_faults(workload: Workload, faults: Collection[str], where: int = 0) -> Workload:

@@ -19,13 +19,14 @@ from hypothesis.database import ExampleDatabase
 from hypothesis.errors import NoSuchExample
 
 from verifier.contract import Contract
-from verifier.fuzz.baselines import Baselines
+from verifier.fuzz.baselines import Baselines, in_turns
 from verifier.fuzz.coverage import Coverage
-from verifier.fuzz.failure import Failure, Kind
+from verifier.fuzz.failure import RANK, Failure, Kind
 from verifier.fuzz.found import Found, Report
 from verifier.fuzz.looking import Looking, Unconfirmed
-from verifier.fuzz.plans import Plan, plan_strategy
+from verifier.fuzz.plans import Plan, mixtures, plan_strategy, with_faults
 from verifier.fuzz.play import Player
+from verifier.fuzz.schedule import SERIAL
 from verifier.fuzz.seen import Ended, Run
 from verifier.fuzz.settings import Settings
 from verifier.fuzz.workload import Workload
@@ -48,6 +49,10 @@ class Budget:
     """So many different failures are made small; then the search ends."""
     certify: float = 5.0
     """Seconds for each certificate of minimality; 0: none is made."""
+
+
+REST = 3
+"""Failures that never came apart from others, of which so many are looked into."""
 
 
 class Enough(BaseException):
@@ -87,12 +92,25 @@ class Search:
         """Fingerprints that were told with a failure."""
         self._excused: set[tuple[str, tuple[str, ...]]] = set()
         """Fingerprints that are no failure where these faults are put in."""
+        self._together: dict[str, tuple[Plan, Run, Failure]] = {}
+        """New failures that came together with one that was told, by fingerprint."""
         self._seconds = 0.0
         self._shrunk = 0.0
         self._plan: Plan | None = None
         self._pending: tuple[Plan, Run, Failure] | None = None
         self._examples = 0
         self._begin = time.monotonic()
+        self._mixtures = mixtures(self.faults)
+        if self.faults is None and not self._takes_tabs():
+            self._mixtures = tuple(dict.fromkeys(tuple(f for f in m if f != "tabs") for m in self._mixtures))
+            self.notes["the app serves one connection of a user at a time: no second tab is tried (--faults tabs)"] += 1
+
+    def _takes_tabs(self) -> bool:
+        """Return whether a user can have two connections, if they are used in turns and nobody else is there."""
+        tabs = with_faults(self.workload, ("tabs",)).only(self.workload.users[0].name)
+        serial = self.player.play(tabs, SERIAL)
+        runs = [serial, self.player.play(tabs, in_turns(serial))]
+        return all(run.ended is Ended.DONE and not run.errors for run in runs)
 
     def run(self) -> Report:
         """Search until the budget is used up, or until somebody interrupts."""
@@ -105,6 +123,7 @@ class Search:
                 begin = time.monotonic()
                 self._look_into(*self._pending)
                 self._shrunk += time.monotonic() - begin
+            self._look_into_the_rest()
         except KeyboardInterrupt:
             interrupted = True
         return self._report(interrupted)
@@ -127,7 +146,7 @@ class Search:
             verbosity=hypothesis.Verbosity.quiet,
         )  # fmt: skip
         chance = None if self.seed is None else random.Random(self.seed * 1_000_003 + self._examples)
-        plans = plan_strategy(self.workload, self.faults, self._examples)
+        plans = plan_strategy(self.workload, self._mixtures, self._examples)
         try:
             hypothesis.find(plans, self.batch, settings=settings, random=chance, database_key=self.key)
         except (Enough, NoSuchExample):
@@ -147,10 +166,15 @@ class Search:
                 if self._over:
                     raise Enough
                 run = self._walk(plan, n)
-                for failure in oracle.judge(run):
-                    if self._is_new(plan, failure):
-                        self._plan, self._pending = plan, (plan, run, failure)
-                        return True
+                failures = oracle.judge(run)
+                new = [failure for failure in failures if self._is_new(plan, failure)]
+                if new and self._known([failure.fingerprint for failure in failures]):
+                    # Most likely of the same cause: looked into when it comes apart from that, or in the end.
+                    for failure in new:
+                        self._together.setdefault(failure.fingerprint, (plan, run, failure))
+                elif new:
+                    self._plan, self._pending = plan, (plan, run, new[0])
+                    return True
         finally:
             self._seconds += time.monotonic() - begin
             self.say(self.coverage.schedules, self._seconds)
@@ -182,9 +206,22 @@ class Search:
 
     # -- what was found
 
+    def _known(self, fingerprints: Collection[str]) -> bool:
+        """Return whether one of these has been told with a failure that needs company."""
+        return any(found.explains(fingerprints) and not found.alone for found in self.found)
+
+    def _look_into_the_rest(self) -> None:
+        """Look into some of what never came apart from a failure that was told."""
+        begin = time.monotonic()
+        rest = sorted(self._together.values(), key=lambda seen: RANK[seen[2].kind])
+        for plan, run, failure in rest[:REST]:
+            if sum(not found.alone for found in self.found) < self.budget.failures and self._is_new(plan, failure):
+                self._look_into(plan, run, failure)
+        self._shrunk += time.monotonic() - begin
+
     def _look_into(self, plan: Plan, run: Run, failure: Failure) -> None:
         try:
-            found = self.looking.into(plan.workload, run, failure, self.coverage.schedules)
+            found = self.looking.into(plan.workload, run, failure, self.coverage.schedules, self._known)
         except Unconfirmed as why:
             self._excused.add((failure.fingerprint, plan.faults))
             (self.unconfirmed if why.strange else self.notes)[str(why)] += 1
@@ -208,7 +245,8 @@ class Search:
         return Report(
             failures=tuple(self.found), coverage=self.coverage, seconds=self._seconds, seed=self.seed,
             policies=dict(self.policies), notes=tuple(self.notes), shrunk_seconds=self._shrunk,
-            baseline_runs=self.baselines.runs, unconfirmed=tuple(self.unconfirmed), bound=self._bound(), interrupted=interrupted,
+            baseline_runs=self.baselines.runs, unconfirmed=tuple(self.unconfirmed), bound=self._bound(),
+            interrupted=interrupted,
         )  # fmt: skip
 
     def _bound(self) -> str:

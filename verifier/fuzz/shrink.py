@@ -14,11 +14,15 @@ from verifier.fuzz.schedule import SERIAL, Schedule, Side
 from verifier.fuzz.seen import Run
 from verifier.fuzz.workload import Workload
 
-RUNS, SECONDS = 300, 1.0
+RUNS, SECONDS = 300, 2.0
 """What shrinking may cost; seconds of processor time."""
 
 Fails = Callable[[Workload, Schedule], Run | None]
 """Plays a schedule; returns the run if it fails as it should, else None."""
+Walks = Callable[[Workload, int], Run | None]
+"""Plays a schedule of chance, the n-th; returns the run if it fails as it should, else None."""
+WALKS = 5
+"""Schedules of chance that a smaller workload gets, where the schedule that is left does not fail."""
 
 
 @dataclass
@@ -26,6 +30,7 @@ class Shrinking:
     """A failing schedule on its way to a small one."""
 
     fails: Fails
+    walk: Walks
     workload: Workload
     schedule: Schedule
     run: Run
@@ -37,12 +42,13 @@ class Shrinking:
     def shrink(self) -> Shrinking:
         """Take away what can be taken away, until nothing can."""
         self._try(self.workload, SERIAL)
+        self._smaller_workload(WALKS)
         before = None
         while before != (self.workload, self.schedule) and not self._spent:
             before = self.workload, self.schedule
             self._cut()
             self._fewer_slices()
-            self._smaller_workload()
+            self._smaller_workload(1)
             self._joined()
             self._fewer_steps()
         return self
@@ -86,8 +92,11 @@ class Shrinking:
                 at = min(at, len(self.schedule)) - size
             size //= 2
 
-    def _smaller_workload(self) -> None:
-        """Take users, sessions, messages and faults away, as long as anything of that helps."""
+    def _smaller_workload(self, walks: int = 0) -> None:
+        """Take users, sessions, messages and faults away, as long as anything of that helps.
+
+        `walks`: so many schedules of chance are tried where the one that is left does not fail.
+        """
         again = True
         while again and not self._spent:
             again = False
@@ -100,9 +109,21 @@ class Shrinking:
                 schedule = self.schedule
                 for name in gone:
                     schedule = schedule.without_session(name)
-                if self._try(smaller, schedule) or self._try(smaller, schedule.joined()):
+                if self._try(smaller, schedule) or self._try(smaller, schedule.joined()) or self._meet(smaller, walks):
                     again = True
                     break
+
+    def _meet(self, workload: Workload, walks: int) -> bool:
+        """Look for any schedule of a workload that fails."""
+        for n in range(walks):
+            if self._spent:
+                return False
+            self.runs += 1
+            run = self.walk(workload, n)
+            if run is not None:
+                self.workload, self.schedule, self.run = workload, run.schedule, run
+                return True
+        return False
 
     def _joined(self) -> None:
         """Put two slices of one session together, into the place of the one or of the other."""

@@ -13,7 +13,8 @@ def demand_steady_hashes() -> None:
     """Start this program again with hashes that do not change, unless that was done; only where we are the program."""
     if not sys.flags.hash_randomization or os.environ.get(VARIABLE, "random") != "random":
         return
-    if Path(sys.argv[0]).name not in ("goldentape", "goldentape.exe", "__main__.py") or os.name == "nt":
+    program = Path(sys.argv[0])
+    if program.name != "goldentape" and program.parts[-2:] != ("goldentape", "__main__.py"):
         return
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
