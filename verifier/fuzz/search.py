@@ -214,9 +214,15 @@ class Search:
         """Look into some of what never came apart from a failure that was told."""
         begin = time.monotonic()
         rest = sorted(self._together.values(), key=lambda seen: RANK[seen[2].kind])
+        done: set[Kind] = set()
         for plan, run, failure in rest[:REST]:
-            if sum(not found.alone for found in self.found) < self.budget.failures and self._is_new(plan, failure):
+            if failure.kind in done or not self._is_new(plan, failure):
+                continue
+            if sum(not found.alone for found in self.found) < self.budget.failures:
+                before = len(self.found)
                 self._look_into(plan, run, failure)
+                if len(self.found) == before:
+                    done.add(failure.kind)  # it was the same cause
         self._shrunk += time.monotonic() - begin
 
     def _look_into(self, plan: Plan, run: Run, failure: Failure) -> None:
