@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from operator import lt
@@ -369,21 +369,30 @@ class Tape:
             fitting = _BATCH_BYTES * limit // (weight + 1)
             limit = max(1, min(batch, limit * 4, fitting))
 
-    def columns(self, user: int) -> Iterator[list[tuple[bytes, int, int, int, int]]]:
+    def columns(
+        self, user: int, *, naming: Collection[str] | None = None
+    ) -> Iterator[list[tuple[bytes, int, int, int, int]]]:
         """Yield a user's log in lists of (payload, tape time, seq, connection, flags << 8 | opcode << 1 | direction).
 
-        The quickest way through one user's messages; the connection is the number of its row.
+        The quickest way through one user's messages; the connection is the number of its row.  With `naming` only what
+        the client said, and what has one of these texts in it or may have it behind an escape.
         """
+        sql = _COLUMNS
+        needles: tuple[str, ...] = ()
+        if naming is not None:
+            needles = (*naming, "\\u")
+            has = " OR ".join(["direction = 0", *("instr(payload, ?)" for _ in needles)])
+            sql = sql.replace(" ORDER BY", f" AND ({has}) ORDER BY")
         start, stop = user << SEQ_BITS, user + 1 << SEQ_BITS
         limit, last = 64, 0
         while True:
             try:
-                found = self._db.execute(_COLUMNS, (start, stop, limit)).fetchall()
+                found = self._db.execute(sql, (start, stop, *needles, limit)).fetchall()
             except UnreadableError as error:
                 raise self._damaged(last, user, f": {show(str(error))}") from None
             if not found:
                 return
-            if self.watcher is not None:
+            if self.watcher is not None and naming is None:
                 self.watcher(len(found))
             seqs = [row[2] for row in found]
             payloads = [row[0] for row in found]

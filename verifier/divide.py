@@ -97,5 +97,6 @@ class Divided:
             self._unnamed,
             until=self.until,
             epochs=self._epochs,
+            members=frozenset(users),
             peak=lambda: self._peak,
         )

@@ -42,6 +42,23 @@ def compile_glob(texts: str | Iterable[str]) -> Matcher:
     return covers
 
 
+def roots(texts: str | Iterable[str]) -> tuple[Place, ...]:
+    """Return the places at or under which everything stands that paths mean.  Raises PathError."""
+    found: set[Place] = set()
+    for text in (texts,) if isinstance(texts, str) else texts:
+        try:
+            path = parse(text)
+        except InputError as error:
+            raise PathError(str(error)) from None
+        steps: list[str | int] = []
+        for step in () if path.pointer else path.steps:
+            if isinstance(step, int) or "*" in step or "?" in step:
+                break
+            steps.append(step)
+        found.add(tuple(steps))
+    return tuple(sorted(root for root in found if not any(root[:n] in found for n in range(len(root)))))
+
+
 REMEMBERED = 4096
 """Places whose answer is kept."""
 
@@ -59,4 +76,4 @@ def leaves(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
             yield at, here
 
 
-__all__ = ["Matcher", "Place", "compile_glob", "leaves"]
+__all__ = ["Matcher", "Place", "compile_glob", "leaves", "roots"]

@@ -56,6 +56,9 @@ class Source:
     epochs: Mapping[int, Epoch] = field(default_factory=dict)
     """The recorder's runs: what they were told and could check, and what their clocks said."""
 
+    members: frozenset[int] | None = None
+    """Whose logs are in `rows`; None: everybody's."""
+
     peak: Callable[[], int] | None = None
     """Most users connected at once in the whole recording, where this is a part of it."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from verifier.divide import Divided
     from verifier.endings import Ending
     from verifier.record import Record
     from verifier.slices import Slice
@@ -72,6 +73,12 @@ class Rule(Protocol):
     def contested(self) -> bool:
         """Whether what parts have gathered does not fit together: it has to be judged over all users, in order."""
 
+    foreseen: Any
+    """What `foresee` has returned, where parts are judged."""
+
+    def foresee(self, divided: Divided) -> Any:
+        """Look at a whole tape before any part of it is judged; what comes out must be the same for all parts."""
+
     last: bool
     """It is closed after all others: it looks at what they have found."""
 
@@ -97,11 +104,16 @@ class Stateless:
     across = False
     last = False
     divisible = True
+    foreseen: Any = None
 
     @property
     def contested(self) -> bool:
         """All fits."""
         return False
+
+    def foresee(self, divided: Divided) -> Any:
+        """Need nothing."""
+        return None
 
     def start(self, slice: Slice) -> Any:
         """Return the state of a new slice: none."""

@@ -22,6 +22,7 @@ from verifier.verdict import Group, Tally
 
 if TYPE_CHECKING:
     from verifier.contract import Segment
+    from verifier.divide import Divided
     from verifier.rule import Rule
     from verifier.slicing import Check
 
@@ -125,6 +126,7 @@ class Scoped:
         self.across = rule.across
         self.divisible = rule.divisible
         self.last = rule.last
+        self.foreseen: Any = None
 
     def start(self, slice: Slice) -> Course:
         """Begin inside the scope or outside, by what all slices were told before."""
@@ -210,6 +212,10 @@ class Scoped:
             edges = slice.check.edges
             assert edges is not None
             edges.unended(part, ending)
+
+    def foresee(self, divided: Divided) -> Any:
+        """What has a scope needs nothing."""
+        return None
 
     @property
     def contested(self) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 from goldentape.tape import Tape
 from verifier.batch.accept import Unsupported
@@ -34,7 +35,15 @@ GROUP = 50_000
 class Judge:
     """One contract over one tape."""
 
-    def __init__(self, contract: Contract, tape: Tape, baselines: Iterable[Source] = (), jobs: int = 1) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        tape: Tape,
+        baselines: Iterable[Source] = (),
+        jobs: int = 1,
+        foreseen: Mapping[str, Any] | None = None,
+        thorough: bool = False,
+    ) -> None:
         self._contract = contract
         self._tape = tape
         self._baselines = tuple(baselines)
@@ -43,6 +52,8 @@ class Judge:
         several = jobs > 1 and len(self._tapes.parts) > 1 and not self._baselines
         self._jobs = jobs if several and possible() else 1
         self._names = [*contract.invariants, *(spec.name for spec in contract.tiers.values())]
+        self._foreseen = foreseen
+        self._thorough = thorough
         self.unclear: Counter[str] = Counter()
         """Why something of a log was left to the engine, and how often."""
         self.closer = 0
@@ -51,10 +62,15 @@ class Judge:
     def verdict(self) -> Verdict:
         """Judge everything."""
         checks = Engine(self._contract).checks
+        if self._foreseen is None and not self._thorough:
+            with _no_collection():
+                self._foreseen = {c.spec.name: c.rule.foresee(self._tapes) for c in checks}
         wide = {c.spec.name for c in checks if c.mode == RECORDING or not c.rule.divisible}
         parts = self._engine(set(self._names) - wide, apart=True)
         if self._jobs > 1:
-            for piece in run(partial(_piece, wide=wide), self._contract, self._tapes, self._jobs):
+            for piece in run(
+                partial(_piece, wide=wide, foreseen=self._foreseen), self._contract, self._tapes, self._jobs
+            ):
                 piece.into(parts)
                 self.unclear.update(piece.unclear)
                 self.closer += piece.closer
@@ -121,6 +137,9 @@ class Judge:
         engine = Engine(self._contract, names, apart=apart)
         engine.whole = tuple(self._tapes.source([part]) for part in self._tapes.parts)
         engine.baselines = self._baselines
+        if apart and self._foreseen is not None:
+            for check in engine.checks:
+                check.rule.foreseen = self._foreseen.get(check.spec.name)
         return engine
 
     def _marks_matter(self, engine: Engine) -> bool:
@@ -160,17 +179,27 @@ class Judge:
         parts.replace(engine, names)
 
 
-def _piece(contract: Contract, divided: Divided, parts: list[Part], wide: set[str]) -> Piece:
-    return Judge(contract, divided.tape).some(parts, wide)
+def _piece(
+    contract: Contract, divided: Divided, parts: list[Part], wide: set[str], foreseen: Mapping[str, Any] | None
+) -> Piece:
+    return Judge(contract, divided.tape, foreseen=foreseen).some(parts, wide)
 
 
 def verify_tape(
-    contract: Contract, tape: Tape, user: str | None = None, baselines: Iterable[Source] = (), jobs: int = 1
+    contract: Contract,
+    tape: Tape,
+    user: str | None = None,
+    baselines: Iterable[Source] = (),
+    jobs: int = 1,
+    thorough: bool = False,
 ) -> Verdict:
-    """Judge a tape, or one user's log of it, by a contract; `baselines` are recordings of users who were alone."""
+    """Judge a tape, or one user's log of it, by a contract.
+
+    `baselines` are recordings of users who were alone; `thorough` counts also what of the users' values says nothing.
+    """
     if user is not None:
         return verify(contract, Source.of(tape, user), baselines)
-    return Judge(contract, tape, baselines, jobs).verdict()
+    return Judge(contract, tape, baselines, jobs, thorough=thorough).verdict()
 
 
 def _groups(parts: list[Part]) -> Iterator[list[Part]]:

@@ -279,7 +279,7 @@ def _progress(tape: Tape, asked: Asked, doing: str) -> Iterator[None]:
 
 def _verdict(tape: Tape, contract: Contract, asked: Asked) -> Verdict:
     with _progress(tape, asked, "judging"):
-        verdict = verify_tape(contract, tape, asked.user, asked.alone, asked.jobs)
+        verdict = verify_tape(contract, tape, asked.user, asked.alone, asked.jobs, asked.explain_suppressed)
         completed(contract, verdict, logs_of(tape))
     return of_a_part(verdict, asked.only) if asked.only or asked.tags else verdict
 

@@ -35,34 +35,41 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from goldentape.path import Place
 from goldentape.tape import DIRECTION, OPCODE, Row
-from verifier.globs import compile_glob
+from verifier.batch.chunk import Unclear
+from verifier.globs import compile_glob, roots
 from verifier.history import Source
+from verifier.keys import Key
 from verifier.paths import MISSING, PathError, as_list
 from verifier.patterns import PatternError, check_pattern, compile_pattern
 from verifier.record import ACCEPT, CONNECT, MARK, MESSAGE, S2C, Record
 from verifier.rule import Stateless
 from verifier.sharing import Grants
 from verifier.slices import Proof, Slice, masked
-from verifier.taint.decode import chosen
+from verifier.taint.ahead import Ahead, ahead
+from verifier.taint.decode import chosen, number
 from verifier.taint.evidence import Evidence
-from verifier.taint.extract import Public, Reader
+from verifier.taint.extract import Public, Reader, is_timed
 from verifier.taint.judge import Finding, Judge, Sighting, keys_of, strongest
 from verifier.taint.leaves import NAME, shape, texts, written
-from verifier.taint.quick import Quick
-from verifier.taint.replay import event_of, matcher_of, place_of, replay
-from verifier.taint.seams import Part, Seams, joined
+from verifier.taint.look import Look, Suspicions
+from verifier.taint.prints import NEVER, owners
+from verifier.taint.replay import event_of, place_of, replay
+from verifier.taint.seams import Part, Seams, is_text, joined
 from verifier.taint.sinks import Hit, Searcher
+from verifier.taint.sketch import Sketcher, Told
 from verifier.taint.tables import CANARY, LEAF, RUN, TOKEN, Sources, Stamp, stamp
 from verifier.taint.text import Limits, fold, whole
 
 if TYPE_CHECKING:
     from verifier.contract import Contract, Spec
+    from verifier.divide import Divided
 
 REMEMBERED = 4096
 """Kinds of messages, and places, of which is remembered whether they are sources."""
@@ -90,6 +97,7 @@ class Taint(Stateless):
         self._shared_by = frozenset(contract.names(options.get("shared_by"), (*at, "shared_by")))
         self._reader, self._common_to = _reader(contract, options, at)
         self._speaks = beginning(options["canary"]) if "canary" in options else None
+        self.sketcher = Sketcher(self._reader, self._speaks)
         # Ids that are unique only beside others (a call's) say nothing about a thread.
         self._keys = [key for key in contract.keys.values() if key.fallback is None]
         self.wants = frozenset({"$any"})
@@ -98,6 +106,32 @@ class Taint(Stateless):
         self._unnamed: dict[int, str] = {}
         self._alias: dict[str, str] = {}
         self._anonymous: set[str] = set()
+        self._roots = [
+            roots(spec["paths"]) if "paths" in spec else ((),) for spec in options.get("sources", [{"dir": "c2s"}])
+        ]
+        """Where in a message what a source covers begins."""
+        self._told: dict[tuple[tuple[int, ...], Place], tuple[bool, bool, bool] | tuple[()]] = {}
+        self.foreseen: Ahead | None = None
+        """Where parts are judged: what everybody said.  Without it every value is remembered as the recording runs."""
+        self._looks: dict[str, Look] = {}
+        self._wanted: dict[str, dict[int, int]] = {}
+        """Keys of others' that users were shown, each with the place where the user said it, if ever."""
+        self.suspicions: dict[str, Suspicions] = {}
+        """What of users' logs has to be looked at closely."""
+
+    @property
+    def sources(self) -> list[_Source]:
+        """Which messages are sources."""
+        return self._sources
+
+    @property
+    def stream_keys(self) -> list[Key]:
+        """The keys of the contract that tell streams of texts apart."""
+        return self._keys
+
+    def foresee(self, divided: Divided) -> Ahead:
+        """Read what everybody said."""
+        return ahead(self, self._contract, divided)
 
     # -- while the recording runs: what is whose
 
@@ -119,6 +153,13 @@ class Taint(Stateless):
                 self._grants.add((name, value), at, record, slice.check.engine.history.people)
         if record.dir == S2C and record.kind != CONNECT:
             slice.judged()
+        if self.foreseen is None:
+            self._enter(record)
+        elif record.dir == S2C and record.kind != CONNECT:
+            self._look_at(record)
+
+    def _enter(self, record: Record) -> None:
+        if record.dir == S2C and record.kind != CONNECT:
             # A canary that nobody sent was planted by other means: for whom it is shown first.
             said = record.text() or ""
             if self.may_speak(said.encode("utf-8", "surrogatepass")):
@@ -128,6 +169,102 @@ class Taint(Stateless):
         found = self._texts_of_source(record)
         if found:
             self._reader.collect(self._own, record.user, stamp(place_of(record), record.dir != S2C), found)
+
+    def _look_at(self, record: Record) -> None:
+        """Look for keys of others' in one record."""
+        look = self._looks.get(record.user)
+        if look is None:
+            look = self._looks[record.user] = self.look(record.user)
+        said = list(texts(record))
+        if not said:
+            return
+        seq = place_of(record)
+        own = {text for _, text in said}
+        look.block(own, seq, seq, lambda: [(seq, own)])
+        if record.kind == MESSAGE and type(record.value) in (dict, list, str) and record.session is not None:
+            about = (record.session.number, self._stream(record))
+            pieces = [(shape(at), text) for at, text in said if at[-1:] != (NAME,) and is_text(at)]
+            look.pieces(about, seq, pieces)
+
+    def look(self, user: str) -> Look:
+        """Return a first look at a user's log."""
+        assert self.foreseen is not None
+        said = self.foreseen.said.get(user)
+        self.sketcher.tells = self.foreseen.tells
+        return Look(self.sketcher, self.foreseen.prints, said.first() if said is not None else {})
+
+    def resume(self, user: str, look: Look | None) -> None:
+        """Go on with a look at a user's log."""
+        if look is not None:
+            self._looks[user] = look
+
+    def over(self, slice: Slice) -> None:
+        """A part is over: what was looked at is."""
+        for user, look in self._looks.items():
+            self.suspect(user, look.over())
+        self._looks = {}
+
+    def suspect(self, user: str, found: Suspicions) -> None:
+        """Remember what has to be looked at closely."""
+        if found.ranges or found.seams or found.canaries:
+            known = self.suspicions.get(user)
+            if known is None:
+                self.suspicions[user] = found
+            else:
+                known.add(found)
+
+    def said(self, record: Record) -> list[Told]:
+        """Return what a source says."""
+        return [(text, *self._flags(place)) for place, text in self._texts_of_source(record)]
+
+    def said_in(self, side: int, names: tuple[str, ...], doc: Any) -> list[Told]:
+        """Return what a source says, by its value alone.  Raises Unclear where there are bytes in it."""
+        matching = self._matching(side, names)
+        found: list[Told] = []
+        told = self._told
+        todo = self._under(matching, doc)
+        while todo:
+            place, here = todo.pop()
+            kind = type(here)
+            if kind is dict:
+                for name, inner in here.items():
+                    if len(name) > 5:
+                        todo.append(((*place, name, NAME), name))
+                    todo.append(((*place, name), inner))
+                continue
+            if kind is list:
+                todo += [((*place, index), inner) for index, inner in enumerate(here)]
+                continue
+            if kind is int or kind is float:
+                here = number(here)
+            elif kind is not str or not here:
+                continue
+            flags = told.get((matching, place))
+            if flags is None:
+                if place[-1:] == ("$bytes",):
+                    raise Unclear("bytes in a JSON text")
+                flags = self._flags(place) if self._covered(matching, place) else ()
+                if len(told) < REMEMBERED:
+                    told[matching, place] = flags
+            if flags:
+                found.append((here, *flags))
+        return found
+
+    def _under(self, matching: tuple[int, ...], doc: Any) -> list[tuple[Place, Any]]:
+        """Return the parts of a message in which all is that some sources cover."""
+        found: list[tuple[Place, Any]] = []
+        for root in {root for at in matching for root in self._roots[at]}:
+            here = doc
+            for step in root:
+                here = here.get(step) if type(here) is dict else None
+            if here is not None:
+                if root:
+                    found.append(((*root, NAME), root[-1]))
+                found.append((root, here))
+        return found
+
+    def _flags(self, place: Place) -> tuple[bool, bool, bool]:
+        return self._reader.public.covers(place), is_timed(place), place[-1:] == (NAME,)
 
     def listens(self, side: int, names: tuple[str, ...]) -> bool:
         """Return whether messages of a direction and of these names are sources."""
@@ -175,16 +312,18 @@ class Taint(Stateless):
 
     def part(self) -> Any:
         """Return what came from a part of the users."""
-        return self._own, self._grants.part(), self._alias, self._anonymous, self._reader.aside
+        return self._own, self._grants.part(), self._alias, self._anonymous, self._reader.aside, self.suspicions
 
     def absorb(self, part: Any) -> None:
         """Add what came from other users."""
-        own, grants, alias, anonymous, aside = part
+        own, grants, alias, anonymous, aside, suspicions = part
         self._own.absorb(own)
         self._grants.absorb(grants)
         self._alias |= alias
         self._anonymous |= anonymous
         self._reader.aside.update(aside)
+        for user, found in suspicions.items():
+            self.suspect(user, found)
 
     # -- when it is over: who was shown what, and why
 
@@ -192,17 +331,43 @@ class Taint(Stateless):
         """Search what users were shown for what came from others."""
         engine = slice.check.engine
         slice.tally.passed_over.update(self._reader.aside)
-        users = {self._person(name) for name in self._own.names}
-        if not users:
-            return
-        searcher = Searcher(self._reader, self._own)
-        self._quick = Quick(self._reader, self._own, searcher, self._about())
-        sightings, dropped = self._sightings(searcher, engine.whole)
+        sightings, dropped, searcher = self._suspected(engine.whole) if self.foreseen is not None else (None, 0, None)
+        if sightings is None or any(s.family == TOKEN and str(s.key).isdigit() for s in sightings):
+            # How likely a number is met by chance is known only where all numbers are.
+            if self.foreseen is not None:
+                self._wanted = {}
+                self._entered(engine.whole)
+            searcher = Searcher(self._reader, self._own)
+            sightings, dropped = self._sightings(searcher, engine.whole)
         if dropped:
             slice.unknown(f"more than {SUSPECTS:,} suspicions to look into")
-        if sightings:
+        if sightings and searcher is not None:
             judge = self._judge(sightings, searcher, engine.whole, engine.baselines)
             self._report(slice, judge.findings(sightings))
+
+    def _suspected(self, sources: Sequence[Source]) -> tuple[list[Sighting], int, Searcher]:
+        """Look closely at what was suspected, and only there."""
+        assert self.foreseen is not None
+        said = self.foreseen.said
+        planted = {user: found.canaries for user, found in self.suspicions.items()}
+        shown, had = owners(said, planted, {user: found.keys() for user, found in self.suspicions.items()})
+        places = {user: {*said[user].at(keys)} if user in said else set() for user, keys in had.items()}
+        for user, keys in had.items():
+            places[user].update(seq for key, seq in planted.get(user, {}).items() if key in keys)
+        for user, keys in shown.items():
+            own = said[user].first() if user in said else {}
+            self._wanted[user] = {key: own.get(key, NEVER) for key in keys}
+        self._entered(_only(sources, {user: some.__contains__ for user, some in places.items()}))
+        searcher = Searcher(self._reader, self._own)
+        needed = {user: self.suspicions[user].places(keys) for user, keys in shown.items()}
+        return (*self._sightings(searcher, _only(sources, needed)), searcher)
+
+    def _entered(self, sources: Iterable[Source]) -> None:
+        """Enter what came from whom, as far as some sources tell."""
+        self._own = Sources()
+        for source in sources:
+            for record in replay(self._contract, source)[1]:
+                self._enter(record)
 
     def _person(self, name: str) -> str:
         """Return who a user turned out to be."""
@@ -226,8 +391,6 @@ class Taint(Stateless):
 
     def _seen(self, searcher: Searcher, source: Source) -> Iterator[Sighting]:
         """Yield what was shown to users and came from others, of one part of the users."""
-        if self._contract.wire.format == "json" and not self._contract.wire.unwrap and self._quick.clean(source):
-            return
         seams = Seams()
         contract = self._contract
         _, records = replay(contract, replace(source, rows=lambda: _by_server(source.rows())))
@@ -239,7 +402,7 @@ class Taint(Stateless):
             said = list(texts(record))
             if self._sinks.ignores is not None:
                 said = [(place, text) for place, text in said if not self._sinks.ignores(_without_name(place))]
-            for place, hit in searcher.hits(said):
+            for place, hit in searcher.hits(said) if self._suspect(record, said) else ():
                 sighting = self._sighting(place, hit, record, record.user)
                 if sighting is not None:
                     yield sighting
@@ -253,21 +416,23 @@ class Taint(Stateless):
         for parts in seams.rest():
             yield from self._over(searcher, parts)
 
+    def _suspect(self, record: Record, said: list[tuple[Place, str]]) -> bool:
+        """Return whether something in a message may be another's, who said it first."""
+        wanted = self._wanted.get(record.user)
+        if wanted is None:
+            return True
+        keys, canaries = self.sketcher.shown([text for _, text in said])
+        seq = place_of(record)
+        return bool(canaries) or any(wanted[key] >= seq for key in keys.intersection(wanted))
+
     def _stream(self, record: Record) -> Hashable:
         """Return what tells the streams of a connection apart."""
         return record.names, tuple(keys_of(record, self._keys).items())
 
-    def _about(self) -> Callable[[Record], Hashable]:
-        matcher = matcher_of(self._contract)
-
-        def about(record: Record) -> Hashable:
-            record.names = matcher.names(record)
-            return self._stream(record)
-
-        return about
-
     def _over(self, searcher: Searcher, parts: list[Part]) -> Iterator[Sighting]:
         """Yield what is found only in several pieces of a text together."""
+        if not self._suspect(parts[0][0], [(parts[0][1], joined(parts))]):
+            return
         for _, hit in searcher.hits([(parts[0][1], joined(parts))]):
             at = stamp(place_of(parts[-1][0]), False)
             if not self._foreign(hit, parts[-1][0].user, at):
@@ -460,6 +625,21 @@ def _reader(contract: Contract, options: Any, at: tuple[str | int, ...]) -> tupl
         Limits(**options.get("min", {})), chosen(options.get("decode")), canary, Public(values, patterns, covers)
     )
     return reader, public.get("common_to")
+
+
+def _only(sources: Iterable[Source], wanted: Mapping[str, Callable[[int], bool]]) -> Iterator[Source]:
+    """Yield the sources in which some users are, with those of their messages only that are wanted by their place."""
+    for source in sources:
+        members = source.users.keys() if source.members is None else source.members
+        chosen = {n: wanted[source.users[n]] for n in members if source.users.get(n) in wanted}
+        if chosen:
+            yield replace(source, rows=partial(_rows_of, source.rows, chosen))
+
+
+def _rows_of(rows: Callable[[], Iterator[Row]], chosen: Mapping[int, Callable[[int], bool]]) -> Iterator[Row]:
+    for row in rows():
+        if row[OPCODE] == 8 or ((needed := chosen.get(row[1])) is not None and needed(row[0])):
+            yield row
 
 
 def _by_server(rows: Iterator[Row]) -> Iterator[Row]:

@@ -99,9 +99,8 @@ class Reader:
         tables = into.tables
         budget = [BUDGET, PIECES]
         for place, raw in texts:
-            name = next((step for step in reversed(place) if isinstance(step, str) and step != NAME), "")
             public = self.public.covers(place)
-            key = (raw, _timed(name), bool(place) and place[-1] == NAME)
+            key = (raw, is_timed(place), bool(place) and place[-1] == NAME)
             values = self._read.get(key)
             if values is None:
                 values = self._values(*key, budget)
@@ -130,7 +129,7 @@ class Reader:
         for _, text in views(raw[:BUDGET], self.decoders, budget):
             folded = fold(text)
             found.canaries += [match.group() for match in self.canaries(folded)]
-            found.tokens += self._tokens(timed, folded, found.aside)
+            found.tokens += self.tokens(timed, folded, found.aside)
             if not name:
                 leaf = self._leaf(folded, text, found.aside)
                 if leaf is not None:
@@ -162,7 +161,8 @@ class Reader:
             found.append(part[begin:])
         return found
 
-    def _tokens(self, timed: bool, folded: str, aside: list[str]) -> Iterator[str]:
+    def tokens(self, timed: bool, folded: str, aside: list[str]) -> Iterator[str]:
+        """Yield the ids, addresses and numbers of a folded text; why others are none goes to `aside`."""
         chunks = None
         for start, kind, token in tokens(folded, self.limits):
             if kind == "number" and (timed or _is_time(token, folded)):
@@ -190,6 +190,11 @@ class Reader:
         else:
             return leaf
         return None
+
+
+def is_timed(place: Place) -> bool:
+    """Return whether what stands at a place is a time, by its name."""
+    return _timed(next((step for step in reversed(place) if isinstance(step, str) and step != NAME), ""))
 
 
 @lru_cache(4096)

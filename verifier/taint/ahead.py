@@ -1,0 +1,135 @@
+"""Before the parts of a tape are judged: the keys of all that everybody said.
+
+Only what sources say is read, many messages together; a log that is not plain is read record by record.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from goldentape.tape import Tape
+from verifier.batch.chunk import PLAIN_FLAGS, Chunk, Symbols, Unclear
+from verifier.divide import Divided, Part
+from verifier.history import History
+from verifier.record import CONNECT, MESSAGE, S2C, Record
+from verifier.taint.prints import Prints, Said
+from verifier.taint.replay import matcher_of, place_of, replay
+from verifier.taint.sketch import Told
+
+if TYPE_CHECKING:
+    from verifier.contract import Contract
+    from verifier.invariants.taint import Taint
+
+_PLAIN = frozenset(flags << 8 | 1 << 1 | side for flags in (0, PLAIN_FLAGS) for side in (0, 1))
+Line = tuple[str, int, Collection[int]]
+"""User, place, keys."""
+
+_SAFE = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What is known of a whole tape before any of it is judged."""
+
+    said: Mapping[str, Said]
+    """By user."""
+    prints: Prints
+    tells: bool
+    """Whether ids, addresses or numbers are among it."""
+
+
+def ahead(rule: Taint, contract: Contract, divided: Divided) -> Ahead:
+    """Read what everybody said."""
+    said: dict[str, Said] = {}
+    naming = _types(rule, contract)
+    wire = contract.wire
+    plain = wire.format == "json" and not wire.unwrap and wire.type is not None
+    plain = plain and all(event.where is None for event in contract.events.values() if event.on == MESSAGE)
+    symbols = Symbols(matcher_of(contract), wire.type) if plain and wire.type is not None else None
+    for part in divided.parts:
+        lines: list[Line] = []
+        try:
+            if symbols is None or len(part.users) > 1:
+                raise Unclear("not plain")
+            lines += _together(rule, symbols, contract, divided, part, naming)
+        except Unclear:
+            lines = list(_one_by_one(rule, contract, divided, part))
+        lines.sort(key=itemgetter(1))
+        for user, place, keys in lines:
+            if user not in said:
+                said[user] = Said()
+            said[user].add(place, keys)
+    return Ahead(said, Prints(said.values()), rule.sketcher.tells)
+
+
+def _together(
+    rule: Taint, symbols: Symbols, contract: Contract, divided: Divided, part: Part, naming: list[str] | None
+) -> Iterator[Line]:
+    """Yield (user, place, keys) of what a user said whose log is plain."""
+    user = divided.tape.name_of_user(part.users[0])
+    for session in History(divided.source([part]), contract.wire).sessions.values():
+        if session.secrets:
+            record = Record(CONNECT, None, session.opened, session, session.user, None)
+            for keys in rule.sketcher.said(rule.said(record)):
+                yield user, place_of(record), keys
+    for rows in _rows(divided.tape, part.users[0], naming):
+        chunk = Chunk(0, rows, symbols)
+        told: list[Told] = []
+        places: list[int] = []
+        for symbol, at in chunk.of.items():
+            side, names = symbols.directions[symbol], symbols.names[symbol]
+            if rule.listens(side, names):
+                for place in at:
+                    found = rule.said_in(side, names, chunk.docs[place])
+                    told += found
+                    places += [chunk.seqs[place]] * len(found)
+        for place, keys in zip(places, rule.sketcher.said(told), strict=True):
+            yield user, place, keys
+
+
+def _rows(tape: Tape, number: int, naming: list[str] | None) -> Iterator[list[tuple[bytes, int, int, int, int]]]:
+    for rows in tape.columns(number, naming=naming):
+        if {row[4] for row in rows} <= _PLAIN:
+            yield rows
+            continue
+        messages = [row for row in rows if (row[4] >> 1 & 15) < 8]
+        if not {row[4] for row in messages} <= _PLAIN:
+            raise Unclear("a message that is special")
+        if messages:
+            yield messages
+
+
+def _one_by_one(rule: Taint, contract: Contract, divided: Divided, part: Part) -> Iterator[Line]:
+    for record in replay(contract, divided.source([part]))[1]:
+        for keys in rule.sketcher.said(rule.said(record)):
+            yield record.user, place_of(record), keys
+
+
+def _types(rule: Taint, contract: Contract) -> list[str] | None:
+    """Return texts of which a message of the server's that is a source has one; None where that is not known."""
+    found: set[str] = set()
+    for events, side, _ in rule.sources:
+        if side is not None and side != S2C:
+            continue
+        todo = list(events)
+        if not todo:
+            return None
+        while todo:
+            event = contract.events.get(todo.pop())
+            if event is None or event.unless is not None:
+                return None
+            if event.any_of is not None:
+                todo += event.any_of
+                continue
+            if event.types is None:
+                return None
+            for kind in event.types:
+                pieces = _SAFE.findall(kind)
+                if not pieces:
+                    return None
+                found.add(max(pieces, key=len))
+    return sorted(found)
