@@ -16,73 +16,21 @@ may come for one open, or `{event: number}` for opens that are this event, too).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from verifier.durations import duration
 from verifier.endings import Ending
 from verifier.equality import equal
-from verifier.keys import plain
+from verifier.pairing import AMBIGUOUS, Opened, Pairing, Pairs, stand_in
 from verifier.paths import MISSING, as_list
-from verifier.record import S2C, Record
+from verifier.record import Record
 from verifier.rule import Stateless
+from verifier.second_open import SecondOpens
 from verifier.slices import Proof, Slice, proof
 from verifier.verdict import listed
 
 if TYPE_CHECKING:
     from verifier.contract import Contract, Spec
-
-
-NONE: Final = ("none", "")
-"""The key of what says nothing about it."""
-ABSENT: Final = ("absent", "")
-"""The same, where the contract says that absence is a value of its own."""
-
-
-class _Ambiguous:
-    """Several could be meant."""
-
-
-AMBIGUOUS: Final = _Ambiguous()
-
-
-class Opened:
-    """One open key."""
-
-    __slots__ = ("after", "between", "key", "name", "number", "record", "timed")
-
-    def __init__(self, record: Record, name: str, key: Any, number: int) -> None:
-        self.after: int | None = None
-        """When the same key was closed before, and what was in flight then may still come."""
-        self.between: list[Record] = []
-        """What came for it, where only so much may."""
-        self.number = number
-        self.record = record
-        self.name = name
-        self.key = key
-        self.timed = True
-
-
-class Pairs:
-    """The state of a slice."""
-
-    __slots__ = ("ambiguous", "asked", "closed", "count", "either", "last_closed", "loose", "open", "since")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.since = 0
-        """When something was opened while nothing was."""
-        self.loose = False
-        """Something paired without its key, in order: what is lost shifts all that comes later."""
-        self.ambiguous = False
-        """A close could have meant several."""
-        self.open: dict[Any, list[Opened]] = {}
-        self.closed: dict[Any, tuple[Record, Record, str]] = {}
-        """Closed keys, what opened and what closed them: where they may not open again, or may be in flight still."""
-        self.last_closed: tuple[Any, Record] | None = None
-        self.asked: list[tuple[Any, Record, Record, str]] = []
-        """Second opens that `if_open` says must be answered: key, second, first, the second's name."""
-        self.either: set[Any] = set()
-        """Keys that were closed, used again and closed at once: by which of the two closes is not known."""
 
 
 class Pair(Stateless):
@@ -102,6 +50,7 @@ class Pair(Stateless):
         self.discipline = options.get("discipline", "key" if self.keys else "fifo")
         if (self.discipline == "key") != bool(self.keys):
             raise contract.error((*at, "discipline"), "a `key` goes with the discipline `key`, and only with it")
+        self._pairing = Pairing(self.keys, self.discipline)
         self.reopen = options.get("reopen", self.discipline != "key" or spec.scope is None)
         self.max_open = options.get("max_open")
         self.within = contract.time(options["within"], (*at, "within")) if "within" in options else None
@@ -122,17 +71,16 @@ class Pair(Stateless):
         self._late_after = frozenset(contract.names(late.get("after"), (*at, "late_ok", "after"))) or self.closes
         self._late_for = contract.time(late["for"], (*at, "late_ok", "for")) if "for" in late else None
         asked = options.get("if_open")
-        self._answers = frozenset(contract.names((asked or {}).get("answer"), (*at, "if_open", "answer")))
-        self._answer_within = (
-            contract.time(asked["within"], (*at, "if_open", "within")) if asked and "within" in asked else None
-        )
+        answers = frozenset(contract.names((asked or {}).get("answer"), (*at, "if_open", "answer")))
+        soon = contract.time(asked["within"], (*at, "if_open", "within")) if asked and "within" in asked else None
+        self._second = SecondOpens(answers, soon)
         self.asks = asked is not None
         self.optional = names("optional")
         most = options.get("max_during")
         self._most: dict[str | None, int] = most if isinstance(most, dict) else {} if most is None else {None: most}
         """How many `during` may come for what opens with an event; None: with any."""
         contract.names([name for name in self._most if name is not None], (*at, "max_during"))
-        self.wants = self.opens | self.closes | self.during | self.lenient | self._answers
+        self.wants = self.opens | self.closes | self.during | self.lenient | self._second.answers
         self._show = [(key.name, key.read) for key in self.keys] + [(path, later) for path, later, _ in self.agree]
         self._keep_closed = not self.reopen or bool(late)
         close_dirs = {contract.events[n].dir for n in self.closes if n in contract.events}
@@ -155,9 +103,9 @@ class Pair(Stateless):
     def settle(self, slice: Slice, record: Record, names: tuple[str, ...]) -> bool:
         """Let what is open be closed."""
         state: Pairs = slice.state
-        if self.closes.isdisjoint(names) or (key := self._key(slice, record, names)) is None:
+        if self.closes.isdisjoint(names) or (key := self._pairing.key_of(slice, record, names)) is None:
             return False
-        found = self._find(slice, state, record, key, True)
+        found = self._pairing.find(slice, state, record, key, True)
         if not isinstance(found, Opened):
             return False
         self._closing(slice, state, record, names, found)
@@ -175,18 +123,18 @@ class Pair(Stateless):
     def step(self, slice: Slice, record: Record, names: tuple[str, ...]) -> None:
         """Open, close, or check that what comes comes while open."""
         state: Pairs = slice.state
-        if state.asked and not self._answers.isdisjoint(names):
-            self._answered(slice, state, record)
+        if state.asked and not self._second.answers.isdisjoint(names):
+            self._second.answered(slice, state, record)
         opens = not self.opens.isdisjoint(names)
         closes = not self.closes.isdisjoint(names)
         during = not self.during.isdisjoint(names)
         if not (opens or closes or during):
             return
-        key = self._key(slice, record, names)
+        key = self._pairing.key_of(slice, record, names)
         if key is None:
             return
         if not opens or (closes and key in state.open):
-            found = self._find(slice, state, record, key, closes)
+            found = self._pairing.find(slice, state, record, key, closes)
             if found is AMBIGUOUS:
                 return
             if found is None:
@@ -200,86 +148,20 @@ class Pair(Stateless):
         else:
             self._opening(slice, state, record, names, key)
 
-    def _key(self, slice: Slice, record: Record, names: tuple[str, ...]) -> tuple[Any, ...] | None:
-        """Return the values of the keys in a record, or stand-ins for them; None where it cannot take part."""
-        found = []
-        for key in self.keys:
-            value = key.read(record)
-            if value is MISSING:
-                value = key.read_fallback(record)
-            if value is MISSING:
-                if key.missing == "violation":
-                    slice.judged()
-                    slice.violated(
-                        [proof(record, "offender", names)],
-                        why=f"{names[0]} at {record.label} has no {key.name} ({listed(key.paths)})",
-                        expected=f"a value at {listed(key.paths)}",
-                        paths=key.paths,
-                    )
-                if key.missing in ("violation", "ignore"):
-                    return None
-                value = ABSENT if key.missing == "value" else NONE
-            found.append(value)
-        return tuple(found)
-
-    def _find(
-        self, slice: Slice, state: Pairs, record: Record, key: tuple[Any, ...], closes: bool
-    ) -> Opened | _Ambiguous | None:
-        """Return what is open and meant: of that key, or the oldest that could be it where one of the two says less."""
-        queue = state.open.get(key)
-        whole = not any(map(_stand_in, key))
-        state.loose = state.loose or not whole
-        if queue and (whole or len(state.open) == 1):
-            return queue[-1 if self.discipline == "lifo" else 0]
-        if self.discipline != "key":
-            return None
-        possible = [queue[0] for queue in state.open.values() if self._may_be(queue[0], record)]
-        if not possible:
-            return None
-        told = whole or all(value is not NONE for value in key)  # by a name, which pairs in order
-        if closes and not told and len(possible) > 1:
-            slice.error(
-                f"which {listed([k.name for k in self.keys])} {record.label} means is ambiguous:"
-                f" {len(possible)} are open"
-            )
-            state.ambiguous = True
-            return AMBIGUOUS
-        return min(possible, key=lambda opened: opened.number)
-
-    def _may_be(self, opened: Opened, record: Record) -> bool:
-        """Return whether the two can have the same keys."""
-        for key in self.keys:
-            a, b = key.read(opened.record), key.read(record)
-            if a is not MISSING and b is not MISSING:
-                if a != b:
-                    return False
-                continue
-            if key.missing == "value":
-                if a is not b:
-                    return False
-                continue
-            c, d = key.read_fallback(opened.record), key.read_fallback(record)
-            if c is not MISSING and d is not MISSING:
-                if c != d:
-                    return False
-            elif key.missing != "infer":
-                return False
-        return True
-
     def _opening(self, slice: Slice, state: Pairs, record: Record, names: tuple[str, ...], key: Any) -> None:
         queue = state.open.get(key)
-        fallback = any(map(_stand_in, key))
+        fallback = any(map(stand_in, key))
         slice.judged()
         if queue and self.asks:
-            if self._answers:
+            if self._second.answers:
                 state.asked.append((key, record, queue[0].record, names[0]))
             return
         if queue and self.discipline == "key" and not fallback:
             first = queue[0].record
             slice.violated(
                 [self._proof(first, "opened", "opened here"), self._proof(record, "offender", "opened again")],
-                why=f"{self._called(key)} was opened at {first.label} and again at {record.label}, still open",
-                expected=f"{self._close_name}{self._equals(key)} before it opens again",
+                why=f"{self._pairing.called(key)} was opened at {first.label} and again at {record.label}, still open",
+                expected=f"{self._close_name}{self._pairing.equals(key)} before it opens again",
                 because=first,
                 since=first.t,
             )
@@ -292,7 +174,7 @@ class Pair(Stateless):
                     proof(closed, "closed", note="closed here"),
                     self._proof(record, "offender", "opened again"),
                 ],
-                why=f"{self._called(key)} was closed at {closed.label} and opened again at {record.label}",
+                why=f"{self._pairing.called(key)} was closed at {closed.label} and opened again at {record.label}",
                 expected="a new key, for a closed one is not used again",
                 because=closed,
                 since=closed.t if slice.instance is not None else None,  # the span may have ended in between
@@ -339,7 +221,7 @@ class Pair(Stateless):
         if len(opened.between) < most:
             opened.between.append(record.slim())
             return
-        called = self._called(opened.key)
+        called = self._pairing.called(opened.key)
         slice.violated(
             [
                 self._proof(opened.record, "opened", "opened here"),
@@ -375,7 +257,7 @@ class Pair(Stateless):
                         self._proof(opened.record, "opened", "opened here"),
                         self._proof(record, "offender", "closed here"),
                     ],
-                    why=f"{self._called(key)}: {path} differs between {opened.record.label} and {record.label}",
+                    why=f"{self._pairing.called(key)}: {path} differs between {opened.record.label} and {record.label}",
                     expected=f"{path} is the same in both",
                     paths=(path,),
                     since=_since(state, opened),
@@ -404,7 +286,8 @@ class Pair(Stateless):
             Ending("expired", record.t, record=record),
             [self._proof(opened.record, "opened", "opened here"), self._proof(record, "late", "closed too late")],
             since=_since(state, opened),
-            why=f"{self._called(opened.key)} was closed {duration(record.t - opened.record.t)} after it was opened",
+            why=f"{self._pairing.called(opened.key)} was closed {duration(record.t - opened.record.t)}"
+            " after it was opened",
             expected=f"{self._close_name} within {duration(self.within)}",
             fault=self._fault,
             late_by=late,
@@ -425,8 +308,8 @@ class Pair(Stateless):
                     proof(by, "closed", note="closed here"),
                     self._proof(record, "offender", "comes after it"),
                 ],
-                why=f"{names[0]} at {record.label} comes after {self._called(key)} was closed at {by.label}",
-                expected=f"nothing of {self._called(key)} after its {name}",
+                why=f"{names[0]} at {record.label} comes after {self._pairing.called(key)} was closed at {by.label}",
+                expected=f"nothing of {self._pairing.called(key)} after its {name}",
                 because=by,
                 since=by.t,
             )
@@ -436,22 +319,10 @@ class Pair(Stateless):
         slice.judged()
         slice.violated(
             [self._proof(record, "offender", "nothing is open")],
-            why=f"{names[0]} at {record.label} comes without an open {self._called(key)}",
-            expected=f"an earlier event that opens{self._equals(key) or ' it'}",
+            why=f"{names[0]} at {record.label} comes without an open {self._pairing.called(key)}",
+            expected=f"an earlier event that opens{self._pairing.equals(key) or ' it'}",
             needs_past=True,
         )
-
-    def _answered(self, slice: Slice, state: Pairs, record: Record) -> None:
-        _, asked, first, _ = state.asked.pop(0)
-        if self._answer_within is not None and record.t - asked.t > self._answer_within:
-            if slice.excused(record.t - asked.t - self._answer_within, asked.t, record.t):
-                return
-            slice.violated(
-                [proof(first, "opened"), proof(asked, "trigger"), proof(record, "late")],
-                why=f"the second open at {asked.label} was answered after {duration(record.t - asked.t)}",
-                expected=f"{listed(sorted(self._answers))} within {duration(self._answer_within)}",
-                late_by=record.t - asked.t - self._answer_within,
-            )
 
     # -- the end
 
@@ -462,23 +333,7 @@ class Pair(Stateless):
         for queue in () if state.ambiguous else state.open.values():
             for opened in queue:
                 self._unclosed(slice, state, opened, ending)
-        for _, asked, first, _ in state.asked:
-            # Who closes otherwise has answered otherwise: an `at_end` that lets pairs stay open says nothing of this.
-            settled = Ending("expired", ending.t, record=ending.record) if ending.cause == "lost" else ending
-            if self._answer_within is not None and ending.t - asked.t > self._answer_within:
-                if slice.excused(ending.t - asked.t - self._answer_within, asked.t, ending.t):
-                    continue
-                settled = Ending("expired", ending.t)
-            proofs = [proof(first, "opened", note="opened here"), proof(asked, "trigger", note="opened again")]
-            if settled.record is not None:
-                proofs.append(proof(settled.record, "exit", note=f"the end: {ending}"))
-            slice.owed(
-                settled,
-                proofs,
-                since=asked.t,
-                why=f"the second open at {asked.label} was never answered by {listed(sorted(self._answers))}",
-                expected=listed(sorted(self._answers)),
-            )
+        self._second.end(slice, state, ending)
 
     def _unclosed(self, slice: Slice, state: Pairs, opened: Opened, ending: Ending) -> None:
         record = opened.record
@@ -499,8 +354,8 @@ class Pair(Stateless):
             slice.waived()
             return
         proofs: list[Proof] = [self._proof(record, "opened", "opened here")]
-        called = self._called(opened.key)
-        expected = f"{self._close_name}{self._equals(opened.key)}"
+        called = self._pairing.called(opened.key)
+        expected = f"{self._close_name}{self._pairing.equals(opened.key)}"
         if overdue:
             assert self.within is not None
             why = f"{called} was never closed; {expected} was due within {duration(self.within)} of {record.label}"
@@ -512,7 +367,7 @@ class Pair(Stateless):
             why = f"{called} was never closed; expected {expected} after {record.label} ({ending})"
         if state.last_closed is not None:
             key, closed = state.last_closed
-            why += f". Similar: {self._called(key)} closed at {closed.label}"
+            why += f". Similar: {self._pairing.called(key)} closed at {closed.label}"
         slice.owed(ending, proofs, since=_since(state, opened), why=why, expected=expected, fault=self._fault)
 
     # -- words
@@ -520,26 +375,9 @@ class Pair(Stateless):
     def _proof(self, record: Record, role: str, note: str) -> Proof:
         return proof(record, role, note=note, show=self._show)
 
-    def _called(self, key: tuple[Any, ...]) -> str:
-        parts = [f"{k.name} {plain(v)}" for k, v in zip(self.keys, key, strict=True) if not _none(v)]
-        return " ".join(parts) if parts else "what was opened" if key else "pair"
-
-    def _equals(self, key: tuple[Any, ...]) -> str:
-        parts = [f"{k.name}={plain(v)}" for k, v in zip(self.keys, key, strict=True) if not _none(v)]
-        return f" ({', '.join(parts)})" if parts else ""
-
 
 def _since(state: Pairs, opened: Opened) -> int:
     return state.since if state.loose else opened.record.t
-
-
-def _none(value: Any) -> bool:
-    return isinstance(value, tuple) and value[0] in ("none", "absent")
-
-
-def _stand_in(value: Any) -> bool:
-    """Return whether it is no value of the key itself."""
-    return isinstance(value, tuple) and value[0] in ("fallback", "none")
 
 
 def _exit_names(slice: Slice, ending: Ending) -> tuple[str, ...]:
@@ -549,4 +387,4 @@ def _exit_names(slice: Slice, ending: Ending) -> tuple[str, ...]:
     return ()
 
 
-__all__ = ["S2C", "Pair"]
+__all__ = ["Pair"]
