@@ -15,7 +15,9 @@ from importlib.resources import files
 
 for name in ("tape.sql", "contract.schema.json", "contracts/golden-path.yaml"):
     assert files("goldentape.schemas").joinpath(name).is_file(), name
-for name in ("page.html", "page.css", "model.js", "view.js", "panel.js", "main.js"):
+from verifier.page.shell import SCRIPTS
+
+for name in ("page.html", "page.css", *SCRIPTS):
     assert files("verifier.page").joinpath(name).is_file(), name
 import goldentape.fixtures.demo, recorder, verifier  # noqa: E401, F401
 PY

@@ -1,4 +1,4 @@
-// What the hand does: pointer, keys, filter, and the start of it all.
+// What is chosen and which stretch is seen; the keys; and the start of it all.
 
 let about;
 
@@ -11,32 +11,51 @@ function choose(what) {
   } else if (what?.event !== undefined) {
     const { e, kinds, lanes } = view.tape;
     toEvent(what.event);
-    say(`${kinds[e.kind[what.event]].name}, number ${e.seq[what.event]}, ${lanes[e.lane[what.event]].name}, ${clock(e.t[what.event])}`);
+    say(
+      `${kinds[e.kind[what.event]].name}, number ${e.seq[what.event]}, ${lanes[e.lane[what.event]].name}, ${clock(e.t[what.event])}`,
+    );
   }
   detail();
   redraw();
 }
-const say = (text) => { $('live').textContent = text; };
+const say = (text) => {
+  $('live').textContent = text;
+};
 
 function setWindow(a, b) {
-  const { end } = view.tape, span = clip(b - a, 20, end * 1.04);
-  view.a = clip(a, -end * .02, end * 1.02 - span);
+  const { end } = view.tape,
+    span = clip(b - a, 20, end * 1.04);
+  view.a = clip(a, -end * 0.02, end * 1.02 - span);
   view.b = view.a + span;
-  redraw(); where();
+  redraw();
+  where();
 }
-const zoomTo = (begin, end) => { const room = Math.max(50, (end - begin) * .12); setWindow(begin - room, end + room); };
-const middle = () => {  // Where zooming holds still: at what is chosen, if it can be seen.
-  const { chosen, tape } = view, t = chosen?.event !== undefined ? tape.e.t[chosen.event] : chosen?.example?.witness.at(-1).t;
+const zoomTo = (begin, end) => {
+  const room = Math.max(50, (end - begin) * 0.12);
+  setWindow(begin - room, end + room);
+};
+const middle = () => {
+  // Where zooming holds still: at what is chosen, if it can be seen.
+  const { chosen, tape } = view,
+    t = chosen?.event !== undefined ? tape.e.t[chosen.event] : chosen?.example?.witness.at(-1).t;
   return t > view.a && t < view.b ? t : (view.a + view.b) / 2;
 };
 const zoom = (factor, at = middle()) => setWindow(at - (at - view.a) * factor, at + (view.b - at) * factor);
 const pan = (share) => setWindow(view.a + (view.b - view.a) * share, view.b + (view.b - view.a) * share);
-const fit = () => { const [begin, end] = view.tape.busy, room = (end - begin) * .015; setWindow(begin - room, end + room); };
+const fit = () => {
+  const [begin, end] = view.tape.busy,
+    room = (end - begin) * 0.015;
+  setWindow(begin - room, end + room);
+};
 
-function reveal(example) {  // Show the whole proof: its time and its lanes.
-  const times = example.witness.map((record) => record.t), begin = Math.min(...times), end = Math.max(...times);
-  const room = Math.max((end - begin) * .35, 2000);
-  if (begin < view.a || end > view.b || (end - begin) < (view.b - view.a) / 12 || end - begin > (view.b - view.a) * .9) setWindow(begin - room, end + room);
+function reveal(example) {
+  // Show the whole proof: its time and its lanes.
+  const times = example.witness.map((record) => record.t),
+    begin = Math.min(...times),
+    end = Math.max(...times);
+  const room = Math.max((end - begin) * 0.35, 2000);
+  if (begin < view.a || end > view.b || end - begin < (view.b - view.a) / 12 || end - begin > (view.b - view.a) * 0.9)
+    setWindow(begin - room, end + room);
   const last = example.witness.findLast((record) => view.where.has(record.lane)) ?? example.witness.at(-1);
   scrollToLane(last.lane);
 }
@@ -44,13 +63,17 @@ function scrollToLane(index) {
   let placed = view.where.get(index);
   if (!placed && index !== undefined && ($('only').checked || view.find.lanes)) return;
   const scroller = $('scroller');
-  if (placed && (placed.y < scroller.scrollTop + AXIS || placed.y + placed.tall > scroller.scrollTop + scroller.clientHeight)) {
+  if (
+    placed &&
+    (placed.y < scroller.scrollTop + AXIS || placed.y + placed.tall > scroller.scrollTop + scroller.clientHeight)
+  ) {
     scroller.scrollTop = placed.y - scroller.clientHeight / 2;
   }
 }
 function toEvent(i) {
-  const t = view.tape.e.t[i], span = view.b - view.a;
-  if (t < view.a + span * .03 || t > view.b - span * .03) setWindow(t - span / 2, t + span / 2);
+  const t = view.tape.e.t[i],
+    span = view.b - view.a;
+  if (t < view.a + span * 0.03 || t > view.b - span * 0.03) setWindow(t - span / 2, t + span / 2);
   scrollToLane(view.tape.e.lane[i]);
 }
 function stepViolation(by) {
@@ -64,158 +87,21 @@ function stepEvent(by) {
   const { e, lanes } = view.tape;
   let i = view.chosen?.event;
   if (i === undefined) {
-    const record = view.chosen?.example?.witness.findLast((one) => one.at >= 0), placed = view.visible?.[0] ?? view.lanes[0];
+    const record = view.chosen?.example?.witness.findLast((one) => one.at >= 0),
+      placed = view.visible?.[0] ?? view.lanes[0];
     if (!record && !placed) return;
     const lane = placed?.lane;
     i = record ? record.at : clip(lower(e.t, lane.begin, lane.end, view.a), lane.begin, lane.end - 1);
     if (i >= 0 && i < e.n) choose({ event: i });
     return;
   }
-  const lane = lanes[e.lane[i]], shown = view.find.kinds;
-  for (i += by; i >= lane.begin && i < lane.end; i += by) if (!shown || shown[e.kind[i]]) { choose({ event: i, back: view.chosen.back }); return; }
-}
-
-// -- the filter
-
-const asPattern = (text) => new RegExp(text.split('*').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('.*'), 'i');
-
-function filter() {
-  const { tape, find } = view;
-  Object.assign(find, { kinds: null, lanes: null, bad: null, windows: null });
-  const both = (a, b) => (a ? new Set([...a].filter((one) => b.has(one))) : b);
-  const { e } = tape;
-  const lanesOfKinds = (flags) => new Set(tape.lanes.filter((lane) => {
-    for (let i = lane.begin; i < lane.end; i++) if (flags[e.kind[i]]) return true;
-    return false;
-  }).map((lane) => lane.index));
-  const kindsLike = (p) => tape.kinds.map((kind) => p.test(kind.name));
-  const usersLike = (p) => new Set(tape.lanes.filter((lane) => p.test(lane.name)).map((lane) => lane.index));
-  const runsLike = (p) => tape.runs.filter((run) => p.test(run.label) || p.test(run.span));
-  const badLike = (p) => tape.violations.filter((v) => p.test(v.invariant) || v.fingerprint === p.source);
-  const take = {
-    user: (p) => { find.lanes = both(find.lanes, usersLike(p)); },
-    event: (p) => { const like = kindsLike(p); find.kinds = find.kinds ? like.map((yes, n) => yes && find.kinds[n]) : like; find.lanes = both(find.lanes, lanesOfKinds(find.kinds)); },
-    run: (p) => {
-      const runs = runsLike(p);
-      find.windows ??= new Map();
-      for (const run of runs) find.windows.set(run.lane, [...(find.windows.get(run.lane) ?? []), [run.begin, run.end]]);
-      find.lanes = both(find.lanes, new Set(runs.map((run) => run.lane)));
-    },
-    invariant: (p) => { const bad = badLike(p); find.bad = both(find.bad, new Set(bad.map((v) => v.index))); find.lanes = both(find.lanes, new Set(bad.flatMap((v) => [...v.lanes]))); },
-  };
-  for (const word of $('search').value.match(/(?:\w+:)?"[^"]*"|\S+/g) ?? []) {
-    const found = /^(user|event|run|invariant):(.*)$/.exec(word), text = (found ? found[2] : word).replaceAll('"', '');
-    if (!text) continue;
-    const pattern = asPattern(text);
-    if (found) take[found[1]](pattern);
-    else if (usersLike(pattern).size) take.user(pattern);
-    else if (badLike(pattern).length) take.invariant(pattern);
-    else if (kindsLike(pattern).includes(true)) take.event(pattern);
-    else take.run(pattern);
-  }
-  for (const row of document.querySelectorAll('[data-kind]')) {
-    const on = !find.kinds || find.kinds[row.dataset.kind];
-    row.classList.toggle('off', !on); row.setAttribute('aria-pressed', String(Boolean(find.kinds && on)));
-  }
-  for (const row of document.querySelectorAll('[data-violation]')) row.hidden = Boolean(find.bad && !find.bad.has(Number(row.dataset.violation)));
-  arrange(); redraw(); where();
-}
-function only(what, text) {
-  const word = `${what}:${/\s/.test(text) ? `"${text}"` : text}`, search = $('search');
-  search.value = search.value.trim() === word ? '' : word;
-  filter();
-}
-
-function where() {
-  const { tape } = view;
-  $('where').textContent = `${clock(Math.max(0, view.a), (view.b - view.a) / 100)} to ${clock(Math.min(tape.end, view.b), (view.b - view.a) / 100)}`
-    + ` · ${plural(view.lanes.length, 'user')}${view.lanes.length < tape.facts.totals[0] ? ` of ${count(tape.facts.totals[0])}` : ''}`;
-}
-
-// -- the pointer
-
-function hit(px, py) {  // What is at a place of the canvas.
-  const placed = view.visible?.find((p) => py + view.top >= p.y && py + view.top < p.y + p.tall);
-  if (!placed || px < view.gutter || py < AXIS) return placed && px < view.gutter ? { lane: placed.lane } : null;
-  const { lane, small } = placed, { e, kinds, conns } = view.tape;
-  let best = null, near = 9;
-  for (const mark of lane.marks) {
-    if (view.find.bad && !view.find.bad.has(mark.violation.index)) continue;
-    const far = Math.hypot(x(mark.t) - px, small ? 0 : spot(placed, mark) - py) + (mark.last ? 0 : 1);
-    if (far < near) { near = far; best = { mark, lane }; }
-  }
-  if (best?.mark.last) return best;
-  const row = py + view.top - placed.y, t = time(px);
-  if (!small && row < placed.band) {
-    const run = lane.runs.findLast((one) => t >= one.begin && t <= one.end && one.row === Math.floor((row - 1) / runHeight()));
-    if (run) return { run, lane };
-  }
-  const track = small ? 0 : Math.floor((row - placed.band - 4) / placed.size), side = (row - placed.band - 4) % placed.size > placed.size / 2 ? 1 : 0;
-  const reach = 7 * (view.b - view.a) / (view.width - view.gutter);
-  let close = Infinity, event;
-  for (let i = lower(e.t, lane.begin, lane.end, t - reach * 40); i < lane.end && e.t[i] <= t + reach; i++) {
-    if (view.find.kinds && !view.find.kinds[e.kind[i]]) continue;
-    if (!small && (lane.track.get(e.conn[i]) ?? 0) !== track) continue;
-    const long = e.flags[i] & SEVERAL ? view.tape.several.get(i)[1] : 0;
-    const far = Math.max(0, e.t[i] - t, t - e.t[i] - long) + (small || kinds[e.kind[i]].dir === side ? 0 : reach / 3);
-    if (far < close && far <= reach) { close = far; event = i; }
-  }
-  if (event !== undefined) return { event, lane };
-  const conn = lane.conns.map((index) => conns[index]).find((one) => t >= one.opened && t <= one.closed && (small || lane.track.get(one.index) === track));
-  return conn ? { conn, lane } : { lane };
-}
-
-function pointer() {
-  const canvas = $('canvas'), at = (event) => { const box = canvas.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
-  let held = null;
-  canvas.addEventListener('pointerdown', (event) => {
-    if (event.button) return;
-    held = { px: event.clientX, a: view.a, b: view.b, moved: false };
-    $('scroller').focus({ preventScroll: true });
-  });
-  window.addEventListener('pointermove', (event) => {
-    if (!held) return;
-    const by = event.clientX - held.px;
-    if (Math.abs(by) > 4 && !held.moved) { held.moved = true; canvas.classList.add('drag'); tip(null); }
-    if (held.moved) { const span = held.b - held.a, shift = by / (view.width - view.gutter) * span; setWindow(held.a - shift, held.b - shift); }
-  });
-  window.addEventListener('pointerup', () => { canvas.classList.remove('drag'); setTimeout(() => { held = null; }); });
-  canvas.addEventListener('pointermove', (event) => {
-    if (held?.moved) return;
-    const [px, py] = at(event), found = hit(px, py);
-    view.hover = { x: px, y: py };
-    const live = found && (found.mark || found.event !== undefined || found.run || found.conn || px < view.gutter);
-    canvas.classList.toggle('hot', Boolean(live));
-    tip(live ? found : null, event.clientX, event.clientY);
-    redraw();
-  });
-  canvas.addEventListener('pointerleave', () => { view.hover = null; tip(null); redraw(); });
-  canvas.addEventListener('click', (event) => {
-    if (held?.moved) return;
-    const found = hit(...at(event));
-    if (found?.mark) choose({ violation: found.mark.violation, place: found.mark.place });
-    else if (found?.event !== undefined) choose({ event: found.event });
-    else if (found?.run) choose({ run: found.run });
-    else if (found?.conn) choose({ conn: found.conn });
-    else if (found && at(event)[0] < view.gutter) only('user', found.lane.name);
-    else choose(null);
-  });
-  canvas.addEventListener('dblclick', (event) => { const [px] = at(event); if (px > view.gutter) zoom(.3, time(px)); });
-  $('scroller').addEventListener('wheel', (event) => {
-    const [px] = at(event), sideways = event.shiftKey ? event.deltaY || event.deltaX : event.deltaX;
-    if (event.ctrlKey || event.metaKey || event.altKey) { event.preventDefault(); zoom(Math.exp(clip(event.deltaY, -120, 120) * .004), time(Math.max(px, view.gutter))); }
-    else if (Math.abs(sideways) > Math.abs(event.shiftKey ? 0 : event.deltaY)) { event.preventDefault(); pan(sideways / (view.width - view.gutter)); }
-  }, { passive: false });
-  $('scroller').addEventListener('scroll', redraw);
-  const overviewAt = (event) => { const box = $('overview').getBoundingClientRect(); return clip((event.clientX - box.left - view.gutter) / (box.width - view.gutter), 0, 1) * view.tape.end; };
-  let from = null;
-  $('overview').addEventListener('pointerdown', (event) => { from = overviewAt(event); $('overview').setPointerCapture(event.pointerId); });
-  $('overview').addEventListener('pointermove', (event) => { if (from !== null && Math.abs(overviewAt(event) - from) > view.tape.end / 300) setWindow(Math.min(from, overviewAt(event)), Math.max(from, overviewAt(event))); });
-  $('overview').addEventListener('pointerup', (event) => {
-    const to = overviewAt(event), span = view.b - view.a;
-    if (from !== null && Math.abs(to - from) <= view.tape.end / 300) setWindow(to - span / 2, to + span / 2);
-    from = null;
-  });
+  const lane = lanes[e.lane[i]],
+    shown = view.find.kinds;
+  for (i += by; i >= lane.begin && i < lane.end; i += by)
+    if (!shown || shown[e.kind[i]]) {
+      choose({ event: i, back: view.chosen.back });
+      return;
+    }
 }
 
 // -- the keys
@@ -223,9 +109,17 @@ function pointer() {
 const KEYS = [
   [['n', 'p'], 'next and previous violation', { n: () => stepViolation(1), p: () => stepViolation(-1) }],
   [['j', 'k'], 'next and previous message of this user', { j: () => stepEvent(1), k: () => stepEvent(-1) }],
-  [['←', '→'], 'earlier, later', { ArrowLeft: () => pan(-.2), ArrowRight: () => pan(.2), h: () => pan(-.2), l: () => pan(.2) }],
+  [
+    ['←', '→'],
+    'earlier, later',
+    { ArrowLeft: () => pan(-0.2), ArrowRight: () => pan(0.2), h: () => pan(-0.2), l: () => pan(0.2) },
+  ],
   [['↑', '↓'], 'users above, below', {}],
-  [['+', '−'], 'zoom in, out (or Ctrl and the wheel)', { '+': () => zoom(.6), '=': () => zoom(.6), '-': () => zoom(1 / .6), _: () => zoom(1 / .6) }],
+  [
+    ['+', '−'],
+    'zoom in, out (or Ctrl and the wheel)',
+    { '+': () => zoom(0.6), '=': () => zoom(0.6), '-': () => zoom(1 / 0.6), _: () => zoom(1 / 0.6) },
+  ],
   [['0'], 'the whole tape', { 0: fit }],
   [['[', ']'], 'lower, taller lanes', { '[': () => resize(-1), ']': () => resize(1) }],
   [['/'], 'filter', { '/': () => $('search').focus() }],
@@ -242,21 +136,56 @@ function keyboard() {
     const field = event.target.matches('input[type=search], select');
     if (event.key === 'Escape') {
       if ($('help').open) return;
-      if (field) { $('search').value = ''; filter(); $('scroller').focus(); } else if (view.chosen) choose(null);
-      else if ($('search').value) { $('search').value = ''; filter(); }
+      if (field) {
+        $('search').value = '';
+        filter();
+        $('scroller').focus();
+      } else if (view.chosen) choose(null);
+      else if ($('search').value) {
+        $('search').value = '';
+        filter();
+      }
     } else if (event.key === 'Enter' && event.target.id === 'search') $('scroller').focus();
-    else if (!field && ACTS[event.key] && !(event.key.startsWith('Arrow') && event.target.closest('#detail, #side'))) { event.preventDefault(); ACTS[event.key](); }
+    else if (!field && ACTS[event.key] && !(event.key.startsWith('Arrow') && event.target.closest('#detail, #side'))) {
+      event.preventDefault();
+      ACTS[event.key]();
+    }
   });
 }
 function help() {
-  $('help').replaceChildren(el('h2', {}, 'Keys'), el('dl', {}, KEYS.map(([keys, what]) => [el('dt', {}, keys.map((key) => [el('kbd', {}, key), ' '])).valueOf(), el('dd', {}, what)]).flat()),
-    el('h2', {}, 'Signs'), el('ul', {}, ['upper half of a bar: messages of the client; lower half: of the server', 'tinted begin: the handshake; red bar: refused; amber edge: no closing handshake',
-      'bands above: runs; amber: without an exit', 'diamond: a violation; rings: the other records of its proof'].map((text) => el('li', {}, text))),
-    el('p', {}, 'Drag to move, double click to zoom in, drag in the overview to choose a stretch.'), el('button', { type: 'button', on: { click: () => $('help').close() } }, 'Close'));
+  $('help').replaceChildren(
+    el('h2', {}, 'Keys'),
+    el(
+      'dl',
+      {},
+      KEYS.map(([keys, what]) => [
+        el(
+          'dt',
+          {},
+          keys.map((key) => [el('kbd', {}, key), ' ']),
+        ).valueOf(),
+        el('dd', {}, what),
+      ]).flat(),
+    ),
+    el('h2', {}, 'Signs'),
+    el(
+      'ul',
+      {},
+      [
+        'upper half of a bar: messages of the client; lower half: of the server',
+        'tinted begin: the handshake; red bar: refused; amber edge: no closing handshake',
+        'bands above: runs; amber: without an exit',
+        'diamond: a violation; rings: the other records of its proof',
+      ].map((text) => el('li', {}, text)),
+    ),
+    el('p', {}, 'Drag to move, double click to zoom in, drag in the overview to choose a stretch.'),
+    el('button', { type: 'button', on: { click: () => $('help').close() } }, 'Close'),
+  );
   $('help').showModal();
 }
 function resize(by) {
-  const scroller = $('scroller'), middle = (scroller.scrollTop + scroller.clientHeight / 2) / Math.max(1, view.total);
+  const scroller = $('scroller'),
+    middle = (scroller.scrollTop + scroller.clientHeight / 2) / Math.max(1, view.total);
   view.height = clip(view.height + by, 0, HEIGHTS.length - 1);
   arrange();
   $('spacer').style.height = `${Math.max(0, view.total - scroller.clientHeight)}px`;
@@ -265,8 +194,14 @@ function resize(by) {
 }
 function theme() {
   const dark = document.documentElement.classList.toggle('dark');
-  try { localStorage.setItem('goldentape-theme', dark ? 'dark' : 'light'); } catch { /* a page from disk may have none */ }
-  paint(); side(); filter();
+  try {
+    localStorage.setItem('goldentape-theme', dark ? 'dark' : 'light');
+  } catch {
+    /* a page from disk may have none */
+  }
+  paint();
+  side();
+  filter();
 }
 
 // -- the start
@@ -278,46 +213,102 @@ async function open(place) {
   $('title').textContent = tape.about.name;
   document.title = `${tape.about.name} · goldentape`;
   const [users, connections, events] = tape.facts.totals;
-  $('numbers').textContent = [plural(users, 'user'), plural(connections, 'connection'), plural(events, 'message'), clock(tape.end, tape.end / 100), tape.about.state].join(' · ');
-  const verdicts = tape.about.verdicts.map((one) => one.verdict), pill = $('verdict');
+  $('numbers').textContent = [
+    plural(users, 'user'),
+    plural(connections, 'connection'),
+    plural(events, 'message'),
+    clock(tape.end, tape.end / 100),
+    tape.about.state,
+  ].join(' · ');
+  const verdicts = tape.about.verdicts.map((one) => one.verdict),
+    pill = $('verdict');
   const worst = ['fail', 'error', 'inconclusive', 'vacuous', 'pass'].find((one) => verdicts.includes(one));
   pill.hidden = !worst;
   const failed = tape.violations.filter((v) => v.failed).length;
-  pill.textContent = worst === 'fail' ? `fail: ${plural(failed, 'violation')}` : worst ?? '';
+  pill.textContent = worst === 'fail' ? `fail: ${plural(failed, 'violation')}` : (worst ?? '');
   pill.className = `pill ${worst === 'pass' ? 'good' : worst === 'fail' || worst === 'error' ? 'bad' : 'warn'}`;
   $('left').textContent = tape.facts.leftOut.length ? `Not in this page: ${tape.facts.leftOut.join('; ')}.` : '';
   $('search').value = '';
   $('only').checked = false;
   $('only').parentElement.hidden = !tape.violations.length;
   $('order').value = tape.lanes.length > 40 && tape.violations.length ? 'bad' : 'tape';
-  paint(); side();
-  const room = $('scroller').clientHeight;  // the tallest lanes that all fit, if readable ones do; else a page to scroll
-  for (view.height = HEIGHTS.length - 1; view.height > 3; view.height--) { arrange(); if (view.total <= room) break; }
+  paint();
+  side();
+  const room = $('scroller').clientHeight; // the tallest lanes that all fit, if readable ones do; else a page to scroll
+  for (view.height = HEIGHTS.length - 1; view.height > 3; view.height--) {
+    arrange();
+    if (view.total <= room) break;
+  }
   if (view.height === 3 && tape.lanes.length <= 100) view.height = 4;
-  filter(); $('scroller').scrollTop = 0; detail(); fit();
+  filter();
+  $('scroller').scrollTop = 0;
+  detail();
+  fit();
 }
 
 async function start() {
   let kept = null;
-  try { kept = localStorage.getItem('goldentape-theme'); } catch { /* a page from disk may have none */ }
-  if (kept ? kept === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches) document.documentElement.classList.add('dark');
-  if (typeof DecompressionStream === 'undefined') { $('loading').textContent = 'This page needs a browser of 2023 or later.'; return; }
+  try {
+    kept = localStorage.getItem('goldentape-theme');
+  } catch {
+    /* a page from disk may have none */
+  }
+  if (kept ? kept === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches)
+    document.documentElement.classList.add('dark');
+  if (typeof DecompressionStream === 'undefined') {
+    $('loading').textContent = 'This page needs a browser of 2023 or later.';
+    return;
+  }
   about = await unpack($('about').textContent);
   $('loading').hidden = true;
   $('app').hidden = false;
-  if (!about.tapes.length) { $('title').textContent = 'No tape'; $('side').replaceChildren(...about.unjudged.map(([, why]) => el('p', { class: 'note' }, why))); document.body.dataset.ready = 'yes'; return; }
+  if (!about.tapes.length) {
+    $('title').textContent = 'No tape';
+    $('side').replaceChildren(...about.unjudged.map(([, why]) => el('p', { class: 'note' }, why)));
+    document.body.dataset.ready = 'yes';
+    return;
+  }
   $('pick').hidden = about.tapes.length < 2;
-  $('tape').replaceChildren(...about.tapes.map((tape, place) => el('option', { value: place }, `${tape.name}${tape.verdicts.length ? ` (${tape.verdicts.map((one) => one.verdict).join(', ')})` : ''}`)));
-  const at = Math.max(0, about.tapes.findIndex((tape) => tape.verdicts.some((one) => one.verdict === 'fail')));
+  $('tape').replaceChildren(
+    ...about.tapes.map((tape, place) =>
+      el(
+        'option',
+        { value: place },
+        `${tape.name}${tape.verdicts.length ? ` (${tape.verdicts.map((one) => one.verdict).join(', ')})` : ''}`,
+      ),
+    ),
+  );
+  const at = Math.max(
+    0,
+    about.tapes.findIndex((tape) => tape.verdicts.some((one) => one.verdict === 'fail')),
+  );
   $('tape').value = String(at);
   $('tape').addEventListener('change', () => open(Number($('tape').value)));
-  for (const [id, act] of [['in', () => zoom(.6)], ['out', () => zoom(1 / .6)], ['fit', fit], ['taller', () => resize(1)], ['lower', () => resize(-1)], ['theme', theme], ['keys', help]]) $(id).addEventListener('click', act);
+  for (const [id, act] of [
+    ['in', () => zoom(0.6)],
+    ['out', () => zoom(1 / 0.6)],
+    ['fit', fit],
+    ['taller', () => resize(1)],
+    ['lower', () => resize(-1)],
+    ['theme', theme],
+    ['keys', help],
+  ])
+    $(id).addEventListener('click', act);
   for (const id of ['only', 'order']) $(id).addEventListener('change', filter);
   let waiting;
-  $('search').addEventListener('input', () => { clearTimeout(waiting); waiting = setTimeout(filter, 120); });
-  pointer(); keyboard();
+  $('search').addEventListener('input', () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(filter, 120);
+  });
+  pointer();
+  keyboard();
   new ResizeObserver(() => redraw()).observe($('stage'));
   await open(at);
   document.body.dataset.ready = 'yes';
 }
-start().catch((error) => { $('loading').hidden = false; $('app').hidden = true; $('loading').textContent = `This page could not be drawn: ${error.message}`; console.error(error); });
+start().catch((error) => {
+  $('loading').hidden = false;
+  $('app').hidden = true;
+  $('loading').textContent = `This page could not be drawn: ${error.message}`;
+  console.error(error);
+});

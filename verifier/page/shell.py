@@ -17,7 +17,7 @@ from typing import Any
 from verifier.page.gather import Gathered
 from verifier.page.packing import packed
 
-SCRIPTS = ("model.js", "view.js", "panel.js", "main.js")
+SCRIPTS = ("model.js", "view.js", "lanes.js", "text.js", "side.js", "panel.js", "filter.js", "pointer.js", "main.js")
 """In this order they are one script."""
 
 
