@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from goldentape.event import Epoch
 from goldentape.tape import Tape
 from recorder.pseudonym import Pseudonyms, load_key
 from verifier.correlate import learn
+from verifier.document import speaks_socket_io
 from verifier.mapping import parse_rules
 from verifier.replay.credentials import Credentials, Minter, Wanted, hs256
 from verifier.replay.drive import Replay, Settings
@@ -131,6 +133,13 @@ def _check(recording: Recording, tape: Path) -> None:
     steps = [step for script in recording.scripts for step in script.steps]
     if not steps:
         raise NothingVerified("has no client to replay", where=tape)
+    for connection in recording.connections:
+        if speaks_socket_io(connection.target) and re.search(r"[?&]sid=", connection.target):
+            raise InputError(
+                "a Socket.IO connection was an upgrade from polling, of which nothing is on the tape",
+                where=tape,
+                fix="record a client with transports: ['websocket']",
+            )
     for step in steps:
         if step.flags & UNREADABLE:
             why = ", ".join(flag.name.lower() for flag in UNREADABLE if flag & step.flags and flag.name)

@@ -10,6 +10,7 @@ from bisect import bisect
 from collections import deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from verifier.document import Document
@@ -21,6 +22,8 @@ WINDOW = 32
 """How many recorded messages of one name a live one is held against."""
 STREAM = 3
 """So many messages of one name between two of the client's are a stream, of which pieces may be fewer."""
+FOREIGN = 1000
+"""Conflicts of a message that is about something else."""
 _LEAVES = 200
 
 Ident = tuple[str, Any]
@@ -32,6 +35,8 @@ class Names:
 
     forth: dict[Ident, Any] = field(default_factory=dict)
     back: dict[Ident, Any] = field(default_factory=dict)
+    firm: set[Ident] = field(default_factory=set)
+    """Recorded ids that the client has said: what messages are about, beyond doubt."""
 
     def learn(self, recorded: Document, live: Document) -> None:
         """Two messages stand for each other, and so do their ids."""
@@ -43,7 +48,9 @@ class Names:
 
     def own(self, value: Any, given: Collection[Place]) -> None:
         """The ids that a client says stand for themselves, but for those that it was given."""
-        for name, said in (ident for place, ident in _idents(value).items() if place not in given):
+        idents = _idents(value)
+        self.firm.update(idents.values())
+        for name, said in (ident for place, ident in idents.items() if place not in given):
             self.forth.setdefault((name, said), said)
             self.back.setdefault((name, said), said)
 
@@ -54,8 +61,13 @@ class Names:
             if place in now:
                 is_now = now[place][1]
                 stands = self.forth.get((name, was), is_now) == is_now
-                count += not (stands and self.back.get((name, is_now), was) == was)
+                if not (stands and self.back.get((name, is_now), was) == was):
+                    count += FOREIGN if self._is_foreign((name, was), (name, is_now)) else 1
         return count
+
+    def _is_foreign(self, recorded: Ident, live: Ident) -> bool:
+        """Return whether two ids are known to stand for others, and messages are about them."""
+        return recorded in self.forth and live in self.back and (not recorded[0] or recorded in self.firm)
 
 
 def _idents(value: Any) -> dict[Any, Ident]:
@@ -109,10 +121,13 @@ class Lane:
         waiting = self.pending.get(live.name)
         if not waiting:
             return None
-        best = waiting[0]
-        if len(waiting) > 1:
-            now = _idents(live.value)
-            best = min(list(waiting)[:WINDOW], key=lambda answer: self.names.conflicts(answer.document, now))
+        now = _idents(live.value)
+        found = [
+            (self.names.conflicts(answer.document, now), answer.index, answer) for answer in islice(waiting, WINDOW)
+        ]
+        conflicts, _, best = min(found)
+        if conflicts >= FOREIGN:
+            return None
         waiting.remove(best)
         self.come.add(best.index)
         if best.index in self.streams:
@@ -129,9 +144,11 @@ class Lane:
                 yield answer
 
     def belong_together(self, one: Answer, other: Answer) -> bool:
-        """Return whether two messages are about the same, by the ids that several messages say."""
+        """Return whether two messages are about the same, by the ids that several messages say; or have none."""
         mine, theirs = ({i for i in _idents(a.document.value).values() if self.keys[i] > 1} for a in (one, other))
         names = {name for name, _ in mine} & {name for name, _ in theirs}
+        if not names:
+            return not mine and not theirs
         return all({i for i in mine if i[0] == name} & {i for i in theirs if i[0] == name} for name in names)
 
     def rest_of(self, answer: Answer) -> list[Answer]:

@@ -44,13 +44,13 @@ class Stage:
         self._habits = habits
         self._actor = {number: script for script in scripts for number in script.connections}
         self._socket_io = {n: speaks_socket_io(recording.connections[n].target) for n in self._actor}
+        self._happened: set[int] = set()
         self.replies: dict[int, Step] = {}
         """What a client says to a heartbeat, by connection."""
         items = [item for script in scripts for item in script.items()]
         self.items: list[Step | Answer] = sorted(self._due(items), key=lambda item: item.index)
         self.at = 0
         """The place of the next item."""
-        self._happened: set[int] = set()
         self._waived: dict[int, Answer] = {}
         self._overtaken: dict[int, Answer] = {}
         self._said: dict[str, str] = {}
