@@ -109,6 +109,24 @@ def test_a_small_number_correlates_where_the_field_is_called_the_same():
     assert last(*sentences, 'a > {"type":"join","count":3}') == {}
 
 
+def test_a_number_that_the_client_says_elsewhere_is_the_servers_all_the_same():
+    found = last(
+        'a > {"jsonrpc":"2.0","method":"create","id":1}',
+        'a < {"jsonrpc":"2.0","result":{"order_id":1},"id":1}',
+        'a > {"jsonrpc":"2.0","method":"pay","id":2,"params":{"order_id":1}}',
+    )
+
+    assert found == {("params", "order_id", 1): [("result", 0, ("result", "order_id"))]}
+
+
+def test_what_is_acknowledged_is_the_newest_of_a_number_that_grows():
+    ticks = [f'a < {{"type":"tick","n":{n}}}' for n in (4, 5, 6)]
+
+    assert last(*ticks, 'a > {"type":"ack","last":6}') == {("last", 6): [("tick", 2, ("n",))]}
+    assert last(*ticks, 'a > {"type":"ack","last":5}') == {}
+    assert last(*ticks, 'a < {"type":"tick","n":1}', 'a > {"type":"ack","last":1}') == {}
+
+
 def test_a_number_in_an_object_is_called_by_both_their_names():
     assert last('a < {"type":"created","room":{"id":3}}', 'a > {"type":"join","roomId":3}') == {
         ("roomId", 3): [("created", 0, ("room", "id"))]

@@ -18,47 +18,23 @@ from goldentape.event import Connection, Event
 from verifier.document import Document
 from verifier.mapping import Rule, find_places
 from verifier.places import (
-    GENERIC,
     Missing,
     Place,
     at,
     edited,
-    field_names,
-    generic,
-    is_name,
     leaves,
-    may_name,
-    names_an_id,
 )
 from verifier.script import ACCEPT, OPEN, Answer, Recording, Script, Source, Step, Use, scripts
-from verifier.unmistakable import PLACEHOLDER, Part, identity, part_of, parts, spans, telling_number, weak
+from verifier.short_values import ShortValues, Shown
+from verifier.unmistakable import PLACEHOLDER, Part, identity, part_of, parts, spans, telling_number
 
 MOST_SOURCES = 4
 """How many places are remembered where a value was seen."""
-MOST_FIELDS = 2000
-"""How many fields of the server's messages are searched for short values, for each actor."""
 _OWN_HEADERS = frozenset(
     ("host", "connection", "upgrade", "sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions",
      "user-agent", "accept", "accept-encoding", "accept-language", "origin", "pragma", "cache-control")
 )  # fmt: skip
 """Headers that no server hands out."""
-
-_REPLIES = ("result", "error", "ack")
-"""Names of messages whose `id` is that of a message of the other side (JSON-RPC, Socket.IO)."""
-
-Path = tuple[str, tuple[str, ...]]
-"""The name of a message, and a generic place in it."""
-
-
-@dataclass(slots=True)
-class _Candidate:
-    """A short value that may have come from one of several places."""
-
-    step: Step
-    place: Place
-    value: Any
-    pairs: dict[Path, tuple[Source, bool]]
-    """Where it was shown: the source, and whether it was the newest value shown there."""
 
 
 @dataclass(slots=True)
@@ -67,10 +43,7 @@ class _Memory:
 
     shown: dict[str, list[Source]] = field(default_factory=dict)
     said: set[str] = field(default_factory=set)
-    fields: dict[Path, dict[Any, Source]] = field(default_factory=dict)
-    """Short values that were shown, by where; the newest last."""
-    own: set[Any] = field(default_factory=set)
-    """Short values that the client said first."""
+    short: Shown = field(default_factory=Shown)
     ordinals: dict[str, int] = field(default_factory=dict)
 
 
@@ -101,8 +74,7 @@ class _Learner:
         self.memory = {script.actor: _Memory() for script in recording.scripts}
         self.everybody: dict[str, list[Source]] = {}
         """Tokens that anybody was shown: a room's invitation may reach another user by other ways."""
-        self.candidates: list[_Candidate] = []
-        self.totals: dict[Path, int] = {}
+        self.short = ShortValues()
         self.told_sources: dict[tuple[str, int], list[Source]] = {}
 
     def run(self) -> None:
@@ -112,7 +84,7 @@ class _Learner:
                 self._step(actor, item)
             else:
                 self._answer(actor, item)
-        self._settle_candidates()
+        self.short.settle()
 
     # -- what the server says
 
@@ -137,12 +109,7 @@ class _Learner:
                     seen = known.setdefault(token, [])
                     if len(seen) < MOST_SOURCES:
                         seen.append(source)
-            path = (document.name, generic(place))
-            room = path in memory.fields or len(memory.fields) < MOST_FIELDS
-            if room and weak(value) and may_name(place) and not is_name(place):
-                values = memory.fields.setdefault(path, {})
-                values.pop(value, None)
-                values[value] = _source(answer, actor, ordinal, place, None)
+            memory.short.show(document, place, value, _source(answer, actor, ordinal, place, None))
 
     # -- what the client says
 
@@ -158,16 +125,14 @@ class _Learner:
             text = _text(value)
             strong = list(self._tokens(actor, place, text)) if text is not None else []
             uses += strong
-            if not strong and not is_name(place):
-                self._maybe(memory, step, place, value)
+            if not strong:
+                self.short.say(memory.short, step, place, value)
         for place, value in found:
             text = _text(value)
             if text is not None and place not in told:
                 memory.said.update(
                     t for t in (self.identity(token) for _, token in parts(text)) if t not in memory.shown
                 )
-            if weak(value) and not any(value in values for values in memory.fields.values()):
-                memory.own.add(value)
         step.uses = tuple(uses)
 
     def _told(self, actor: str, step: Step, found: list[tuple[Place, Any]]) -> dict[Place, Use]:
@@ -193,40 +158,6 @@ class _Learner:
             if (sources and same not in memory.said) or hidden:
                 taken.append(where)
                 yield Use(place=place, part=part, value=token, sources=tuple(sources))
-
-    def _maybe(self, memory: _Memory, step: Step, place: Place, value: Any) -> None:
-        if not weak(value) or not may_name(place) or _is_frame(step.document, place):
-            return
-        path = (step.document.name, generic(place))
-        self.totals[path] = self.totals.get(path, 0) + 1
-        names = field_names(place)
-        if value in memory.own or not names:
-            return
-        pairs = {}
-        for where, values in memory.fields.items():
-            if value in values and _may_be(names, place, values[value].place, value):
-                pairs[where] = (values[value], next(reversed(values)) == value)
-        if pairs:
-            self.candidates.append(_Candidate(step, place, value, pairs))
-
-    def _settle_candidates(self) -> None:
-        """Short values came from a place when each value at the client's place was shown there before."""
-        hits: dict[tuple[Path, Path], list[_Candidate]] = {}
-        for candidate in self.candidates:
-            path = (candidate.step.document.name, generic(candidate.place))
-            for where in candidate.pairs:
-                hits.setdefault((path, where), []).append(candidate)
-        chosen: dict[Path, tuple[int, Path]] = {}
-        for (path, where), found in hits.items():
-            rank = _rank(path, where, found, self.totals[path])
-            if rank and rank > chosen.get(path, (0, where))[0]:
-                chosen[path] = (rank, where)
-        for candidate in self.candidates:
-            path = (candidate.step.document.name, generic(candidate.place))
-            if path in chosen:
-                source = candidate.pairs[chosen[path][1]][0]
-                use = Use(place=candidate.place, part=None, value=candidate.value, sources=(source,))
-                candidate.step.uses = (*candidate.step.uses, use)
 
 
 def _keyed(digest: Callable[[bytes], str]) -> Callable[[str], str]:
@@ -261,13 +192,6 @@ def _handed_out(document: Document, place: Place) -> bool:
     return place[0] == "query" or name.lower() not in _OWN_HEADERS
 
 
-def _is_frame(document: Document, place: Place) -> bool:
-    """Return whether a value is the protocol's own: Socket.IO's framing, the id of a JSON-RPC request."""
-    if document.format == "socket.io":
-        return place[0] not in ("data", "args", "id")
-    return place == ("id",) and "method" in document.value
-
-
 def _text(value: Any) -> str | None:
     """Return a scalar as the text that ids are looked for in; None where it can hold none."""
     if isinstance(value, str):
@@ -275,39 +199,6 @@ def _text(value: Any) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and telling_number(value):
         return str(value)
     return None
-
-
-def _may_be(names: tuple[str, ...], place: Place, source: Place, value: Any) -> bool:
-    """Return whether a short value at a client's place may be that of a server's place, by what the two are called."""
-    others = field_names(source)
-    if not others:
-        return False
-    if set(names) & set(others):
-        return isinstance(value, str) or names_an_id(place)
-    return names_an_id(place) and names_an_id(source)
-
-
-def _rank(path: Path, where: Path, found: list[_Candidate], total: int) -> int:
-    """Return how good a pair of places is, 0 where it is none."""
-    if len(found) != total:
-        return 0
-    if path[0] in _REPLIES and path[1] == where[1] == ("id",):
-        return 5
-    names, others = field_names(path[1]), field_names(where[1])
-    same = [name for name in names if name in others]
-    telling = [name for name in same if name not in GENERIC]
-    newest = all(candidate.pairs[where][1] for candidate in found)
-    if telling and (newest or names_an_id(path[1])):
-        return 5 if newest else 4
-    if isinstance(found[0].value, str):
-        return 3 if same else 0
-    values = {candidate.value for candidate in found}
-    if not newest or (min(values) < 10 and len(values) < 2):
-        return 0
-    if same:
-        return 3
-    # `room_id` is the newest `id`; other names that differ need more than one proof.
-    return 2 if others[-1] == "id" and names[0].endswith("id") else 1 if len(values) >= 2 else 0
 
 
 # -- live
