@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from verifier.document import Document
-from verifier.places import Place, field_names, leaves, names_an_id
+from verifier.places import GENERIC, Place, field_names, leaves, names_an_id
 from verifier.script import Answer
 from verifier.unmistakable import identity, is_telling
 
@@ -66,8 +66,12 @@ class Names:
         return count
 
     def _is_foreign(self, recorded: Ident, live: Ident) -> bool:
-        """Return whether two ids are known to stand for others, and messages are about them."""
-        return recorded in self.forth and live in self.back and (not recorded[0] or recorded in self.firm)
+        """Return whether two ids are known to stand for others, and messages are about them.
+
+        A bare `id` is not enough: both sides of JSON-RPC count their own.
+        """
+        told_apart = not recorded[0] or (recorded[0] not in GENERIC and recorded in self.firm)
+        return told_apart and recorded in self.forth and live in self.back
 
 
 def _idents(value: Any) -> dict[Any, Ident]:
@@ -91,8 +95,6 @@ class Lane:
     names: Names
     pending: dict[str, deque[Answer]] = field(default_factory=dict)
     """Not yet come, by name."""
-    come: set[int] = field(default_factory=set)
-    """Indices of those that came."""
     streams: dict[int, tuple[int, str]] = field(default_factory=dict)
     """Index of a piece of a stream to the stream: after which of the client's steps, and its name."""
     started: set[tuple[int, str]] = field(default_factory=set)
@@ -128,12 +130,15 @@ class Lane:
         conflicts, _, best = min(found)
         if conflicts >= FOREIGN:
             return None
-        waiting.remove(best)
-        self.come.add(best.index)
-        if best.index in self.streams:
-            self.started.add(self.streams[best.index])
-        self.names.learn(best.document, live)
+        self.take(best, live)
         return best
+
+    def take(self, answer: Answer, live: Document) -> None:
+        """A live message stands for a recorded one."""
+        self.pending[answer.document.name].remove(answer)
+        if answer.index in self.streams:
+            self.started.add(self.streams[answer.index])
+        self.names.learn(answer.document, live)
 
     def open_before(self, index: int) -> Iterator[Answer]:
         """Yield the messages that the tape has before `index` and that have not come."""

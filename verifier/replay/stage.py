@@ -280,6 +280,12 @@ class Stage:
             self._waived.update((rest.index, rest) for rest in lane.rest_of(answer))
             return
         other = self._unmatched.get(answer.connection)
+        if other is not None and other.name == answer.document.name:
+            # It seemed to be about something else; but there is nothing else.
+            del self._unmatched[answer.connection]
+            lane.take(answer, other)
+            self._came(answer, other, lane)
+            return
         got = told(other) if other is not None else f"nothing in {waited:.3g} s"
         what = "no answer to the handshake" if answer.kind == ACCEPT else f"{answer.document.name} did not come"
         self.differs(Kind.MISSING, answer, what, told(answer.document), got)
