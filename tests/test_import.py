@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -257,6 +259,33 @@ def test_where_a_tape_may_not_be_nothing_is_made(run):
     assert sorted(p.name for p in Path().iterdir()) == ["dir.tape", "in", "link.tape", "there.tape"]
     assert run("nowhere.har")[2].startswith("goldentape: error: nowhere.har: there is no such file")
     assert run(".")[2].startswith("goldentape: error: .: is a directory")
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(run):
+    os.mkfifo("pipe")
+    code, _, err = run("pipe", "-o", "a.tape")
+    assert code == 2 and "is no regular file" in err
+
+
+def test_two_at_once_and_an_interrupt_leave_one_tape_with_its_key_or_nothing(tmp_path):
+    entries = [entry(*[said(data=f"{n}")] * 200) for n in range(30)]
+    (tmp_path / "in").write_bytes(har(*entries))
+    command = [sys.executable, "-m", "goldentape", "tape", "import", "in", "-o", "a.tape"]
+    both = [subprocess.Popen(command, cwd=tmp_path, stdout=-3, stderr=-3) for _ in range(2)]
+    assert sorted(one.wait(60) for one in both) == [0, 2]
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "a.tape", "a.tape.key"}
+    with open_tape(tmp_path / "a.tape") as tape:
+        check(tape).demand(tape)
+
+    (tmp_path / "long").write_bytes(har(*entries * 30))
+    with subprocess.Popen(
+        [*command[:5], "long", "-o", "b.tape"], cwd=tmp_path, stdout=-3, stderr=-3, start_new_session=True
+    ) as one:
+        while one.poll() is None and not any(path.name.startswith(".b.tape") for path in tmp_path.iterdir()):
+            pass
+        one.send_signal(signal.SIGINT)
+        assert one.wait(60) == 130
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "long", "a.tape", "a.tape.key"}
 
 
 def test_hostile_numbers_cost_nothing(run):

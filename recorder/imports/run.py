@@ -7,7 +7,7 @@ import re
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -46,13 +46,14 @@ class Imported:
 
 def kind_of(path: Path) -> str:
     """Return what a file is, by its first bytes.  Raises InputError for what is none of it."""
+    if not path.exists():
+        raise InputError("there is no such file", where=path)
+    if not path.is_file():
+        what = "is a directory" if path.is_dir() else "is no regular file, and has to be read more than once"
+        raise InputError(what, where=path, wanted="a HAR, flows of mitmproxy, or JSON Lines")
     try:
         with path.open("rb") as file:
             begin = file.read(_LOOK)
-    except FileNotFoundError:
-        raise InputError("there is no such file", where=path) from None
-    except IsADirectoryError:
-        raise InputError("is a directory", where=path, wanted="a HAR, flows of mitmproxy, or JSON Lines") from None
     except OSError as error:
         raise EnvironmentFault(error.strerror or "cannot be read", where=path) from error
     if not begin:
@@ -119,21 +120,32 @@ def import_source(source: Path, settings: Settings, kind: str, tick: Callable[[i
     """
     tape = Path(settings.tape)
     demand_possible(settings)
-    demand_free(tape)
-    fresh_key = settings.redaction_key_file is None and not settings.key_file.exists()
+    with made(tape) as temporary, _keyed(settings, temporary) as keyed:
+        staging = Staging(temporary.with_name(f"{temporary.name}.staging"))
+        try:
+            upstreams = _read(source, staging, kind, tick)
+            done = _write(replace(keyed, upstream=", ".join(upstreams)[:2000]), temporary, staging, source, tick)
+        finally:
+            staging.close()
+    return done
+
+
+@contextmanager
+def _keyed(settings: Settings, temporary: Path) -> Iterator[Settings]:
+    """Give settings whose redaction key is there: the one asked for, the tape's own, or one that is made for it.
+
+    A new one takes its name, `TAPE.key`, only when all went well.
+    """
+    if settings.redaction_key_file is not None or settings.key_file.exists():
+        yield replace(settings, redaction_key_file=str(settings.key_file))
+        return
+    made_now = temporary.with_name(f"{temporary.name}.key")
     try:
-        with made(tape) as temporary:
-            staging = Staging(temporary.with_name(f"{temporary.name}.staging"))
-            try:
-                upstreams = _read(source, staging, kind, tick)
-                done = _write(replace(settings, upstream=", ".join(upstreams)[:2000]), temporary, staging, source, tick)
-            finally:
-                staging.close()
-        return done
-    except BaseException:
-        if fresh_key:
-            settings.key_file.unlink(missing_ok=True)
-        raise
+        load_key(made_now, True)
+        yield replace(settings, redaction_key_file=str(made_now))
+        os.link(made_now, settings.key_file, follow_symlinks=False)
+    finally:
+        made_now.unlink(missing_ok=True)
 
 
 def _read(source: Path, staging: Staging, kind: str, tick: Callable[[int], None]) -> list[str]:
@@ -157,7 +169,7 @@ def _write(
     settings: Settings, temporary: Path, staging: Staging, source: Path, tick: Callable[[int], None]
 ) -> Imported:
     told = staging.told
-    key = load_key(settings.key_file, settings.redaction_key_file is None)
+    key = load_key(settings.key_file, False)
     redactor = Redactor(key, settings.redact, settings.redact_pattern, settings.known_subprotocols)
     jwt = None if settings.jwt_key_file is None else Path(settings.jwt_key_file).read_bytes()
     writer = TapeWriter(temporary, create=True)
@@ -176,8 +188,6 @@ def _write(
         )  # fmt: skip
     finally:
         writer.close()
-        with suppress(OSError):
-            temporary.with_name(f"{temporary.name}.staging").unlink(missing_ok=True)
 
 
 def _introduction(settings: Settings, told: Told, source: Path) -> dict[str, Any]:

@@ -22,7 +22,8 @@ CROWD = 50_000
 OPEN, ANSWER, MESSAGE, END = range(4)
 _LAST = 1 << 62
 _TABLE = """CREATE TABLE step (t INTEGER, connection INTEGER NOT NULL, n INTEGER NOT NULL, kind INTEGER NOT NULL,
-    direction INTEGER NOT NULL, opcode INTEGER NOT NULL, payload BLOB)"""
+    direction INTEGER NOT NULL, opcode INTEGER NOT NULL, payload BLOB);
+    CREATE INDEX untimed ON step (connection) WHERE t IS NULL"""
 _ORDER = """SELECT s.t, s.connection, s.n, s.kind, s.direction, s.opcode, s.payload FROM
     (SELECT rowid AS place, t, connection, n FROM step) AS o JOIN step AS s ON s.rowid = o.place
     ORDER BY o.t, o.connection, o.n"""
@@ -91,6 +92,8 @@ class Staging:
         self._bytes = 0
         self._latest: dict[int, int] = {}
         self._first: dict[int, int] = {}
+        self._untimed: set[int] = set()
+        """Connections with messages of which no time is known yet."""
         self._n: Counter[int] = Counter()
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
@@ -115,6 +118,8 @@ class Staging:
             self._first.setdefault(connection, t)
         else:
             t = last
+        if t is None:
+            self._untimed.add(connection)
         self.messages += 1
         self._n[connection] += 1
         self._add((t, connection, self._n[connection] + 1, MESSAGE, direction, opcode, payload))
@@ -132,8 +137,11 @@ class Staging:
         end = max(t for t in (head.opened, head.accepted, last, head.closed) if t is not None)
         head.closed = end
         self.heads[number] = head
-        self._flush()
-        self._run("UPDATE step SET t = ? WHERE connection = ? AND t IS NULL", (head.accepted or head.opened, number))
+        if number in self._untimed:
+            self._flush()
+            self._run(
+                "UPDATE step SET t = ? WHERE connection = ? AND t IS NULL", (head.accepted or head.opened, number)
+            )
         self._add((head.opened, number, 0, OPEN, 0, 0, None))
         if head.response is not None:
             self._add((head.accepted, number, 1, ANSWER, 1, 0, None))
