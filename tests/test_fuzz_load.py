@@ -55,6 +55,24 @@ def test_each_run_has_the_state_of_a_fresh_import_in_all_modules_of_the_app(tmp_
     assert sys.modules["shop_fresh.state"].seen == []
 
 
+def test_modules_that_somebody_imported_before_are_fresh_as_well(tmp_path, monkeypatch):
+    (tmp_path / "flat_state.py").write_text("seen = []\n")
+    (tmp_path / "flat_unrelated.py").write_text("")
+    (tmp_path / "flat_main.py").write_text(
+        COUNTS.format(package="__future__")
+        .replace("state", "annotations")
+        .replace("annotations.seen", "flat_state.seen")
+        .replace("import itertools", "import itertools, flat_state")
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    import flat_main  # noqa: F401
+    import flat_unrelated
+
+    runner = Runner("flat_main:app", app_dir=tmp_path)
+    assert [said(runner.run(one(Wait()), SERIAL)) for _ in range(3)] == ["0 1"] * 3
+    assert sys.modules["flat_unrelated"] is flat_unrelated
+
+
 def test_a_factory_is_called_for_each_run(tmp_path):
     module = shop(tmp_path, "shop_factory")
     fresh = Runner(f"{module}:create_app", app_dir=tmp_path, factory=True)

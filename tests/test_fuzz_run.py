@@ -149,7 +149,7 @@ async def talk(socket):
             for n, other in enumerate(queues):
                 other.put_nowait(n)
             await socket.send_json({"type": "agent_completed", "run_id": json.loads(text)["message_id"],
-                                    "turn": queue.get_nowait()})
+                                    "turn": queue.get_nowait(), "tab": id(tab), "shown": repr(tab)})
     finally:
         tabs.discard(tab)
         queues.discard(queue)

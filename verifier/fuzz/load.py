@@ -6,6 +6,7 @@ objects (libraries stay as they are); `factory` only calls the factory again; `f
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib
 import importlib.util
@@ -185,6 +186,7 @@ class Target:
         package = self._module.rpartition(".")[0]
         top = package.partition(".")[0]
         found: list[tuple[ModuleType, CodeType]] = []
+        reached = imported_by(self._module, self.app_dir)
         # `import` moves a module to the end of sys.modules when it is done: after all that it imports.
         for name, module in list(sys.modules.items()):
             origin = getattr(getattr(module, "__spec__", None), "origin", None) or getattr(module, "__file__", None)
@@ -192,10 +194,8 @@ class Target:
                 continue
             ours = name.partition(".")[0] in _NEVER
             inside = name == self._module or bool(package and (name == package or name.startswith(f"{package}.")))
-            near = Path(origin).is_relative_to(self.app_dir) and not {"site-packages", "dist-packages"} & {
-                *Path(origin).parts
-            }
-            mine = inside or (not ours and near and (name not in before or bool(top and name.partition(".")[0] == top)))
+            known = name in before and name not in reached and not (top and name.partition(".")[0] == top)
+            mine = inside or (not ours and not known and _near(Path(origin), self.app_dir))
             if mine and name not in ("__main__", "__mp_main__"):
                 code = _code(module)
                 if code is not None:
@@ -215,6 +215,7 @@ def _blank(module: ModuleType) -> ModuleType:
     for name in ("__file__", "__path__", "__spec__", "__loader__", "__package__", "__cached__"):
         if name in module.__dict__:
             setattr(new, name, module.__dict__[name])
+    new.__dict__["id"] = identity.ident  # what an app calls `id` would be an address, another one in each process
     return new
 
 
@@ -256,3 +257,34 @@ def _wrapped(app: Any) -> App:
         await app(scope)(receive, send)
 
     return asgi3
+
+
+def _near(file: Path, directory: Path) -> bool:
+    """Return whether a file is below a directory, and not installed there."""
+    return file.is_relative_to(directory) and not {"site-packages", "dist-packages"} & {*file.parts}
+
+
+def imported_by(name: str, below: Path) -> set[str]:
+    """Return the loaded modules that a module imports, and what those of them below a directory import, and so on."""
+    found, asked = set[str](), [name]
+    while asked:
+        name = asked.pop()
+        if name in found or name not in sys.modules:
+            continue
+        found.add(name)
+        origin = getattr(getattr(sys.modules[name], "__spec__", None), "origin", None) or ""
+        if not origin.endswith(".py") or not _near(Path(origin), below):
+            continue
+        try:
+            tree = ast.parse(Path(origin).read_bytes())
+        except (OSError, SyntaxError, ValueError):
+            continue
+        package = name if hasattr(sys.modules[name], "__path__") else name.rpartition(".")[0]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                asked += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                base = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1]) if node.level else ""
+                whole = ".".join(part for part in (base, node.module or "") if part)
+                asked += [whole, *(f"{whole}.{alias.name}" for alias in node.names)]
+    return found

@@ -7,12 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from verifier.fuzz.schedule import APP, Schedule, Side
+
+_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
+
+
+def without_addresses(text: str) -> str:
+    """Return a text without addresses in memory (`<Tab object at 0x...>`), which differ from process to process."""
+    return _ADDRESS.sub("at 0x...", text) if "at 0x" in text else text
 
 
 class What(StrEnum):
@@ -209,7 +217,7 @@ class Run:
     def _lines(self) -> list[Any]:
         lines: list[Any] = []
         for m in self.moments:
-            payload = m.payload if isinstance(m.payload, str) else {"hex": m.payload.hex()}
+            payload = without_addresses(m.payload) if isinstance(m.payload, str) else {"hex": m.payload.hex()}
             lines.append([m.step, m.session, m.at, m.dir, m.what, payload, m.code])
         lines.extend(
             ["error", e.session, e.where, e.type, e.message, e.traceback, e.step, e.at_end] for e in self.errors

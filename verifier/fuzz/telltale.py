@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 from verifier.fuzz.asgi import ClientDisconnected, Lifespan
 from verifier.fuzz.escape import Escaped, short
 from verifier.fuzz.schedule import APP
-from verifier.fuzz.seen import AppError, ProtocolError, Where
+from verifier.fuzz.seen import AppError, ProtocolError, Where, without_addresses
 
 if TYPE_CHECKING:
     from verifier.fuzz.world import World
 
-_ADDRESS = re.compile(r"\bat 0x[0-9a-f]+")
 _OURS = str(Path(__file__).parent)
 
 
@@ -47,7 +46,13 @@ class Telltale:
             text = "\n".join(_shortened(line) for line in lifespan.failure.splitlines())
             self.errors.append(
                 AppError(
-                    APP, Where.LIFESPAN, kind or "failure", stable(message), stable(text), self.world.step, not started
+                    APP,
+                    Where.LIFESPAN,
+                    kind or "failure",
+                    without_addresses(message),
+                    without_addresses(text),
+                    self.world.step,
+                    not started,
                 )
             )
 
@@ -79,7 +84,11 @@ class Telltale:
             return
         kind = f"{type(error).__module__}.{type(error).__qualname__}"
         text = "\n".join(_lines(error))
-        self.errors.append(AppError(session, where, kind, stable(str(error)), stable(text), step, self.world.at_end))
+        self.errors.append(
+            AppError(
+                session, where, kind, without_addresses(str(error)), without_addresses(text), step, self.world.at_end
+            )
+        )
 
 
 def about_leaving(error: BaseException) -> bool:
@@ -87,11 +96,6 @@ def about_leaving(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(about_leaving(inner) for inner in error.exceptions)
     return isinstance(error, OSError | ClientDisconnected) or type(error).__name__.startswith("WebSocketDisconnect")
-
-
-def stable(text: str) -> str:
-    """Return a text without addresses in memory, which differ from process to process."""
-    return _ADDRESS.sub("at 0x...", text)
 
 
 def _lines(error: BaseException) -> Iterator[str]:
