@@ -16,9 +16,10 @@ from types import ModuleType
 from typing import Any
 
 from goldentape.display import show
-from verifier.contract import SESSION_WORDS, Contract, Spec
+from verifier.contract import Contract, Spec
 from verifier.load import Path, nearest
 from verifier.paths import as_list
+from verifier.sections import SESSION_WORDS
 
 GROUP = "goldentape.invariants"
 OURS = FilePath(__file__).parent

@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from verifier.contract import DIRECTIONS, Contract, Spec
+from verifier.contract import Contract, Spec
 from verifier.events import EventDef
 from verifier.load import Path
 from verifier.paths import as_list
 from verifier.regex import GrammarError, compile_regex
+from verifier.sections import DIRECTIONS
 from verifier.shape import contract_schema
 
 _EVENT = "an event of this contract"
