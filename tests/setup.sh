@@ -1,5 +1,5 @@
 #!/bin/sh
-# What tests/interop needs besides Python: Node.js with npm, the packages of tests/node, Chromium.
+# What the tests need besides Python: Node.js with npm, the packages of tests/node, Chromium, xmllint.
 # Quick when all is there.  Nothing here fails the tests: what cannot be had is named in one line, and the tests
 # that need it skip with a word.
 cd "$(dirname "$0")" || exit 0
@@ -8,6 +8,7 @@ missing=
 command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 || missing="nodejs npm"
 command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 ||
     command -v google-chrome >/dev/null 2>&1 || missing="$missing chromium"
+command -v xmllint >/dev/null 2>&1 || missing="$missing libxml2-utils"
 # A try that failed is not repeated within the hour: each costs the time that apt waits for a network.
 tried=../.venv/.apt-tried
 [ -n "$(find $tried -mmin -60 2>/dev/null)" ] && recently=yes || recently=
@@ -35,5 +36,6 @@ else
 fi
 command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 ||
     command -v google-chrome >/dev/null 2>&1 || skipped="${skipped:+$skipped, }Chromium"
+command -v xmllint >/dev/null 2>&1 || skipped="${skipped:+$skipped, }xmllint"
 [ -z "$skipped" ] || echo "tests/setup.sh: without $skipped: the tests that need it are skipped"
 exit 0

@@ -17,6 +17,7 @@ from tapes import home, write
 from goldentape.tape import open_tape
 from verifier.page.gather import NEAR, Budget, gather
 from verifier.page.packing import CHUNK, HAS_TEXT, SEVERAL, Column, Texts, fair
+from verifier.page.runs import Names
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,17 @@ def test_what_does_not_fit_is_drawn_together_but_near_violations_and_that_is_sai
     assert sum(1 for flag in mine if flag & HAS_TEXT and not flag & SEVERAL) >= 2 * NEAR + 1
     assert seqs
     assert any("one by one" in line for line in found.left_out)
+
+
+@pytest.mark.parametrize("last", [100, 1 << 39])
+def test_messages_are_named_by_seq_however_far_apart_they_are(last):
+    names = Names(10, last)
+    names.set(3, "ask")
+    names.set(last, "done")
+    names.set(3, "again")
+
+    assert [names.get(seq) for seq in (3, last, 4)] == [1, 2, 0]
+    assert names.names == ["ask", "done", "again"]
 
 
 def test_texts_are_cut_into_chunks():

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import jsonschema
 import pytest
 from contracts import contract
 from hostile import CONTRACT, HOSTILE, hostile_tape
+from markdown_it import MarkdownIt
 from referencing import Registry, Resource
 from tapes import write
 
@@ -388,6 +390,25 @@ def test_recorded_text_is_in_markdown_as_code_only(hostile):
         assert "@" not in bare
         assert "](" not in bare
     assert len((hostile / "out.markdown").read_text()) < 65_536
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen |= {tag, *(name for name, _ in attrs)}
+
+
+def test_markdown_renders_to_nothing_but_what_we_wrote(hostile):
+    for name in ("out.markdown", "summary.md"):
+        tags = _Tags()
+        tags.feed(MarkdownIt("commonmark", {"html": True}).enable("table").render((hostile / name).read_text()))
+        assert tags.seen <= {
+            "h3", "table", "thead", "tbody", "tr", "th", "td", "style", "p", "pre", "code", "class", "details", "open",
+            "summary", "em",
+        }  # fmt: skip
 
 
 def test_what_is_shown_is_no_command_of_a_ci_wherever_in_a_line_it_stands():

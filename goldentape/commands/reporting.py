@@ -152,7 +152,7 @@ def _new(path: Path) -> Iterator[Path]:
 
 def _write(targets: list[_Target], judgement: Judgement, stdout: TextIO) -> None:
     """Write all reports; raise what went wrong with the first that could not be, when the others are written."""
-    failures: list[EnvironmentFault] = []
+    failures: list[GoldentapeError] = []
     for target in targets:
         try:
             if target.stdout:
@@ -162,7 +162,7 @@ def _write(targets: list[_Target], judgement: Judgement, stdout: TextIO) -> None
                 _write_file(target, judgement)
             if target.report.kind == "github":
                 _summarise(judgement)
-        except EnvironmentFault as error:
+        except GoldentapeError as error:
             failures.append(error)
     if failures:
         raise failures[0]
