@@ -17,6 +17,7 @@ from goldentape import chain, seal
 from goldentape.display import show
 from goldentape.errors import CorruptTape, InputError, TapeError
 from goldentape.event import Flag, User
+from goldentape.imprint import holds
 from goldentape.tape import Tape
 from goldentape.tape_writer import SEQ_BITS, SEQ_MASK
 
@@ -65,8 +66,15 @@ class Checked:
             raise CorruptTape(f"not what was recorded: {self.damage[0]}{and_more}", where=tape.path)
 
 
-def check(tape: Tape) -> Checked:
-    """Check links, references, pages and head.  Open the tape with `quick_check=False`: this is more."""
+def check(tape: Tape, *, anew: bool = True) -> Checked:
+    """Check links, references, pages and head.  Open the tape with `quick_check=False`: this is more.
+
+    With `anew=False` a sealed file that is byte for byte what it was when it was sealed passes by that.
+    """
+    if not anew and tape.sealed and holds(tape.path, tape.meta.get("imprint")):
+        people = list(tape.users())
+        said = sum(person.events for person in people)
+        return Checked(state=tape.state, events=said, users=len(people), head=tape.head, damage=())
     found: list[Damage] = []
     events = 0
     users = list(tape.users())

@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Protocol
 
-OUTSIDE = ("head", "sealed", "spool", "spool_offset", "spool_over", "spool_recorder", "spool_segment")
+from goldentape.imprint import placeholder
+
+OUTSIDE = ("head", "imprint", "sealed", "spool", "spool_offset", "spool_over", "spool_recorder", "spool_segment")
 """Keys of `meta` that are not in the head."""
 
 TABLES: Mapping[str, str] = {
@@ -47,6 +49,9 @@ class Tape(Protocol):
     def leave_wal(self) -> None:
         """Make it one file."""
 
+    def imprint(self, placeholder: str) -> None:
+        """Put the imprint in the place of a placeholder."""
+
 
 def encode(value: Any) -> bytes:
     """Return the canonical bytes of one SQLite value."""
@@ -72,7 +77,7 @@ def head(rows: Callable[[str], Iterable[Sequence[Any]]]) -> str:
 
 
 def seal(writer: Tape, complete: bool) -> str:
-    """Seal a tape: store whether it is complete, and the head; leave one file.  Returns the head.
+    """Seal a tape: store whether it is complete, the head and the file's imprint; leave one file.  Returns the head.
 
     The events' chains must be closed already, that is, committed.
     """
@@ -81,6 +86,8 @@ def seal(writer: Tape, complete: bool) -> str:
     writer.commit(complete=int(complete))
     writer.begin()
     value = head(writer.execute)
-    writer.commit(head=value, sealed=1)
+    holder = placeholder()
+    writer.commit(head=value, sealed=1, imprint=holder)
     writer.leave_wal()
+    writer.imprint(holder)
     return value

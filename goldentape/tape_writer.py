@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from goldentape import chain
 from goldentape.errors import EnvironmentFault, TapeError
 from goldentape.event import Connection, Flag, Identity, Mark
+from goldentape.imprint import stamp
 
 APPLICATION_ID = 0x676C6474
 FORMAT = 1
@@ -390,6 +391,13 @@ class TapeWriter:
                 fix = "close it, then run any goldentape command on the tape"
                 raise EnvironmentFault("another process still reads the tape", where=self.path, fix=fix)
             time.sleep(0.05)
+
+    def imprint(self, placeholder: str) -> None:
+        """Put the file's imprint in the place of a placeholder.  Nothing may be written after it."""
+        try:
+            stamp(self._file, placeholder)
+        except OSError as error:
+            raise EnvironmentFault(error.strerror or "cannot be sealed", where=self.path) from error
 
     def close(self) -> None:
         """Close the file."""

@@ -222,10 +222,12 @@ def test_no_flipped_bit_in_the_stored_rows_goes_unseen(sealed):
 
 
 def contents(path):
-    """Everything that a reader of the tape sees."""
+    """Everything that a reader of the tape sees, but for the imprint: a spoilt one only makes a check slower."""
     with closing(sqlite3.connect(path)) as db:
         tables = ("meta", "epoch", "user", "connection", "identity", "event", "mark", "http")
-        return {table: db.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
+        found = {table: db.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
+    found["meta"] = [row for row in found["meta"] if row[0] != "imprint"]
+    return found
 
 
 @pytest.mark.parametrize("part", [0.999, 0.9, 0.5, 0.1, 0.01])

@@ -105,7 +105,7 @@ def _alone(stack: ExitStack, path: Path, allow_unsealed: bool) -> Source:
     tape = stack.enter_context(open_tape(path, quick_check=False))
     if not tape.sealed and not allow_unsealed:
         raise unsealed(tape)
-    check_tape(tape).demand(tape)
+    check_tape(tape, anew=False).demand(tape)
     _demand_alone(tape)
     return Source.of(tape)
 
@@ -131,7 +131,7 @@ def _demand_state(tape: Tape, asked: Asked) -> None:
     if not tape.sealed and not asked.allow_unsealed:
         raise unsealed(tape)
     with _progress(tape, asked, "checking"):
-        check_tape(tape).demand(tape)
+        check_tape(tape, anew=asked.expect_head is not None).demand(tape)
     if next(tape.connections(), None) is None:
         raise NothingVerified("has no connections: nothing was verified", where=tape.path)
     if asked.user is not None and tape.user(asked.user) is None:
