@@ -27,6 +27,8 @@ from verifier.fuzz.workload import Session, Workload
 FEW: Final = 3
 MORE: Final = 5
 """Plays of a candidate: if as many fail as its parent's rate makes expect of the few, then of all."""
+AMONG_TWO: Final = 8
+"""Plays with those two users only whom a failure concerns, before it is made small step by step."""
 SHRINKS: Final = 120
 """Plays that making one failure small may take."""
 LEAST: Final = 2
@@ -351,6 +353,8 @@ class Hunt:
         """Return the smallest workload and plan that fail at least as often, and how many plays that took."""
         workload, plan, rate, plays = one.workload, one.plan, found.share, 0
         changed = True
+        if (again := await self._among_two(one, failure, rate, history)) is not None:
+            workload, plan, rate, plays = again
         seen: set[tuple[Workload, Plan]] = {(workload, plan)}
         while changed and plays < SHRINKS:
             changed = False
@@ -365,6 +369,28 @@ class Hunt:
                     self._tell(f"smaller: {len(workload.sessions)} connections, {len(plan)} turns")
                     break
         return workload, plan, plays
+
+    async def _among_two(
+        self, one: Try, failure: Failure, rate: float, history: Sequence[Try]
+    ) -> tuple[Workload, Plan, float, int] | None:
+        """Search once more with nobody there but the two whom it concerns; None: it does not come as often."""
+        two = {name for name in (failure.victim, failure.owner) if name}
+        workload = self.workload
+        for user in workload.users:
+            if two and user.name not in two and len(workload.users) > 2:
+                workload = workload.without_user(user.name)
+        plays = 0
+        for smaller in (_first_messages(workload), workload):
+            for n in range(AMONG_TWO):
+                plan = () if not n else drawn(sessions_of(smaller), self._seed + 1, n)
+                plays += 1
+                if (await self._again(smaller, plan, failure, history)).shows(failure.fingerprint):
+                    as_often, played = await self._as_often(smaller, plan, failure, rate, history)
+                    plays += played
+                    if as_often is not None:
+                        self._tell(f"smaller: {len(smaller.sessions)} connections, {len(plan)} turns")
+                        return smaller, plan, max(rate, as_often), plays
+        return None
 
     def _smaller(self, workload: Workload, plan: Plan) -> list[tuple[Workload, Plan]]:
         found = [(workload, one) for one in simpler(plan) if not any(t.delay for t in one) or len(one) == len(plan)][:2]
@@ -405,6 +431,14 @@ def paced(gap: float, patience: float | None) -> Pace:
         patience=patience if patience is not None else min(max(10 * gap, 0.3), 5.0),
         linger=min(max(gap, 0.015), 0.05),
     )
+
+
+def _first_messages(workload: Workload) -> Workload:
+    """Return the workload in which everybody sends one message only."""
+    for session in workload.sessions:
+        while len(workload.session(session.name).sends) > 1:
+            workload = workload.without_message(session.name, len(workload.session(session.name).sends) - 1)
+    return workload
 
 
 def unmarked(workload: Workload) -> Workload:

@@ -39,7 +39,7 @@ class Pace:
 
     quiet: float = 0.03
     """In a turn: nothing came for so long, so the session waits for others."""
-    waiting: float = 0.25
+    waiting: float = 0.15
     """In all turns of a play together; then who would wait is passed over at once."""
     patience: float = 2.0
     """At the end: what has not come by then does not come."""
