@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from verifier.fuzz.answers import filled
 from verifier.fuzz.asgi import Connection
 from verifier.fuzz.client import Client
 from verifier.fuzz.loop import SESSION
@@ -96,6 +97,7 @@ class Visitor:
         assert connection is not None
         match action:
             case Send(payload, canary):
+                payload = filled(payload, self.world.received_by(self.client.session.user))
                 if canary:
                     self.client.sent.append((canary, payload))
                 see(self, "c2s", What.MESSAGE, payload)

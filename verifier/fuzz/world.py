@@ -106,6 +106,10 @@ class World:
             return client.over
         return client.over or (client.accepted and client.place >= after.done)
 
+    def received_by(self, user: str) -> list[list[str | bytes]]:
+        """Return what each connection of a user was sent so far."""
+        return [session.client.received for session in self.sessions if session.client.session.user == user]
+
     def scope(self, session: Visitor) -> dict[str, Any]:
         """Return the ASGI scope of a session's connection, as uvicorn makes it."""
         head = self.workload.head(session.client.session)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ import tempfile
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
@@ -21,13 +21,14 @@ from goldentape.commands.fuzz.users import workload_from
 from goldentape.commands.sizes import DURATION
 from goldentape.display import home_and_here, show
 from goldentape.errors import EnvironmentFault, Exit, InputError
+from verifier.fuzz.api import fuzz_app
 from verifier.fuzz.crowd import MESSAGE, crowd
 from verifier.fuzz.live.hunt import Hunt, Hunted
 from verifier.fuzz.live.judging import Judge
 from verifier.fuzz.live.processes import Server
 from verifier.fuzz.live.repro import save as save_repro
 from verifier.fuzz.live.stage import RESTART, Limits, Stage
-from verifier.fuzz.live.target import Target, target
+from verifier.fuzz.live.target import Target, is_local, target
 from verifier.fuzz.live.telling import as_json as told_as_json
 from verifier.fuzz.live.telling import told
 from verifier.fuzz.live.tokens import TokenMaker
@@ -165,10 +166,10 @@ class Reached:
     def __init__(
         self, url: str, *, server_cmd: str | None, restart: str, reset_url: str | None, owned: tuple[str, ...],
         passports: tuple[str, ...], jwt_secret: str | None, token_command: str | None, token_place: str, rate: float,
-        budget: float,
+        budget: float, known: tuple[Passport, ...] = (),
     ) -> None:  # fmt: skip
         self.tokens = None if token_command is None else TokenMaker(token_command, token_place)
-        self.passports = passports_of(passports, jwt_secret)
+        self.passports = passports_of(passports, jwt_secret) or known
         identified = (*self.passports, *([self.tokens.passport] if self.tokens is not None else []))
         self.target: Target = target(url, owned, identified)
         if reset_url is not None:
@@ -186,13 +187,9 @@ class Reached:
 
 
 def _demand_reset(url: str, target_: Target) -> None:
-    from urllib.parse import urlsplit
-
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InputError("--reset-url is no address", found=url, wanted="http://HOST:PORT/PATH")
-    from verifier.fuzz.live.target import is_local
-
     if parts.hostname != target_.host and not is_local(parts.hostname):
         raise InputError("--reset-url is another host than the server's", found=parts.hostname, wanted=target_.host)
 
@@ -280,7 +277,6 @@ def _hand_over(
     found: Hunted, app: str, app_dir: str, contracts: Any, shared: tuple[str, ...], save: Path, *, as_json: bool
 ) -> None:  # fmt: skip
     """Search the app in process with each failure's small workload."""
-    fuzz_app = importlib.import_module("verifier.fuzz.api").fuzz_app
     for caught in found.confirmed:
         report = fuzz_app(
             app, workload=caught.workload, faults=[], schedules=500, contract=contracts, shared=shared, app_dir=app_dir,

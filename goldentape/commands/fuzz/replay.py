@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
 from goldentape.commands.finding import read_contracts
+from goldentape.commands.fuzz.live import server_options
+from goldentape.commands.fuzz.live_again import replay_live
 from goldentape.commands.fuzz.steady import demand_steady_hashes
 from goldentape.display import show
 from goldentape.errors import Exit
 from verifier.fuzz.inprocess import InProcess
+from verifier.fuzz.live.repro import is_live
 from verifier.fuzz.replay import Outcome, Replayed, replayed
 from verifier.fuzz.repro import Repro, load
 
@@ -26,12 +30,18 @@ EXITS = {Outcome.FIXED: Exit.OK, Outcome.FAILED: Exit.VIOLATION, Outcome.CHANGED
 @click.option("--app-dir", metavar="DIR", help="Where the module is looked for, instead of where it was then.")
 @click.option("--trace", is_flag=True, help="Tell the run step by step.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def replay(file: Path, times: int, app_dir: str | None, trace: bool, as_json: bool) -> int:
-    """Replay the failure in FILE, which `fuzz app` has written.
+@click.option("--target", metavar="URL", help="Of a live failure: another server than then.")
+@server_options
+def replay(
+    file: Path, times: int, app_dir: str | None, trace: bool, as_json: bool, target: str | None, **server: Any
+) -> int:
+    """Replay the failure in FILE, which `fuzz app` or `fuzz live` has written.
 
     FIXED (exit 0): it does not happen any more.  FAILED (1): it does, with the same fingerprint.  CHANGED (4): the app
     does something else now, so that nobody can tell.
     """
+    if is_live(file):
+        return replay_live(file, times, target, as_json=as_json, **server)
     demand_steady_hashes()
     saved = load(file, dict(os.environ))
     settings = saved.settings if app_dir is None else saved.settings.in_directory(app_dir)

@@ -11,11 +11,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 from goldentape.naming import NAME_FIELDS
 from verifier.fuzz.canary import canary, word_of
 from verifier.fuzz.script import Action, Send, Wait
 from verifier.fuzz.workload import Session, User, Workload
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,13 @@ def fresh(workload: Workload, mark: str) -> Fresh:
         for token, fresh_ in tokens.items()
         for old, new in ((token, fresh_), (word_of(token), word_of(fresh_)))
     }
-    rename = _Renaming(users, words)
+    rename = _Renaming(users, words, mark)
     renamed = replace(
         workload,
         users=tuple(User(users[user.name], user.claims) for user in workload.users),
         sessions=tuple(_session(session, users, tokens, rename) for session in workload.sessions),
     )
-    longest_first = sorted([*users.items(), *words.items()], key=lambda pair: -len(pair[1]))
+    longest_first = sorted([*users.items(), *words.items(), *rename.ids.items()], key=lambda pair: -len(pair[1]))
     return Fresh(renamed, {new: old for old, new in longest_first})
 
 
@@ -73,8 +76,11 @@ def _session(session: Session, users: Mapping[str, str], tokens: Mapping[str, st
 
 
 class _Renaming:
-    def __init__(self, users: Mapping[str, str], words: Mapping[str, str]) -> None:
+    def __init__(self, users: Mapping[str, str], words: Mapping[str, str], mark: str) -> None:
         self._words = words
+        self._mark = mark
+        self.ids: dict[str, str] = {}
+        """UUIDs of the clients, and those that stand for them."""
         self._users = users
         names = "|".join(re.escape(name) for name in sorted(users, key=len, reverse=True))
         self._name = re.compile(rf"(?<![\w-])(?:{names})(?!\w)") if users else None
@@ -110,4 +116,6 @@ class _Renaming:
             }
         if isinstance(value, list):
             return [self._value(one) for one in value]
+        if isinstance(value, str) and _UUID.fullmatch(value):
+            return self.ids.setdefault(value, str(uuid5(NAMESPACE_OID, f"{self._mark} {value.lower()}")))
         return self.text(value) if isinstance(value, str) else value

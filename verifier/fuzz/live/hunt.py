@@ -128,6 +128,8 @@ class Hunt:
         self._tell = tell
         self._known: set[str] = set()
         """Fingerprints that were looked into."""
+        self._excused: set[tuple[str, tuple[str, ...]]] = set()
+        """Fingerprints, and the faults with which they come to users who are alone as well."""
         self._tried: list[Try] = []
 
     async def run(self) -> Hunted:
@@ -202,21 +204,29 @@ class Hunt:
                 return
 
     async def _look_into(self, one: Try, number: int, *, alone: bool = False) -> None:
-        new = [failure for failure in one.failures if failure.fingerprint not in self._known]
+        mixture = self._mixtures[(number - 1) % len(self._mixtures)] if number else ()
+        new = [
+            failure for failure in one.failures
+            if failure.fingerprint not in self._known and (failure.fingerprint, mixture) not in self._excused
+        ]  # fmt: skip
         if not new:
             return
         failure = new[0]
-        # What else went wrong in the same play has mostly the same cause: it is looked into if it comes by itself.
-        self._known.add(failure.fingerprint)
         self._tell(f"try {number}: {failure.sentence}; repeating")
         if not alone and failure.victim and await self._meets_it_alone(one, failure):
-            if self._unasked:
-                mixture = "+".join(self._mixtures[(number - 1) % len(self._mixtures)]) or "no faults"
-                what = f"with {mixture} {failure.detail or failure.kind} fails for a user who is alone"
+            if self._unasked and mixture and failure.kind is Kind.CONTRACT:
+                # What a contract demands when clients vanish is judged where somebody asks for that.
+                self._excused.add((failure.fingerprint, mixture))
+                what = f"with {'+'.join(mixture)} {failure.detail} fails for a user who is alone"
                 self.hunted.notes.append(f"{what}: --faults counts that")
                 return
             alone = True
+        # What else went wrong in the same play has mostly the same cause: it is looked into if it comes by itself.
+        self._known.add(failure.fingerprint)
         caught = await self._caught(one, failure, number, alone=alone)
+        if not caught.is_confirmed and self.stage.judge.is_about_time(failure):
+            self.hunted.notes.append(f"seen once, and of time only: {failure.sentence}")
+            return
         self.hunted.caught.append(caught)
         if caught.is_confirmed:
             self._known |= {other.fingerprint for other in (*one.failures, *caught.shown.failures)}

@@ -26,6 +26,8 @@ from verifier.verdict import Outcome, Violation
 
 SUITES = frozenset({"coverage", "ratio", "noninterference"})
 """Kinds that say something of many recordings, of which one play is none."""
+TIMED = frozenset({"latency", "gap", "rate", "fanout", "responds"})
+"""Kinds whose verdict a stall of the machine can change."""
 FOREIGN = frozenset({"owner", "taint", "noninterference", "unique"})
 """Kinds whose proof shows whose something was."""
 
@@ -36,6 +38,11 @@ class Judge:
     def __init__(self, contracts: Sequence[Contract], shared: Sequence[str] = ()) -> None:
         self._contracts = tuple(c for c in map(_counting, contracts) if c is not None)
         self._shared = tuple(shared)
+
+    def is_about_time(self, failure: Failure) -> bool:
+        """Return whether a failure is one of time: of these a busy machine shows some that nobody is to blame for."""
+        specs = [c.invariants.get(failure.detail) for c in self._contracts]
+        return failure.kind is Kind.CONTRACT and any(spec is not None and spec.kind in TIMED for spec in specs)
 
     def failures(self, fresh: Fresh, run: Run, source: Source | None = None) -> list[Failure]:
         """Return what is wrong, each thing once, in the words of the workload; what says most stands first.

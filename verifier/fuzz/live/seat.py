@@ -21,7 +21,10 @@ SWITCHING: Final = 101
 class Seat:
     """Plays one session; does what it is told, and never waits by itself but for the dial."""
 
-    def __init__(self, session: Session, note: Note, dial: Callable[[Seat], Awaitable[Line]]) -> None:
+    def __init__(
+        self, session: Session, note: Note, dial: Callable[[Seat], Awaitable[Line]],
+        filled: Callable[[Seat, str | bytes], str | bytes],
+    ) -> None:  # fmt: skip
         self.client = Client(session)
         self.name = session.name
         self.line: Line | None = None
@@ -34,6 +37,7 @@ class Seat:
         """When it took its last step, on the loop's clock."""
         self._note = note
         self._dial = dial
+        self._fill = filled
 
     # -- what the line tells
 
@@ -120,7 +124,8 @@ class Seat:
         action = client.session.script[client.place]
         client.place += 1
         match action:
-            case Send(payload, canary):
+            case Send(template, canary):
+                payload = self._fill(self, template)
                 client.sent.append((canary, payload))
                 self._note(self.name, "c2s", What.MESSAGE, payload, 0)
                 line.say(payload)

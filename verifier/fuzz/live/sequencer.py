@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from goldentape.errors import EnvironmentFault
+from verifier.fuzz.answers import filled
 from verifier.fuzz.live.line import Line, dial
 from verifier.fuzz.live.plan import Plan, schedule
 from verifier.fuzz.live.seat import Seat
@@ -73,7 +74,7 @@ class Sequencer:
         self._turn = -1
         self._steps = 0
         self._begin = time.monotonic_ns()
-        self._seats = {s.name: Seat(s, self._note, self._dial) for s in workload.sessions}
+        self._seats = {s.name: Seat(s, self._note, self._dial, self._filled) for s in workload.sessions}
         self._came = 0.0
         self._waited = 0.0
 
@@ -226,6 +227,11 @@ class Sequencer:
             assert isinstance(action, Wait)
             return Owed(seat.name, client.place, f"waits for {action}")
         return None
+
+    def _filled(self, seat: Seat, payload: str | bytes) -> str | bytes:
+        """Return a message with what its user was told before."""
+        user = seat.client.session.user
+        return filled(payload, [one.client.received for one in self._seats.values() if one.client.session.user == user])
 
     # -- the world
 

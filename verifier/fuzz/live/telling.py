@@ -83,11 +83,14 @@ def story(caught: Caught, width: int = 110) -> Iterator[str]:
     if caught.history or caught.depends_on_history:
         yield history(caught)
     if caught.alone:
-        yield "also when nobody interrupts anybody: no concurrency is needed"
+        yield (
+            "also when nobody interrupts anybody: no concurrency is needed" if not caught.first
+            else "its victim meets it without any other user, too"
+        )  # fmt: skip
     if caught.plan:
         yield f"turns: {', '.join(map(str, caught.plan))}; then everybody goes on, one after the other"
     yield f"fingerprint {failure.fingerprint}"
-    if not caught.alone and failure.kind in HINTS:
+    if caught.first and failure.kind in HINTS:
         yield from textwrap.wrap(HINTS[failure.kind], width, subsequent_indent="  ")
 
 
