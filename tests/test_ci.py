@@ -130,7 +130,9 @@ def test_any_suite_copied_is_green_and_a_broken_backend_is_red_with_its_reason(t
     assert green.returncode == 0, green.stdout + green.stderr
     assert "pass: everything demanded holds" in green.stdout and "exit-code=0" in team.outputs
     reports = team.runner / "goldentape/reports"
-    assert {"junit.xml", "goldentape.sarif", "verdict.md", "verdict.jsonl"} <= {path.name for path in reports.iterdir()}
+    assert {"junit.xml", "goldentape.sarif", "verdict.md", "verdict.jsonl", "report.html"} == {
+        path.name for path in reports.iterdir()
+    }
 
     (team.home / "tapes/suite.tape").unlink()
     broken(team)

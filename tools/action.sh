@@ -32,9 +32,7 @@ verify() {
     while IFS= read -r word; do arguments+=("$word"); done < <(words "${GOLDENTAPE_ARGUMENTS:-}")
     arguments+=(--report "junit=$reports/junit.xml" --report "sarif=$reports/goldentape.sarif")
     arguments+=(--report "markdown=$reports/verdict.md" --report "json=$reports/verdict.jsonl")
-    if [[ "$("$home/venv/bin/goldentape" verify --help)" == *html* ]]; then
-        arguments+=(--report "html=$reports/report.html")
-    fi
+    arguments+=(--report "html=$reports/report.html")
     # Annotations and the step summary are on by themselves where GitHub runs it.
     "$home/venv/bin/goldentape" verify "${arguments[@]}" -- "${tapes[@]}" || code=$?
     {
