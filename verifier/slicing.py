@@ -15,7 +15,8 @@ from verifier.keys import Key
 from verifier.paths import MISSING
 from verifier.record import C2S, Record, Session
 from verifier.rule import Rule
-from verifier.scopes import Edges, Scoped
+from verifier.scope_edges import Edges
+from verifier.scopes import Scoped
 from verifier.slices import ByUser, Placeholder, Slice, exit_witness, proof
 from verifier.spans import AMBIGUOUS, Instance
 from verifier.verdict import Tally

@@ -19,7 +19,7 @@ from verifier.durations import duration
 from verifier.endings import Ending
 from verifier.record import MESSAGE, Record
 from verifier.rule import Stateless
-from verifier.scopes import Part
+from verifier.scope_parts import Part
 from verifier.slices import Slice, proof
 
 if TYPE_CHECKING:
