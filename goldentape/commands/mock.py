@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -99,7 +100,7 @@ async def _serve(
     try:
         server = await play.listen(host, port)
     except OSError as error:
-        raise EnvironmentFault(f"cannot listen: {error.strerror or error}", where=f"{host}:{port}") from None
+        raise EnvironmentFault(f"cannot listen: {os.strerror(error.errno or 0)}", where=f"{host}:{port}") from None
     address = f"[{host}]" if ":" in host else host
     bound = next(iter(server.sockets)).getsockname()[1]
     users = f"{len(recording.scripts)} user" + ("" if len(recording.scripts) == 1 else "s")
@@ -108,6 +109,7 @@ async def _serve(
     _, rest = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     for task in rest:
         task.cancel()
+    play.closing = True
     server.close()
     await server.wait_closed()
     if signal.SIGINT in signalled:

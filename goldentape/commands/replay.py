@@ -258,7 +258,7 @@ def _print(
     outcome: Outcome, last: str, tape: Path, target: str, out: Path, *, strict: bool, as_json: bool, quiet: bool
 ) -> None:
     if as_json:
-        print(json.dumps(_as_json(outcome, out, strict), ensure_ascii=False, indent=1))
+        print(json.dumps(_as_json(outcome, out, strict), indent=1))
         return
     first = outcome.divergences(strict=strict)
     if quiet and not first:

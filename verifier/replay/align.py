@@ -18,7 +18,7 @@ from verifier.places import GENERIC, Place, field_names, leaves, names_an_id
 from verifier.script import Answer
 from verifier.unmistakable import identity, is_telling
 
-WINDOW = 32
+WINDOW = 128
 """How many recorded messages of one name a live one is held against."""
 STREAM = 3
 """So many messages of one name between two of the client's are a stream, of which pieces may be fewer."""
@@ -27,6 +27,8 @@ FOREIGN = 1000
 _LEAVES = 200
 
 Ident = tuple[str, Any]
+"""The name of its field, none for what is an id beyond doubt; and the value."""
+Idents = dict[Place, Ident]
 
 
 @dataclass(slots=True)
@@ -38,10 +40,9 @@ class Names:
     firm: set[Ident] = field(default_factory=set)
     """Recorded ids that the client has said: what messages are about, beyond doubt."""
 
-    def learn(self, recorded: Document, live: Document) -> None:
+    def learn(self, recorded: Idents, now: Idents) -> None:
         """Two messages stand for each other, and so do their ids."""
-        now = dict(_idents(live.value))
-        for place, (name, was) in _idents(recorded.value).items():
+        for place, (name, was) in recorded.items():
             if place in now:
                 self.forth.setdefault((name, was), now[place][1])
                 self.back.setdefault((name, now[place][1]), was)
@@ -54,10 +55,10 @@ class Names:
             self.forth.setdefault((name, said), said)
             self.back.setdefault((name, said), said)
 
-    def conflicts(self, recorded: Document, now: dict[Any, Ident]) -> int:
+    def conflicts(self, recorded: Idents, now: Idents) -> int:
         """Return how many ids speak against two messages standing for each other."""
         count = 0
-        for place, (name, was) in _idents(recorded.value).items():
+        for place, (name, was) in recorded.items():
             if place in now:
                 is_now = now[place][1]
                 stands = self.forth.get((name, was), is_now) == is_now
@@ -74,9 +75,9 @@ class Names:
         return told_apart and recorded in self.forth and live in self.back
 
 
-def _idents(value: Any) -> dict[Any, Ident]:
-    """Return the ids of a message by place: the name of the field (none for what is an id beyond doubt) and value."""
-    found: dict[Any, Ident] = {}
+def _idents(value: Any) -> Idents:
+    """Return the ids of a message by place."""
+    found: Idents = {}
     for number, (place, leaf) in enumerate(leaves(value)):
         if number > _LEAVES:
             break
@@ -99,6 +100,8 @@ class Lane:
     """Index of a piece of a stream to the stream: after which of the client's steps, and its name."""
     started: set[tuple[int, str]] = field(default_factory=set)
     """Streams of which a piece has come."""
+    idents: dict[int, Idents] = field(default_factory=dict)
+    """The ids of each message, by its index."""
     keys: dict[Ident, int] = field(default_factory=dict)
     """How many messages say an id: one that several say is a key, by which they belong together."""
 
@@ -111,7 +114,8 @@ class Lane:
             lane.pending.setdefault(answer.document.name, deque()).append(answer)
             between = bisect(steps, answer.index)
             rows.setdefault((between, answer.document.name), []).append(answer)
-            for ident in set(_idents(answer.document.value).values()):
+            lane.idents[answer.index] = idents = _idents(answer.document.value)
+            for ident in set(idents.values()):
                 lane.keys[ident] = lane.keys.get(ident, 0) + 1
         for stream, row in rows.items():
             if len(row) >= STREAM:
@@ -124,9 +128,8 @@ class Lane:
         if not waiting:
             return None
         now = _idents(live.value)
-        found = [
-            (self.names.conflicts(answer.document, now), answer.index, answer) for answer in islice(waiting, WINDOW)
-        ]
+        near = islice(waiting, WINDOW)
+        found = [(self.names.conflicts(self.idents[a.index], now), a.index, a) for a in near]
         conflicts, _, best = min(found)
         if conflicts >= FOREIGN:
             return None
@@ -138,7 +141,7 @@ class Lane:
         self.pending[answer.document.name].remove(answer)
         if answer.index in self.streams:
             self.started.add(self.streams[answer.index])
-        self.names.learn(answer.document, live)
+        self.names.learn(self.idents[answer.index], _idents(live.value))
 
     def open_before(self, index: int) -> Iterator[Answer]:
         """Yield the messages that the tape has before `index` and that have not come."""
@@ -150,7 +153,7 @@ class Lane:
 
     def belong_together(self, one: Answer, other: Answer) -> bool:
         """Return whether two messages are about the same, by the ids that several messages say; or have none."""
-        mine, theirs = ({i for i in _idents(a.document.value).values() if self.keys[i] > 1} for a in (one, other))
+        mine, theirs = ({i for i in self.idents[a.index].values() if self.keys[i] > 1} for a in (one, other))
         names = {name for name, _ in mine} & {name for name, _ in theirs}
         if not names:
             return not mine and not theirs

@@ -205,6 +205,8 @@ class Mock:
         self.strict = strict
         self.finished = asyncio.Event()
         """With `once`: everybody was played."""
+        self.closing = False
+        """The mock is about to end: what clients do now is no divergence."""
         self._hooks = hooks
         self._once = once
         self._played: dict[str, int] = {script.actor: 0 for script in recording.scripts}
@@ -259,6 +261,8 @@ class Mock:
     def over(self, session: Session) -> None:
         """A session has come to its end."""
         self._sessions.remove(session)
+        if self.closing:
+            return
         self._hooks.ended(session.script.actor, session.outcome, session.first)
         if self._once and not self._sessions and all(self._played.values()):
             self.finished.set()

@@ -267,7 +267,7 @@ class Stage:
         if not owed:
             return
         expected = min(owed, key=lambda item: item.index)
-        what = f"the {self.peer} ends the connection before {expected.document.name}"
+        what = f"the {self.peer} ends the connection before {_called(expected.document)}"
         self.differs(Kind.CLOSED, expected, what, told(expected.document), got)
         raise Stopped
 
@@ -287,7 +287,7 @@ class Stage:
             self._came(answer, other, lane)
             return
         got = told(other) if other is not None else f"nothing in {waited:.3g} s"
-        what = "no answer to the handshake" if answer.kind == ACCEPT else f"{answer.document.name} did not come"
+        what = "no answer to the handshake" if answer.kind == ACCEPT else f"{_called(answer.document)} did not come"
         self.differs(Kind.MISSING, answer, what, told(answer.document), got)
         raise Stopped
 
@@ -318,6 +318,12 @@ class Stage:
 
 def _words(status: int) -> str:
     return http.client.responses.get(status, "")
+
+
+def _called(document: Document) -> str:
+    return {"text": "a text", "binary": "a binary message", "object": "an object", "list": "a list"}.get(
+        document.name, document.name
+    )
 
 
 def told(document: Document) -> str:
