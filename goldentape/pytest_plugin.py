@@ -13,13 +13,14 @@ import pytest
 
 if TYPE_CHECKING:
     from goldentape.testing.trial import Trial
+    from verifier.fuzz.pytest_fixtures import Fuzz
 
 KEY = pytest.StashKey["Trial"]()
 TAPE = "goldentape_tape"
 """The user property of a report that names a tape which is kept."""
 NOTE = "goldentape_note"
 """The user property of a report that says what is neither a pass nor a failure."""
-RECORDING = frozenset({"goldentape"})
+RECORDING = frozenset({"goldentape", "fuzz_ws"})
 """Fixtures that heed the marker."""
 MARKER = (
     "goldentape(contract=..., set={...}, only=..., strict=False, allow_code=False): what the tape of the test, "
@@ -41,6 +42,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--goldentape-keep", action="store_true", help="Keep the tapes of all tests.")
     group.addoption("--goldentape-strict", action="store_true",
                     help="What could not be judged is a failure.")  # fmt: skip
+    group.addoption("--goldentape-replay", metavar="FILE",
+                    help="A repro file of the fuzzer: tests with fuzz_ws replay it and try nothing else.")  # fmt: skip
     parser.addini("goldentape_contract", "What --goldentape-contract is if it is not given.", type="args", default=[])
     parser.addini("goldentape_tapes", "What --goldentape-tapes is if it is not given.", default="")
 
@@ -66,6 +69,14 @@ def goldentape(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     finally:
         del request.node.stash[KEY]
         trial.end()
+
+
+@pytest.fixture
+def fuzz_ws(request: pytest.FixtureRequest) -> Fuzz:
+    """Search an ASGI app for races: `fuzz_ws("shop.main:app", users=3)`; what failed last time comes first."""
+    from verifier.fuzz import pytest_fixtures
+
+    return pytest_fixtures.fuzz_ws(request)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

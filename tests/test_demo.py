@@ -50,10 +50,20 @@ def test_the_demo_explains_each_finding_with_the_events_that_prove_it(shown):
 def test_the_demo_leaves_two_sealed_tapes_that_only_their_owner_can_read(shown):
     _, directory = shown
 
+    [race] = directory.glob("*.json")
     assert {path.name for path in directory.iterdir()} == {
-        f"release-{n}.tape{suffix}" for n in (1, 2) for suffix in ("", ".key")
-    }
+        race.name, *(f"release-{n}.tape{suffix}" for n in (1, 2) for suffix in ("", ".key"))
+    }  # fmt: skip
     assert all(path.stat().st_mode & 0o077 == 0 for path in (directory, *directory.iterdir()))
+
+
+def test_the_demo_ends_with_a_race_told_as_a_story(shown):
+    done, directory = shown
+    [race] = directory.glob("*.json")
+
+    assert "~~~~ switch:" in done.stdout
+    assert race.name in done.stdout
+    assert json.loads(race.read_text())["failure"]["sentence"].split(";")[0] in done.stdout
 
 
 def test_golden_path_is_put_to_the_test_on_release_1_and_notices_every_fault(shown):

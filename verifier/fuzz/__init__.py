@@ -10,14 +10,18 @@ if TYPE_CHECKING:
     from verifier.fuzz.api import replay as replay
     from verifier.fuzz.crowd import crowd as crowd
     from verifier.fuzz.found import ScheduleFailure as ScheduleFailure
-    from verifier.fuzz.run import run_app as run_app
+    from verifier.fuzz.interleave import interleave as interleave
+    from verifier.fuzz.ran import run_app as run_app
     from verifier.fuzz.schedule import Schedule as Schedule
     from verifier.fuzz.schedule import Slice as Slice
+    from verifier.fuzz.strategies import schedules as schedules
+    from verifier.fuzz.strategies import workloads as workloads
     from verifier.fuzz.workload import Workload as Workload
 
 _PUBLIC = {
     "Schedule": "schedule", "ScheduleFailure": "found", "Slice": "schedule", "Workload": "workload", "crowd": "crowd",
-    "fuzz_app": "api", "replay": "api", "run_app": "run",
+    "fuzz_app": "api", "interleave": "interleave", "replay": "api", "run_app": "ran", "schedules": "strategies",
+    "workloads": "strategies",
 }  # fmt: skip
 """Name to module: imported when it is asked for, so that a part of the fuzzer costs only what it needs."""
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -13,8 +12,8 @@ from urllib.parse import parse_qsl
 import hypothesis
 from hypothesis.database import ExampleDatabase
 
-from verifier.contract import Contract
 from verifier.fuzz.asgi import App
+from verifier.fuzz.contracts import Contracts, contracts_of
 from verifier.fuzz.crowd import MESSAGE, crowd
 from verifier.fuzz.doors import path_of
 from verifier.fuzz.found import Report
@@ -26,42 +25,45 @@ from verifier.fuzz.prepare import prepared
 from verifier.fuzz.replay import Replayed, replayed
 from verifier.fuzz.repro import load
 from verifier.fuzz.search import Budget, Search
-from verifier.fuzz.settings import Settings
+from verifier.fuzz.settings import Settings, named
 from verifier.fuzz.workload import Workload
 
 SCHEDULES = 2000
 """Schedules of a search where nobody says how many."""
-Contracts = str | Contract | Collection[str | Contract] | None
 
 
-def fuzz_app(
-    app: str | App,
-    *,
-    users: int = 3,
-    messages: int = 2,
-    workload: Workload | None = None,
-    path: str = "",
-    message: str = "",
-    done: str = "",
-    passports: Collection[Passport | str] = (),
-    secret: str = "",
-    faults: Collection[str] | None = None,
-    schedules: int | None = None,
-    seconds: float | None = None,
-    seed: int | None = None,
-    policy: str = "mix",
-    explore: str = "arrival",
-    window: float = 1.0,
-    certify: float = 5.0,
-    isolate: str = "reexec",
-    factory: bool = False,
-    app_dir: str | Path = "",
-    contract: Contracts = None,
-    shared: Collection[str] = (),
-    failures: int = 5,
-    database: ExampleDatabase | None = None,
-    say: Callable[[int, float], None] = lambda schedules, seconds: None,
-) -> Report:
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is to be searched, and how: the arguments of `fuzz_app`."""
+
+    app: str | App
+    users: int = 3
+    messages: int = 2
+    workload: Workload | None = None
+    path: str = ""
+    message: str = ""
+    done: str = ""
+    passports: Collection[Passport | str] = ()
+    secret: str = ""
+    faults: Collection[str] | None = None
+    schedules: int | None = None
+    seconds: float | None = None
+    seed: int | None = None
+    policy: str = "mix"
+    explore: str = "arrival"
+    window: float = 1.0
+    certify: float = 5.0
+    isolate: str = "reexec"
+    factory: bool = False
+    app_dir: str | Path = ""
+    contract: Contracts = None
+    shared: Collection[str] = ()
+    failures: int = 5
+    database: ExampleDatabase | None = None
+    say: Callable[[int, float], None] = lambda schedules, seconds: None
+
+
+def fuzz_app(app: str | App, **options: Any) -> Report:
     """Search for schedules of concurrent users under which an ASGI app goes wrong.
 
     `app`: `module:attribute`, or the app itself.  `users` users send `messages` messages each; or `workload` says
@@ -70,34 +72,42 @@ def fuzz_app(
     answer; default: found out.  `passports`: how users say who they are (`jwt:header:Authorization`,
     `plain:query:user_id`), `secret`: the key of JWTs.  `faults`: of drop, reconnect, slow and tabs; None: the usual
     mixtures.  `contract`: what must hold, by name, by file, or read already.  `shared`: paths that users share on
-    purpose.  `seed`: the same search each time.
+    purpose.  `schedules`, `seconds`: the budget; `failures`: so many different ones end the search.  `seed`: the same
+    search each time.  `explore`, `window`, `isolate`, `factory`, `app_dir`: see `Settings`.
 
     Raises `InputError` for what cannot be run, with what to do about it.
     """
-    mixtures(faults)
-    policy_of(policy, 0, 0)
+    return prepare(Job(app=app, **options)).run()
+
+
+def prepare(job: Job) -> Search:
+    """Load an app, learn how it answers, and return the search."""
+    mixtures(job.faults)
+    policy_of(job.policy, 0, 0)
+    app = job.app
     settings = Settings(
-        app=app if isinstance(app, str) else _named(app), factory=factory, app_dir=str(app_dir), explore=explore,
-        window=window, isolate=isolate,
+        app=app if isinstance(app, str) else named(app), factory=job.factory, app_dir=str(job.app_dir),
+        explore=job.explore, window=job.window, isolate=job.isolate,
     )  # fmt: skip
     player = InProcess(settings, None if isinstance(app, str) else app)
-    if workload is None:
-        workload = usual(player, users, messages, path, message, done, [_passport(p, secret) for p in passports])
+    passports = [p if isinstance(p, Passport) else Passport.parse(p, job.secret) for p in job.passports]
+    workload = job.workload or usual(player, job.users, job.messages, job.path, job.message, job.done, passports)
     workload, waits = prepared(player, workload)
-    named, read = _contracts(contract)
+    names, contracts = contracts_of(job.contract)
     search = Search(
-        player, settings, workload, contracts=read, faults=faults, shared=tuple(shared), policy=policy, seed=seed,
+        player, settings, workload, contracts=contracts, names=names, faults=job.faults, shared=tuple(job.shared),
+        policy=job.policy, seed=job.seed,
         budget=Budget(
-            schedules=SCHEDULES if schedules is None and seconds is None else schedules, seconds=seconds,
-            failures=failures, certify=certify,
+            schedules=SCHEDULES if job.schedules is None and job.seconds is None else job.schedules,
+            seconds=job.seconds, failures=job.failures, certify=job.certify,
         ),
-        database=hypothesis.settings().database if database is None else database,
-        key=f"goldentape {settings.app} {explore} {workload.to_json()}".encode(), say=say,
+        database=hypothesis.settings().database if job.database is None else job.database,
+        key=f"goldentape {settings.app} {job.explore} {workload.to_json()}".encode(), say=job.say,
     )  # fmt: skip
-    report = search.run()
-    found = tuple(replace(one, contracts=named, shared=tuple(shared)) for one in report.failures)
-    notes = (waits, *report.notes) if waits else report.notes
-    return replace(report, failures=found, notes=tuple(dict.fromkeys((*notes, *player.target.uncontrolled))))
+    for note in (waits, *player.target.uncontrolled):
+        if note:
+            search.notes[note] += 1
+    return search
 
 
 def usual(
@@ -116,27 +126,5 @@ def usual(
 def replay(path: str | Path, times: int = 1, environment: Mapping[str, str] | None = None) -> Replayed:
     """Replay the failure of a repro file; `.check()` raises `ScheduleFailure` while it still happens."""
     saved = load(Path(path), dict(os.environ if environment is None else environment))
-    _, read = _contracts(saved.contracts)
+    _, read = contracts_of(saved.contracts)
     return replayed(InProcess(saved.settings), saved, read, times)
-
-
-def _passport(passport: Passport | str, secret: str) -> Passport:
-    return passport if isinstance(passport, Passport) else Passport.parse(passport, secret)
-
-
-def _contracts(contract: Contracts) -> tuple[tuple[str, ...], tuple[Contract, ...]]:
-    """Return contracts by the names they have in a repro file, and ready to judge by."""
-    if contract is None:
-        return (), ()
-    several = [contract] if isinstance(contract, str | Contract) else list(contract)
-    names = [c if isinstance(c, str) else c.file for c in several]
-    wanted = [c for c in several if isinstance(c, str)]
-    if wanted:
-        # Where contracts are found is the command line's business; a library that names one asks it.
-        reading: Any = importlib.import_module("goldentape.commands.finding")
-        read = dict(zip(wanted, reading.read_contracts(wanted, {}), strict=True))
-    return tuple(names), tuple(read[c] if isinstance(c, str) else c for c in several)
-
-
-def _named(app: Any) -> str:
-    return f"{getattr(app, '__module__', '')}:{getattr(app, '__qualname__', type(app).__name__)}"

@@ -43,24 +43,28 @@ class Baselines:
         self.correlation: str | None = None
         """The path of the id that joins the events of an answer; None: not looked for yet."""
 
-    def oracle(self, workload: Workload, for_: Failure | None = None, *, rough: bool = False) -> Oracle:
+    def oracle(self, workload: Workload, for_: Failure | None = None, *, of: Workload | None = None) -> Oracle:
         """Return what judges the runs of a workload; `for_`: this failure only, as cheaply as can be.
 
-        `rough`: learnt from fewer runs alone, for trying things out.
+        `of`: a larger workload that it is a part of: what messages say alone is known from that, and how many there are
+        is learnt from few runs.  For trying things out.
         """
-        about = "" if for_ is None else f"{rough} {for_.kind} {for_.detail if for_.kind is Kind.CONTRACT else ''}"
+        about = "" if for_ is None else f"{for_.kind} {for_.detail if for_.kind is Kind.CONTRACT else ''}"
+        about += "" if of is None else " roughly"
         oracle = self._oracles.get((workload, about))
         if oracle is None:
-            oracle = self._oracles[workload, about] = self._made(workload, for_, rough)
+            oracle = self._oracles[workload, about] = self._made(workload, for_, of)
         return oracle
 
-    def _made(self, workload: Workload, for_: Failure | None, rough: bool) -> Oracle:
+    def _made(self, workload: Workload, for_: Failure | None, of: Workload | None) -> Oracle:
         if for_ is None:
             return Oracle(workload, self._contracts, self._shared, self.alone(workload))
         if for_.kind is Kind.CONTRACT:
             return Oracle(workload, tuple(_only(c, for_.detail) for c in self._contracts), self._shared)
         if is_compared(for_):
-            return Oracle(workload, (), self._shared, self.alone(workload, ROUGHLY if rough else WALKS))
+            if of is not None and for_.kind not in (Kind.LOST, Kind.DUPLICATED):
+                return Oracle(workload, (), self._shared, self.alone(of))
+            return Oracle(workload, (), self._shared, self.alone(workload, WALKS if of is None else ROUGHLY))
         return Oracle(workload, (), self._shared)
 
     def alone(self, workload: Workload, walks: int = WALKS) -> dict[str, Alone]:

@@ -16,6 +16,8 @@ from verifier.fuzz.failure import Failure, Kind
 from verifier.fuzz.message import Field, Message, Scalar
 from verifier.fuzz.seen import Ended, Run
 
+TELLING = 1000
+"""Whole numbers below are anybody's."""
 LONG = 4
 """Characters that a name needs to be looked for in texts."""
 
@@ -87,6 +89,8 @@ class Comparison:
 
     def _owner(self, alone: Alone, field: Field, value: Scalar) -> str:
         """Return whose a value is, judged by what each user sees alone; empty: nobody's."""
+        if isinstance(value, bool) or value is None or (isinstance(value, int) and abs(value) < TELLING):
+            return ""  # anybody's
         for other in self._alone.values():
             if other.user == alone.user:
                 continue

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from verifier.fuzz.asgi import App
 from verifier.fuzz.load import Target
 from verifier.fuzz.policy import Pct, Player, Pos, policy
-from verifier.fuzz.run import Runner
+from verifier.fuzz.run import Choosing, Runner
 from verifier.fuzz.schedule import Schedule
 from verifier.fuzz.seen import Run
 from verifier.fuzz.settings import Settings
@@ -57,13 +57,18 @@ class InProcess:
         )  # fmt: skip
         self.target = target
         self.runs = 0
-        self._settings = settings
+        self.settings = settings
         self._runners: dict[int, Runner] = {}
 
     def play(self, workload: Workload, schedule: Schedule, chance: int = 0) -> Run:
         """Run a workload under a schedule; `chance` seeds what is random in the app."""
         self.runs += 1
         return self._runner(chance).run(workload, schedule)
+
+    def follow(self, workload: Workload, how: Schedule | Choosing) -> Run:
+        """Run a workload under a schedule, or under whatever chooses."""
+        self.runs += 1
+        return self._runner(0).run(workload, how)
 
     def trace(self, workload: Workload, schedule: Schedule) -> tuple[Run, tuple[int, ...]]:
         """Run a workload under a schedule; return also which of its slices took each step, -1 where none did."""
@@ -83,7 +88,7 @@ class InProcess:
     def _runner(self, chance: int) -> Runner:
         runner = self._runners.get(chance)
         if runner is None:
-            settings = self._settings
+            settings = self.settings
             runner = self._runners[chance] = Runner(
                 self.target, explore=settings.explore, window=settings.window, seed=chance
             )

@@ -52,12 +52,16 @@ class Looking:
                 f"{failure.detail}: unlike what {failure.victim} saw alone, until that was seen alone too"
             )
         handy = self._handier(workload, run, failure)
-        again = self._fails(handy, workload, run.schedule)
+        again = self._fails(handy, workload, run.schedule, workload)
         if again is None:
             raise Unconfirmed(f"seen once, and not again under the same schedule: {failure.sentence}", strange=True)
         begin = time.monotonic()
         shrinking = Shrinking(
-            lambda w, s: self._fails(handy, w, s), lambda w, n: self._meets(handy, w, n), workload, run.schedule, again
+            lambda w, s: self._fails(handy, w, s, workload),
+            lambda w, n: self._meets(handy, w, n, workload),
+            workload,
+            run.schedule,
+            again,
         ).shrink()
         seconds = time.monotonic() - begin
         small, short, last = shrinking.workload, shrinking.schedule, shrinking.run
@@ -93,16 +97,16 @@ class Looking:
         handy = (f for f in others if f.kind in (Kind.DEADLOCK, Kind.EXCEPTION) or f.detail == CLOSE_1011)
         return next((f for f in handy if f.victim == failure.victim), failure)
 
-    def _fails(self, failure: Failure, workload: Workload, schedule: Schedule) -> Run | None:
+    def _fails(self, failure: Failure, workload: Workload, schedule: Schedule, of: Workload) -> Run | None:
         run = self._player.play(workload, schedule)
-        return run if self._same(failure, workload, run) is not None else None
+        return run if self._same(failure, workload, run, of) is not None else None
 
-    def _meets(self, failure: Failure, workload: Workload, n: int) -> Run | None:
+    def _meets(self, failure: Failure, workload: Workload, n: int, of: Workload) -> Run | None:
         _, run = self._player.walk(workload, "walk", 0, n)
-        return run if self._same(failure, workload, run) is not None else None
+        return run if self._same(failure, workload, run, of) is not None else None
 
-    def _same(self, failure: Failure, workload: Workload, run: Run) -> Failure | None:
-        found = self._baselines.oracle(workload, failure, rough=True).judge(run)
+    def _same(self, failure: Failure, workload: Workload, run: Run, of: Workload) -> Failure | None:
+        found = self._baselines.oracle(workload, failure, of=of).judge(run)
         return next((f for f in found if f.fingerprint == failure.fingerprint), None)
 
     def _certified(self, failure: Failure, workload: Workload, schedule: Schedule, run: Run) -> Certificate | None:
@@ -110,6 +114,6 @@ class Looking:
             return None
         return certify(
             lambda s: self._player.trace(workload, s),
-            lambda r: self._same(failure, workload, r) is not None,
+            lambda r: self._same(failure, workload, r, workload) is not None,
             workload, schedule, run, self._certify,
         )  # fmt: skip

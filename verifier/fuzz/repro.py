@@ -90,6 +90,8 @@ def save(found: Found, path: Path) -> Path:
     text = json.dumps(repro(found), indent=1, ensure_ascii=False) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # What users say is in it: for the owner's eyes, as a tape is.
+        path.touch(0o600)
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise EnvironmentFault(f"cannot be written: {error.strerror}", where=path) from error

@@ -67,6 +67,8 @@ class Search:
     settings: Settings
     workload: Workload
     contracts: tuple[Contract, ...] = ()
+    names: tuple[str, ...] = ()
+    """What repro files call the contracts."""
     faults: Collection[str] | None = None
     """Those asked for; None: the usual ones."""
     shared: tuple[str, ...] = ()
@@ -100,9 +102,9 @@ class Search:
         self._pending: tuple[Plan, Run, Failure] | None = None
         self._examples = 0
         self._begin = time.monotonic()
-        self._mixtures = mixtures(self.faults)
+        self.mixtures = mixtures(self.faults)
         if self.faults is None and not self._takes_tabs():
-            self._mixtures = tuple(dict.fromkeys(tuple(f for f in m if f != "tabs") for m in self._mixtures))
+            self.mixtures = tuple(dict.fromkeys(tuple(f for f in m if f != "tabs") for m in self.mixtures))
             self.notes["the app serves one connection of a user at a time: no second tab is tried (--faults tabs)"] += 1
 
     def _takes_tabs(self) -> bool:
@@ -146,7 +148,7 @@ class Search:
             verbosity=hypothesis.Verbosity.quiet,
         )  # fmt: skip
         chance = None if self.seed is None else random.Random(self.seed * 1_000_003 + self._examples)
-        plans = plan_strategy(self.workload, self._mixtures, self._examples)
+        plans = plan_strategy(self.workload, self.mixtures, self._examples)
         try:
             hypothesis.find(plans, self.batch, settings=settings, random=chance, database_key=self.key)
         except (Enough, NoSuchExample):
@@ -179,6 +181,20 @@ class Search:
             self._seconds += time.monotonic() - begin
             self.say(self.coverage.schedules, self._seconds)
         return False
+
+    def one(self, plan: Plan, size: int, each: Callable[[Run], object] | None = None) -> Found | None:
+        """Run the schedules of one plan, and return the first failure, made small; `each` is called with each run."""
+        oracle = self.baselines.oracle(plan.workload)
+        for n in range(size):
+            run = self._walk(plan, n)
+            if each is not None:
+                each(run)
+            for failure in oracle.judge(run):
+                if self._is_new(plan, failure):
+                    self._look_into(plan, run, failure)
+                    if self.found:
+                        return replace(self.found.pop(), contracts=self.names, shared=self.shared)
+        return None
 
     def _walk(self, plan: Plan, n: int) -> Run:
         policy, run = self.player.walk(plan.workload, self.policy, plan.seed, n)
@@ -248,8 +264,9 @@ class Search:
         masked = sorted({path for alone in self.baselines.learnt for _, path in alone.masked})
         if masked:
             self.notes[f"not compared, since they differ from run to run: {', '.join(masked)}"] += 1
+        found = (replace(one, contracts=self.names, shared=self.shared) for one in self.found)
         return Report(
-            failures=tuple(self.found), coverage=self.coverage, seconds=self._seconds, seed=self.seed,
+            failures=tuple(found), coverage=self.coverage, seconds=self._seconds, seed=self.seed,
             policies=dict(self.policies), notes=tuple(self.notes), shrunk_seconds=self._shrunk,
             baseline_runs=self.baselines.runs, unconfirmed=tuple(self.unconfirmed), bound=self._bound(),
             interrupted=interrupted,

@@ -49,3 +49,8 @@ class Settings:
         if value.get("explore", "arrival") not in EXPLORE or value.get("isolate", "reexec") not in ISOLATE:
             raise InputError("no such way to run an app", wanted=f"explore {EXPLORE}, isolate {ISOLATE}")
         return cls(**value)
+
+
+def named(app: Any) -> str:
+    """Return what to call an app that was handed in as an object."""
+    return f"{getattr(app, '__module__', '')}:{getattr(app, '__qualname__', type(app).__name__)}"

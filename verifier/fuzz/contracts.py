@@ -1,0 +1,25 @@
+"""Contracts as callers of the library name them: by name, by file, or read already."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Collection
+from typing import Any
+
+from verifier.contract import Contract
+
+Contracts = str | Contract | Collection[str | Contract] | None
+
+
+def contracts_of(contract: Contracts) -> tuple[tuple[str, ...], tuple[Contract, ...]]:
+    """Return contracts by the names that they have in a repro file, and ready to judge by."""
+    if contract is None:
+        return (), ()
+    several = [contract] if isinstance(contract, str | Contract) else list(contract)
+    read: dict[str, Contract] = {}
+    if wanted := [c for c in several if isinstance(c, str)]:
+        # Where contracts are found is the command line's business; a library that names one asks it.
+        finding: Any = importlib.import_module("goldentape.commands.finding")
+        read = dict(zip(wanted, finding.read_contracts(wanted, {}), strict=True))
+    names = tuple(c if isinstance(c, str) else c.file for c in several)
+    return names, tuple(read[c] if isinstance(c, str) else c for c in several)

@@ -1,0 +1,61 @@
+"""What the pytest plugin needs of the fuzzer: the fixture `fuzz_ws`, which replays what failed before it searches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from verifier.fuzz.api import fuzz_app, replay
+from verifier.fuzz.found import Report, ScheduleFailure
+from verifier.fuzz.replay import Outcome
+from verifier.fuzz.repro import load
+from verifier.fuzz.settings import named
+
+HOME = ".goldentape"
+OPTIONS = frozenset({
+    "users", "messages", "workload", "path", "message", "done", "passports", "secret", "faults", "schedules", "seconds",
+    "seed", "policy", "explore", "window", "certify", "isolate", "factory", "app_dir", "contract", "shared",
+})  # fmt: skip
+"""What a marker `goldentape(...)` may say to `fuzz_ws`."""
+
+Fuzz = Callable[..., Report]
+
+
+def fuzz_ws(request: pytest.FixtureRequest) -> Fuzz:
+    """Return what searches an app for races: `fuzz_ws("shop.main:app", users=3)`; a failure fails the test.
+
+    Repro files go to `.goldentape/TEST/`, and are replayed first.  `--goldentape-replay FILE` replays that file only.
+    """
+    said: dict[str, Any] = {}
+    for mark in reversed(list(request.node.iter_markers("goldentape"))):
+        said |= {name: value for name, value in mark.kwargs.items() if name in OPTIONS}
+    home = request.config.rootpath / HOME / re.sub(r"[^\w.-]+", "-", request.node.nodeid)[-100:].strip("-")
+    only = request.config.getoption("--goldentape-replay", None)
+
+    def fuzz(app: Any, **options: Any) -> Report:
+        if only is not None:
+            return _only(Path(only), app)
+        for path in sorted(home.glob("*.json")):
+            result = replay(path)
+            if result.outcome is Outcome.FAILED and result.found is not None:
+                raise ScheduleFailure(result.found, path)
+        report = fuzz_app(app, **{"failures": 1, **said, **options})
+        for found in report.failures:
+            raise ScheduleFailure(found, found.save(home / f"{found.failure.kind}-{found.failure.fingerprint}.json"))
+        return report
+
+    return fuzz
+
+
+def _only(path: Path, app: Any) -> Report:
+    """Replay one file, where it is of this app."""
+    wanted = load(path, {}).settings.app if path.exists() else None
+    mine = app if isinstance(app, str) else named(app)
+    if wanted is not None and wanted != mine:
+        pytest.skip(f"--goldentape-replay: {path} is of {wanted}, not of {mine}")
+    replay(path).check()
+    pytest.skip(f"--goldentape-replay: {path} does not fail any more; nothing else was tried")
