@@ -107,6 +107,8 @@ def test_the_commands_that_the_demo_says_to_try_next_can_be_tried(shown):
 def test_no_secret_is_in_what_the_demo_leaves_or_says(shown):
     done, directory = shown
     files = {path.name: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    # A repro file has a field of that name, for canaries of the fuzzer.
+    files = {name: data.replace(b'"canary":', b"") for name, data in files.items()}
     for tape in directory.glob("*.tape"):
         for command in (
             ("verify", str(tape), "--contract", "golden-path"),
