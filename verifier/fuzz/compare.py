@@ -19,7 +19,7 @@ from verifier.fuzz.seen import Ended, Run
 TELLING = 1000
 """Whole numbers below are anybody's."""
 LONG = 4
-"""Characters that a name needs to be looked for in texts."""
+"""Characters that a name needs to be looked for inside of texts."""
 
 
 class Comparison:
@@ -96,7 +96,9 @@ class Comparison:
                 continue
             if value in other.values.get(field, ()) and field not in other.masked:
                 return other.user
-            if isinstance(value, str) and len(other.user) >= LONG and _names(value, other.user):
+            if value == other.user or (
+                isinstance(value, str) and len(other.user) >= LONG and _names(value, other.user)
+            ):
                 return other.user
         return ""
 

@@ -51,6 +51,8 @@ class Budget:
     """Seconds for each certificate of minimality; 0: none is made."""
 
 
+SPREAD = 1_000_000_007
+"""What keeps the schedules of one seed apart from those of the next: Hypothesis' first plan is always the same."""
 REST = 3
 """Failures that never came apart from others, of which so many are looked into."""
 
@@ -197,7 +199,7 @@ class Search:
         return None
 
     def _walk(self, plan: Plan, n: int) -> Run:
-        policy, run = self.player.walk(plan.workload, self.policy, plan.seed, n)
+        policy, run = self.player.walk(plan.workload, self.policy, plan.seed + SPREAD * (self.seed or 0), n)
         self.policies[policy] += 1
         users = {session.name: session.user for session in plan.workload.sessions}
         self.coverage.add(run, lambda session: users.get(session, session))
