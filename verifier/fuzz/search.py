@@ -27,7 +27,7 @@ from verifier.fuzz.looking import Looking, Unconfirmed
 from verifier.fuzz.plans import Plan, mixtures, plan_strategy, with_faults
 from verifier.fuzz.play import Player
 from verifier.fuzz.schedule import SERIAL
-from verifier.fuzz.seen import Ended, Run
+from verifier.fuzz.seen import Ended, Run, What
 from verifier.fuzz.settings import Settings
 from verifier.fuzz.workload import Workload
 
@@ -111,7 +111,11 @@ class Search:
 
     def _takes_tabs(self) -> bool:
         """Return whether a user can have two connections, if they are used in turns and nobody else is there."""
-        tabs = with_faults(self.workload, ("tabs",)).only(self.workload.users[0].name)
+        first = self.workload.users[0].name
+        alone = self.player.play(self.workload.only(first), SERIAL)
+        if alone.ended is not Ended.DONE or alone.errors:
+            return True  # it does not even take one: that is told as what it is
+        tabs = with_faults(self.workload, ("tabs",)).only(first)
         serial = self.player.play(tabs, SERIAL)
         runs = [serial, self.player.play(tabs, in_turns(serial))]
         return all(run.ended is Ended.DONE and not run.errors for run in runs)
@@ -266,6 +270,9 @@ class Search:
         masked = sorted({path for alone in self.baselines.learnt for _, path in alone.masked})
         if masked:
             self.notes[f"not compared, since they differ from run to run: {', '.join(masked)}"] += 1
+        said = [kind for kind in self.coverage.kinds if kind.startswith("s2c ") and kind[4:] not in tuple(What)]
+        if self.coverage.schedules and not said and not self.found:
+            self.unconfirmed["the app never sent a message: nothing could be judged"] += 1
         found = (replace(one, contracts=self.names, shared=self.shared) for one in self.found)
         return Report(
             failures=tuple(found), coverage=self.coverage, seconds=self._seconds, seed=self.seed,
