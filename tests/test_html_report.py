@@ -12,6 +12,12 @@ from hostile import HOSTILE
 from pages import make, run
 from tapes import write
 
+from goldentape.errors import Exit
+from verifier.exporters import REPORTS
+from verifier.exporters.html import pieces
+from verifier.judgement import Judged, Judgement
+from verifier.verdict import Group, Outcome, Tally, Verdict, Violation
+
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 browsing = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
@@ -233,6 +239,37 @@ def test_several_tapes_are_one_page(opened):
     page.settled("#where", "1 user")
     page.keys("j")
     page.settled("#detail h3", "Message")
+
+
+@browsing
+def test_what_was_judged_without_a_tape_is_told_in_words(opened, pages):
+    found = Violation(
+        invariant="gone", kind="event", severity="error", fault="server", user=None, slice=(), witness=(), expected="",
+        why="done comes no more", told=("before | after", "done   | -"),
+    ).with_fingerprint()  # fmt: skip
+    tally = Tally(activations=1, violated=1)
+    tally.groups[found.fingerprint] = Group([found], 1)
+    outcome = Outcome(
+        name="gone", kind="compare", title="", severity="error", gate="always", verdict="fail", file="a.yaml", line=1,
+        req=(), impact=None, tally=tally,
+    )  # fmt: skip
+    verdict = Verdict(
+        contract="diff", version="", digest="", file="a.yaml", outcomes=(outcome,), warnings=(), connections=1, users=2,
+        messages=3, events=3, begin=0, end=0,
+    )  # fmt: skip
+    judged = Judged(tape="b.tape against a.tape", state="compared", verdict=verdict, exit=Exit.VIOLATION)
+    judgement = Judgement(command="diff", judged=[judged], exit=Exit.VIOLATION)
+    (pages / "words.html").write_text("".join(pieces(judgement)), "utf-8")
+    for report in REPORTS:
+        assert "done comes no more" in "".join(report.pieces(judgement)) or report.kind == "html"
+
+    page = opened("words.html")
+    assert page.text("#title") == "b.tape against a.tape"
+    assert "2 users · 1 connection · 3 messages" in page.text("#numbers")
+    page.keys("n", "+", "0")
+    page.settled("#detail h2", "gone")
+    assert page.text("#detail pre") == "before | after\ndone   | -"
+    assert "No tape is drawn here" in page.text("#empty")
 
 
 # -- hostile text

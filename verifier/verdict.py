@@ -74,6 +74,8 @@ class Violation:
     ending: str | None = None
     paths: tuple[str, ...] = ()
     fingerprint: str = ""
+    told: tuple[str, ...] = ()
+    """What else a report says of it, in lines that can be printed."""
 
     def with_fingerprint(self) -> Violation:
         """Return the violation with its fingerprint: what joins violations of one cause, without ids and times."""

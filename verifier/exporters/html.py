@@ -13,7 +13,7 @@ from goldentape.tape import Tape, open_tape
 from verifier.exporters.proof import summary, where
 from verifier.judgement import FAILED, Judged, Judgement
 from verifier.page import shell
-from verifier.page.gather import Budget, Gathered, gather
+from verifier.page.gather import Budget, Gathered, gather, nothing
 from verifier.verdict import Violation, Witness
 
 GROUPS = 2_000
@@ -24,22 +24,27 @@ GROUPS = 2_000
 class Shown:
     """A tape that the page shows, and what was judged of it."""
 
-    path: Path
+    path: Path | None
+    """None: of what was judged there is no tape to draw; the page tells of it in words."""
     judged: list[Judged] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """What the page calls it."""
+        return show(self.judged[0].tape if self.path is None else home_and_here(self.path), 200)
 
 
 def pieces(judgement: Judgement) -> Iterator[str]:
     """Yield the page of all tapes that were judged."""
-    shown: dict[Path, Shown] = {}
+    shown: dict[Path | str, Shown] = {}
     for one in judgement.judged:
-        if one.path is not None:
-            shown.setdefault(one.path, Shown(one.path)).judged.append(one)
+        shown.setdefault(one.path or one.tape, Shown(one.path)).judged.append(one)
     yield from page(list(shown.values()), judgement)
 
 
 def page(shown: list[Shown], judgement: Judgement) -> Iterator[str]:
     """Yield the page of some tapes."""
-    names = [show(home_and_here(one.path), 200) for one in shown]
+    names = [one.name for one in shown]
     headlines = [summary(judgement)] if judgement.judged or judgement.unjudged else []
     headlines += [show(lost.why, 500) for lost in judgement.unjudged]
     headlines += [
@@ -51,7 +56,7 @@ def page(shown: list[Shown], judgement: Judgement) -> Iterator[str]:
         "command": judgement.command, "summary": headlines[0] if headlines else "",
         "excerpts": judgement.excerpts,
         "unjudged": [[show(lost.tape or "", 200), show(lost.why, 1000)] for lost in judgement.unjudged],
-        "tapes": [_about(one, name, judgement.excerpts, room) for one, name in zip(shown, names, strict=True)],
+        "tapes": [_about(one, judgement.excerpts, room) for one in shown],
     }  # fmt: skip
     title = f"{', '.join(names[:3])} · goldentape" if names else "goldentape"
     yield from shell.pieces(title, headlines, about, (
@@ -63,6 +68,8 @@ def _gathered(one: Shown, count: int, judgement: Judgement) -> Gathered:
     budget = Budget().share(count)
     if not judgement.excerpts:
         budget = budget.without_texts()
+    if one.path is None:
+        return nothing(one.judged[0].verdict)
     with open_tape(one.path, quick_check=False) as tape:
         contracts = [judged.contract for judged in one.judged if judged.contract is not None]
         with nullcontext() if judgement.watch is None else judgement.watch(tape, "drawing"):
@@ -78,10 +85,12 @@ def _witnesses(judged: list[Judged]) -> Iterator[tuple[str, int]]:
                         yield record.user, record.seq
 
 
-def _about(one: Shown, name: str, excerpts: bool, room: int) -> dict[str, Any]:
+def _about(one: Shown, excerpts: bool, room: int) -> dict[str, Any]:
+    verdicts = [_verdict(judged, excerpts, room) for judged in one.judged]
+    if one.path is None:
+        return {"name": one.name, "state": one.judged[0].state, "recorded": {}, "verdicts": verdicts}
     with open_tape(one.path, quick_check=False) as tape:
-        return {"name": name, "state": tape.state, "recorded": _recorded(tape),
-                "verdicts": [_verdict(judged, excerpts, room) for judged in one.judged]}  # fmt: skip
+        return {"name": one.name, "state": tape.state, "recorded": _recorded(tape), "verdicts": verdicts}
 
 
 def _recorded(tape: Tape) -> dict[str, Any]:
@@ -116,7 +125,8 @@ def _verdict(judged: Judged, excerpts: bool, room: int) -> dict[str, Any]:
 def _violation(v: Violation, excerpts: bool) -> dict[str, Any]:
     return {
         "why": show(v.why, 600), "wanted": show(v.expected, 400), "user": show(v.user or "", 80), "where": where(v),
-        "fault": v.fault, "late": v.late_by, "witness": [_witness(w, excerpts) for w in v.witness[:60]],
+        "fault": v.fault, "late": v.late_by, "told": [show(line, 400) for line in v.told[:200]],
+        "witness": [_witness(w, excerpts) for w in v.witness[:60]],
     }  # fmt: skip
 
 

@@ -27,6 +27,7 @@ def proof(judged: Judged, found: Distinct, *, excerpts: bool) -> Iterator[str]:
     yield f"why: {headline(group, 600)}{late}"
     if first.expected and first.expected not in first.why:
         yield f"wanted: {show(first.expected, 400)}"
+    yield from first.told
     if outcome.impact:
         yield f"impact: {show(outcome.impact, 400)}"
     yield f"seen: {plural(group.count, 'time')}, {plural(len(group.users), 'user')}; fault: {first.fault}"

@@ -37,7 +37,7 @@ const zoomTo = (begin, end) => {
 const middle = () => {
   // Where zooming holds still: at what is chosen, if it can be seen.
   const { chosen, tape } = view,
-    t = chosen?.event !== undefined ? tape.e.t[chosen.event] : chosen?.example?.witness.at(-1).t;
+    t = chosen?.event !== undefined ? tape.e.t[chosen.event] : chosen?.example?.witness.at(-1)?.t;
   return t > view.a && t < view.b ? t : (view.a + view.b) / 2;
 };
 const zoom = (factor, at = middle()) => setWindow(at - (at - view.a) * factor, at + (view.b - at) * factor);
@@ -50,6 +50,7 @@ const fit = () => {
 
 function reveal(example) {
   // Show the whole proof: its time and its lanes.
+  if (!example.witness.length) return;
   const times = example.witness.map((record) => record.t),
     begin = Math.min(...times),
     end = Math.max(...times);

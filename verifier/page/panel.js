@@ -115,7 +115,8 @@ async function ofViolation({ violation: v, place }) {
           ),
         ),
       ),
-    el('ol', { class: 'proof' }, example.witness.map(row)),
+    example.witness.length > 0 && el('ol', { class: 'proof' }, example.witness.map(row)),
+    example.told.length > 0 && el('pre', { class: 'told', tabindex: 0 }, ...visible(example.told.join('\n'), true)),
   ];
 }
 

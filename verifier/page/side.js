@@ -35,7 +35,11 @@ function side() {
             el(
               'span',
               { class: 'times' },
-              v.count > 1 ? `${count(v.count)} times` : clock(v.examples[0].witness.at(-1).t),
+              v.count > 1
+                ? `${count(v.count)} times`
+                : v.examples[0].witness.length
+                  ? clock(v.examples[0].witness.at(-1).t)
+                  : '',
             ),
           ),
           el('div', { class: 'why' }, v.examples[0].why),

@@ -110,6 +110,9 @@ function arrange() {
   view.where = new Map(view.lanes.map((placed) => [placed.lane.index, placed]));
   view.total = y + 12;
   $('empty').hidden = lanes.length > 0;
+  $('empty').textContent = tape.lanes.length
+    ? 'Nothing matches the filter.'
+    : 'No tape is drawn here: what was found is on the left.';
 }
 
 const runHeight = () => (view.height >= 5 ? 15 : view.height >= 4 ? 8 : 4);
@@ -277,7 +280,7 @@ function overview() {
   for (const violation of view.tape.violations) {
     if (view.find.bad && !view.find.bad.has(violation.index)) continue;
     ctx.fillStyle = violation.failed ? c.bad : c.warn;
-    for (const example of violation.examples)
+    for (const example of violation.examples.filter((one) => one.witness.length))
       ctx.fillRect(view.gutter + (example.witness.at(-1).t / end) * room - 1, 3, 2, tall - 6);
   }
   const left = view.gutter + (view.a / end) * room,
