@@ -368,6 +368,27 @@ while True:
     assert len(quiet.steps) < 1000
 
 
+def test_heartbeats_beside_a_far_timeout_do_not_make_a_run_long(tmp_path):
+    body = (
+        ACCEPT
+        + """
+async def beat():
+    while True:
+        await asyncio.sleep(1)
+        await send({"type": "websocket.send", "text": "ping"})
+beating = asyncio.create_task(beat())
+while True:
+    await asyncio.wait_for(receive(), 2000)
+"""
+    )
+    stays = served(tmp_path, body, one(Send("hello")))
+    assert stays.ended is Ended.DONE
+    assert len(stays.steps) < 300
+    waits = served(tmp_path, body, one(Wait(type="never")))
+    assert waits.ended is Ended.DEADLOCK
+    assert len(waits.steps) < 5000
+
+
 def test_who_stays_without_waiting_is_told_a_long_answer_to_its_end(tmp_path):
     body = (
         ACCEPT

@@ -30,6 +30,8 @@ from verifier.fuzz.workload import After, Workload
 
 QUIET = 8
 """After so many latencies in a row without anything visible, somebody's timers wait until nothing else can happen."""
+TURN = 64
+"""After so many steps of its server without progress of its script, the client of a session goes first serially."""
 SPUN = 512
 """After so many steps of its server without progress of its script, a session is no longer preferred serially."""
 BUSY = 12
@@ -40,6 +42,8 @@ LIVELOCK = 5000
 """So many steps without anything visible are a livelock."""
 PATIENCE = 300.0
 """Virtual seconds without progress of a script after which timers that only recur are given up, though they show."""
+LONG, MANY = 600.0, 2000
+"""Virtual seconds and steps without progress of a script after which a run is given up, whatever is still to come."""
 
 
 class World:
@@ -72,6 +76,7 @@ class World:
         self._news_at = START
         self._visible_at = START
         self._progress_at = START
+        self._progress_step = 0
         self._current = 0
         self._actable: list[int] | None = None
         self._acting = False
@@ -94,7 +99,7 @@ class World:
 
     def progress(self) -> None:
         """Take note that a script has come further."""
-        self._progress_at = self.loop.now
+        self._progress_at, self._progress_step = self.loop.now, self.step
         self._actable = self._waiting = None
         self.loop.rearmed.clear()
         self._spun = [0] * self._owners
@@ -224,14 +229,17 @@ class World:
 
     def serial(self, ways: Sequence[int]) -> int:
         """Return the way that a serial run takes: stay with the session of the last step, else the first session."""
-        current, fresh = self._current, -1
+        current, own, fresh = self._current, -1, -1
         for way in ways:
             owner = way >> 2
-            if self._spun[owner] < SPUN:
-                if owner == current:
+            if owner == current:
+                if self._spun[owner] < TURN:
                     return way
-                if fresh < 0:
-                    fresh = way
+                own = way  # its client, where it can act: a heartbeat does not keep it from acting
+            elif fresh < 0 and self._spun[owner] < SPUN:
+                fresh = way
+        if own >= 0 and (own & 3 or self._spun[current] < SPUN):
+            return own
         return fresh if fresh >= 0 else ways[0]
 
     # A run
@@ -276,6 +284,8 @@ class World:
         if self._waiting is None:
             self._waiting = any(session.client.begun and not session.client.done for session in self.sessions)
         if self._waiting:
+            if since_progress > LONG and self.step - self._progress_step > MANY:
+                return True
             if loop.now - self._news_at <= self.grace or (loop.now - last <= self.grace and since_progress <= PATIENCE):
                 return False
             return loop.recurring()
@@ -286,7 +296,7 @@ class World:
             return True
         # Who has said all that the script wants said, and stays, may still be told something.
         gone = all(session.client.over for session in self.sessions if session.client.begun)
-        return loop.recurring() and (gone or loop.now - last > self.grace or since_progress > 2 * self.grace)
+        return since_progress > 2 * self.grace or (loop.recurring() and (gone or loop.now - last > self.grace))
 
     def owed(self) -> tuple[Owed, ...]:
         """Return what is open: handshakes without an answer, and waits that were not satisfied."""
