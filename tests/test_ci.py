@@ -144,7 +144,7 @@ def test_any_suite_copied_is_green_and_a_broken_backend_is_red_with_its_reason(t
         r"^::error file=contract.yaml,line=\d+.*served at #4 comes without an open order 1", red.stdout, re.M
     )
     assert "served at #4 comes without an open order 1" in (team.runner / "summary.md").read_text()
-    assert re.search(r"tapes<<END-OF-TAPES\ntapes\nEND-OF-TAPES", team.outputs)
+    assert re.search(r"tapes<<(end-\d+)\ntapes\n\1\n", team.outputs)
 
 
 def test_a_suite_that_fails_still_leaves_a_sealed_tape(team):

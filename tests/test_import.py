@@ -131,6 +131,15 @@ def test_users_and_secrets_are_as_in_a_recording(run):
     assert b"s3cr3t-cookie-of-ada-0001" not in Path("b.tape").read_bytes()
 
 
+def test_cookies_of_a_list_of_their_own_name_users_too(run):
+    request = {"url": "ws://h/chat", "headers": [], "cookies": [{"name": "who", "value": "ada"}]}
+    Path("in").write_bytes(har(entry(said(), request=request)))
+    run("in", "-o", "a.tape", "--identify", "cookie:who")
+    with open_tape("a.tape") as tape:
+        [user] = tape.users()
+        assert user.rule == "cookie:who"
+
+
 # -- what a source does not say, the verifier does not know
 
 ASKS = """

@@ -24,7 +24,7 @@ install() {
 }
 
 verify() {
-    local reports="$home/reports" arguments=() tapes=() word code=0
+    local reports="$home/reports" arguments=() tapes=() word code=0 end="end-$RANDOM$RANDOM$RANDOM"
     mkdir -p "$reports"
     while IFS= read -r word; do tapes+=("$word"); done < <(words "$GOLDENTAPE_TAPES")
     while IFS= read -r word; do arguments+=(--contract "$word"); done < <(words "$GOLDENTAPE_CONTRACTS")
@@ -38,9 +38,9 @@ verify() {
     {
         echo "exit-code=$code"
         echo "reports=$reports"
-        echo "tapes<<END-OF-TAPES"
+        echo "tapes<<$end"
         printf '%s\n' "${tapes[@]}"
-        echo "END-OF-TAPES"
+        echo "$end"
     } >>"${GITHUB_OUTPUT:?}"
     if [ "$code" = 4 ] && [ "${GOLDENTAPE_ALLOW_INCONCLUSIVE:-false}" = true ]; then
         echo "::warning::goldentape: nothing failed, but not everything could be judged"

@@ -253,10 +253,12 @@ def _as_failure() -> Iterator[None]:
 def _demanded(item: Any, config: pytest.Config) -> Demanded:
     asked: dict[str, Any] = {}
     for mark in reversed(list(item.iter_markers("goldentape"))):
-        if mark.args or not set(mark.kwargs) <= set(MARK):
+        # The fuzzer's fixture takes words of its own from the same marker.
+        others = "fuzz_ws" in getattr(item, "fixturenames", ())
+        if mark.args or not (others or set(mark.kwargs) <= set(MARK)):
             odd = [repr(arg) for arg in mark.args] + [name for name in mark.kwargs if name not in MARK]
             pytest.fail(f"@pytest.mark.goldentape takes {', '.join(MARK)} by name, found {odd[0]}", pytrace=False)
-        asked.update(mark.kwargs)
+        asked.update({name: value for name, value in mark.kwargs.items() if name in MARK})
     contracts = (
         asked.get("contract") or config.getoption("--goldentape-contract") or config.getini("goldentape_contract")
     )

@@ -196,7 +196,7 @@ class HarReader:
         assert isinstance(own, dict)
         body = _object(response, "content").get("text")
         found = Head(
-            request=request_head(target, _headers(request.get("headers"))), response=head, opened=opened,
+            request=request_head(target, _with_cookies(request)), response=head, opened=opened,
             accepted=opened + waited, closed=None if total is None else opened + total,
             body=body.encode("utf-8", "replace")[: 64 << 10] if isinstance(body, str) and status != 101 else b"",
             user=_own_user(own),
@@ -359,6 +359,16 @@ def _object(parts: dict[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Wrong(f"its {name} is no object, but {_kind(value)}")
     return value
+
+
+def _with_cookies(request: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return a request's headers; its cookies, where a tool has them in a list of their own only."""
+    headers = list(_headers(request.get("headers")))
+    cookies = request.get("cookies")
+    if isinstance(cookies, list) and cookies and not any(name.lower() == "cookie" for name, _ in headers):
+        pairs = [f"{one.get('name')}={one.get('value')}" for one in cookies if isinstance(one, dict)]
+        headers.append(("Cookie", "; ".join(pairs)))
+    return headers
 
 
 def _upgrades(url: str, request: dict[str, Any]) -> bool:
