@@ -123,12 +123,18 @@ def talk(*sentences: str, seal: bool = True, complete: bool = True, crashed: boo
     return Talk(open_tape(path), frozenset(culprits), tuple(seqs))
 
 
-EVENTS = """\
+HEAD = """\
 goldentape: 1
 contract: {id: test, version: "1.0.0"}
 wire: {format: json, type: type, id: event_id, unknown: ignore, race: 250ms}
 keys:
   run: {path: [run_id, data.run_id], missing: infer}
+"""
+"""How contracts of tests begin; more keys follow."""
+
+EVENTS = (
+    HEAD
+    + """\
   thread: {path: [thread_id, data.thread_id], missing: infer}
   call: {path: [data.call_id, data.tool_call_id], missing: infer, fallback: [data.tool_name, tool_name]}
   id: {path: id, missing: violation}
@@ -159,6 +165,7 @@ spans:
     on_drop: suspend
     grace: 60s
 """
+)
 """The events of a conversation with an agent, for contracts of one invariant."""
 
 

@@ -6,7 +6,7 @@ from functools import cache
 from random import Random
 
 import pytest
-from agents import contract, judge, talk
+from agents import HEAD, contract, judge, talk
 from conversations import MUTATIONS, Step, converse, sentences
 from hypothesis import given
 from test_conversations import CHECK, PRIVATE, SEEDS, interleaved, is_known, maybe_broken, slowly, tabs_swapped
@@ -14,12 +14,9 @@ from test_conversations import CHECK, PRIVATE, SEEDS, interleaved, is_known, may
 from verifier.contract import Contract
 from verifier.verdict import Verdict
 
-EVENTS = """\
-goldentape: 1
-contract: {id: test, version: "1.0.0"}
-wire: {format: json, type: type, id: event_id, unknown: ignore, race: 250ms}
-keys:
-  run: {path: [run_id, data.run_id], missing: infer}
+EVENTS = (
+    HEAD
+    + """\
   thread: {path: [thread_id, data.thread_id], missing: ignore}
 events:
   ask: {dir: c2s, type: [user_message, agent_request, chat]}
@@ -38,6 +35,7 @@ spans:
   run: {open: agent_started, key: run, exits: {done: agent_completed, failed: [agent_error, agent_timeout],
         left: left, let_go: let_go}, on_drop: suspend, grace: 60s}
 """
+)
 INVARIANTS = (
     "typed: {kind: always, event: of_run, hold: {timestamp: {type: string}}}",
     "typed-in-run: {kind: always, scope: run, when: {exit: done}, event: of_run, hold: {thread_id: {type: string}}}",

@@ -7,23 +7,17 @@ for it; one of several that may be missing is no fault that a contract can see.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from verifier.faults.draft import Mutant, Place
 from verifier.faults.reading import Reading
 from verifier.faults.roles import missed
+from verifier.faults.where import at_each_event
 
 KINDS = (
     "count.min", "count.exactly", "pair", "protocol", "precedes", "responds", "exits", "together",
     "monotone.step", "fold", "ratio", "content", "same", "resume",
 )  # fmt: skip
 asks = missed
-
-
-def places(reading: Reading) -> Iterator[Place]:
-    """Each event of the server."""
-    for at in reading.told:
-        yield Place(at=(at,), event=reading.event(at))
+places = at_each_event
 
 
 def apply(reading: Reading, place: Place) -> Mutant:

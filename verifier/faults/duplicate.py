@@ -6,21 +6,15 @@ Applied to every event of the server.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from verifier.faults.draft import Mutant, Place
 from verifier.faults.reading import Reading
+from verifier.faults.where import at_each_event
 
 KINDS = (
     "count.max", "count.exactly", "unique", "pair", "protocol", "monotone.strict", "monotone.step", "precedes",
     "exits", "resume", "fold", "fanout",
 )  # fmt: skip
-
-
-def places(reading: Reading) -> Iterator[Place]:
-    """Each event of the server."""
-    for at in reading.told:
-        yield Place(at=(at,), event=reading.event(at))
+places = at_each_event
 
 
 def apply(reading: Reading, place: Place) -> Mutant:

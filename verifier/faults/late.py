@@ -6,18 +6,12 @@ Applied to every event of the server; every deadline and every bound on silence 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from verifier.faults.draft import LONG, Mutant, Place
 from verifier.faults.reading import Reading
+from verifier.faults.where import at_each_event
 
 KINDS = ("latency", "responds.within", "gap", "pair.within", "ratio")
-
-
-def places(reading: Reading) -> Iterator[Place]:
-    """Each event of the server."""
-    for at in reading.told:
-        yield Place(at=(at,), event=reading.event(at))
+places = at_each_event
 
 
 def apply(reading: Reading, place: Place) -> Mutant:

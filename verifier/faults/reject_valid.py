@@ -13,15 +13,14 @@ from goldentape.event import Ending
 from verifier.faults.draft import Mutant, Place
 from verifier.faults.expired_accepted import declared
 from verifier.faults.reading import Reading
+from verifier.faults.where import at_each_handshake
 
 KINDS = ("admission",)
 
 
 def places(reading: Reading) -> Iterator[Place]:
     """Each accepted connection."""
-    for number, connection in reading.draft.connections.items():
-        if connection.accepted is not None:
-            yield Place(at=(number,), event="$reject")
+    return at_each_handshake(reading, "$reject")
 
 
 def apply(reading: Reading, place: Place) -> Mutant:

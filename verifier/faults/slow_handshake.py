@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from verifier.contract import Spec
 from verifier.faults.draft import LONG, Mutant, Place
 from verifier.faults.reading import Reading
+from verifier.faults.where import at_each_handshake
 from verifier.paths import as_list
 
 KINDS = ("latency", "admission", "responds")
@@ -18,9 +19,7 @@ KINDS = ("latency", "admission", "responds")
 
 def places(reading: Reading) -> Iterator[Place]:
     """Each accepted connection."""
-    for number, connection in reading.draft.connections.items():
-        if connection.accepted is not None:
-            yield Place(at=(number,), event="$accept")
+    return at_each_handshake(reading, "$accept")
 
 
 def asks(reading: Reading, place: Place, spec: Spec) -> bool:

@@ -6,19 +6,13 @@ Applied behind every event of the server, on its connection; for the client that
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from goldentape.event import Ending
 from verifier.faults.draft import Mutant, Place
 from verifier.faults.reading import Reading
+from verifier.faults.where import behind_each_event
 
 KINDS = ("never", "exits", "count.min", "count.exactly", "resume", "always")
-
-
-def places(reading: Reading) -> Iterator[Place]:
-    """Behind each event of the server."""
-    for at in reading.told:
-        yield Place(at=(at,), event="$close")
+places = behind_each_event
 
 
 def apply(reading: Reading, place: Place) -> Mutant:

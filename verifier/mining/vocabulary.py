@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from goldentape.errors import InputError
+from verifier.equality import type_name
 from verifier.mining.listen import Recording, Said
 from verifier.paths import MISSING, ValueGetter, compile_value_path
 
@@ -115,22 +116,9 @@ def _look(event: Event, said: Said, type_path: str) -> None:
             continue
         known = event.fields.setdefault(path, Field())
         known.present += 1
-        known.types[kind_of(value)] += 1
+        known.types[type_name(value)] += 1
         if not isinstance(value, (dict, list)) and (len(known.values) < DISTINCT or value in known.values):
             known.values[value] += 1
-
-
-def kind_of(value: Any) -> str:
-    """Return JSON Schema's name of a value's type."""
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int):
-        return "integer"
-    if isinstance(value, float):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    return "object" if isinstance(value, dict) else "array" if isinstance(value, list) else "null"
 
 
 def leaves(value: Any, depth: int, path: str = "") -> Iterator[tuple[str, Any]]:
