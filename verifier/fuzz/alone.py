@@ -61,6 +61,8 @@ class Alone:
     """The path of an id that is one for all events of an answer and another for the next; empty: there is none."""
     totals: dict[str, list[Counter[str]]] = field(default_factory=dict)
     """Of each session how many of each event its answers had, in each run."""
+    serial_totals: dict[str, list[Counter[str]]] = field(default_factory=dict)
+    """The same, where the others came before or after."""
     answer_kinds: set[Counted] = field(default_factory=set)
     """The events of an answer, counted: all that were seen."""
     before: dict[tuple[str, str], bool] = field(default_factory=dict)
@@ -100,7 +102,10 @@ class Alone:
     def add_serial(self, run: Run) -> None:
         """Learn from a run in which the users come one after the other."""
         for session in self.sessions:
-            self.serial |= {self.shape(message) for _, message in messages_of(run, session)}
+            said = messages_of(run, session)
+            self.serial |= {self.shape(message) for _, message in said}
+            counts = Counter(m.name for answer in self.answers(said).values() for _, m in answer)
+            self.serial_totals.setdefault(session, []).append(counts)
 
     def add_content(self, session: str, run: Run) -> list[list[tuple[int, Message]]]:
         """Learn what the messages of a session say, and in which order they come; return them by answer."""

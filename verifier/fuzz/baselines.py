@@ -74,7 +74,10 @@ class Baselines:
         if self.correlation is None:
             solos = [self._player.play(workload.only(user.name), SERIAL) for user in workload.users]
             self.correlation = correlation_of(solos)
-        found = {user.name: replace(self._alone(workload, user.name, walks), serial=set()) for user in workload.users}
+        found = {
+            user.name: replace(self._alone(workload, user.name, walks), serial=set(), serial_totals={})
+            for user in workload.users
+        }
         if len(workload.users) > 1:
             for run in self._serial(workload):
                 for alone in found.values():

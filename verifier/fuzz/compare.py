@@ -117,8 +117,9 @@ class Comparison:
         answers = alone.answers(said)
         mine = Counter(message.name for answer in answers.values() for _, message in answer)
         for name in sorted(set(mine) | set(totals[0])):
-            wanted = {total[name] for total in totals}
-            if len(wanted) > 1 or name not in totals[0]:
+            # What changes when others come before or after is no race: a room, a shared queue.
+            wanted = {total[name] for total in (*totals, *alone.serial_totals.get(session, ()))}
+            if len(wanted) > 1 or name not in totals[0] or self._is_shared(alone, name):
                 continue
             alone_count = wanted.pop()
             if mine[name] < alone_count:
@@ -134,6 +135,10 @@ class Comparison:
                 )  # fmt: skip
         if alone.correlation and len({tuple(sorted(total.items())) for total in totals}) == 1:
             yield from self._answers(alone, answers)
+
+    def _is_shared(self, alone: Alone, name: str) -> bool:
+        """Return whether an event carries something that is shared on purpose: then others cause it, too."""
+        return any(self._shared(path) for paths in alone.fields.get(name, ()) for path in paths)
 
     def _answers(self, alone: Alone, answers: Mapping[Scalar, list[tuple[int, Message]]]) -> Iterator[Failure]:
         """Yield answers with too much or too little in them, where the totals do not show it."""

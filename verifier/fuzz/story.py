@@ -59,6 +59,13 @@ def _lines(found: Found, width: int) -> Iterator[str]:
         yield "also when nobody else is there: no concurrency is needed"
     same, times = found.replays
     yield f"replays identically {same}/{times}     fingerprint {failure.fingerprint}"
+    if failure.kind in (Kind.LEAK, Kind.MIXED) and not found.schedule:
+        path = failure.detail.partition(".")[2] or "PATH"
+        yield from _wrapped(
+            f"It happens though nobody is interrupted. If users are meant to share this: --shared {show(path, 80)}",
+            width,
+            "  ",
+        )
     if found.schedule and failure.kind in HINTS:
         yield from _wrapped(HINTS[failure.kind], width, "  ")
 
