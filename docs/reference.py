@@ -40,6 +40,7 @@ PACKAGES = (
     ("verifier/invariants", "verifier/invariants: a kind each"),
     ("verifier/faults", "verifier/faults: a fault each"),
     ("verifier/replay", "verifier/replay: a side of a tape, played again"),
+    ("verifier/diff", "verifier/diff: what differs between two releases"),
     ("verifier/taint", "verifier/taint: whose values are found where"),
     ("verifier/fuzz", "verifier/fuzz: which order of what users do breaks the server"),
     ("verifier/exporters", "verifier/exporters: a view of the verdict each"),

@@ -20,6 +20,7 @@ from goldentape.errors import Exit, GoldentapeError
 COMMANDS: Mapping[str, str] = {
     "contract": "goldentape.commands.contract:contract",
     "demo": "goldentape.commands.demo:demo",
+    "diff": "goldentape.commands.diff:diff",
     "fuzz": "goldentape.commands.fuzz:fuzz",
     "mine": "goldentape.commands.mine:mine",
     "mock": "goldentape.commands.mock:mock",

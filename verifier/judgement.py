@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from goldentape.errors import Exit
 from goldentape.tape import Tape
@@ -67,6 +67,8 @@ class Judged:
     """What counts as a failure: see `verdict.exit_of`."""
     expect_fail: frozenset[str] = frozenset()
     """Invariants that were expected to fail."""
+    document: Mapping[str, Any] | None = None
+    """What `--json` prints of it, where that is no plain verdict."""
 
     def standing(self, outcome: Outcome) -> str:
         """Return what an outcome means for the exit code: one of the words above."""

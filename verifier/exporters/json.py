@@ -86,6 +86,7 @@ def unjudged(tape: str | None, why: str, exit: Exit) -> dict[str, Any]:
 def pieces(judgement: Judgement) -> Iterator[str]:
     """Yield the report: an object a line, as `--json` prints them."""
     for one in judgement.judged:
-        yield json.dumps(render(one.verdict, one.tape, one.state, excerpts=judgement.excerpts)) + "\n"
+        plain = render(one.verdict, one.tape, one.state, excerpts=judgement.excerpts) if one.document is None else None
+        yield json.dumps(plain if plain is not None else one.document) + "\n"
     for lost in judgement.unjudged:
         yield json.dumps(unjudged(lost.tape, lost.why, lost.exit)) + "\n"
