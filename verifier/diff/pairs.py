@@ -80,21 +80,20 @@ class Reader:
         )
         rows: list[tuple[str, str, str]] = []
         for what, a0, a1, b0, b1 in matched.get_opcodes():
-            left = [line.text for line in sides[0][a0:a1]]
-            right = [line.text for line in sides[1][b0:b1]]
-            for index in range(max(len(left), len(right))):
-                before = left[index] if index < len(left) else ""
-                after = right[index] if index < len(right) else ""
-                mark = " " if what == "equal" else "~" if before and after else "-" if before else "+"
-                if mark == " " and self._changed(finding, sides[0][a0 + index], sides[1][b0 + index]):
-                    mark = "~"
-                rows.append((mark, before, after))
+            left, right = sides[0][a0:a1], sides[1][b0:b1]
+            if what == "equal" or [line.key[:2] for line in left] == [line.key[:2] for line in right]:
+                # Not only equal ones: the same messages about something else stand side by side, too.
+                for before, after in zip(left, right, strict=True):
+                    rows.append(("~" if self._changed(finding, before, after) else " ", before.text, after.text))
+            else:
+                rows += [("-", line.text, "") for line in left]
+                rows += [("+", "", line.text) for line in right]
         return _shortened(rows)
 
     def _changed(self, finding: Finding, before: _Line, after: _Line) -> bool:
         if finding.kind == "renamed":
             return before.key[1] == finding.events[0] and before.key[1] == after.key[1]
-        return False
+        return finding.kind == "latency" and before.key[1] == finding.events[-1]
 
     def _lines(self, side: int, place: Place | None, events: Sequence[str]) -> list[_Line]:
         found = []
