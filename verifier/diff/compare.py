@@ -28,7 +28,7 @@ from verifier.diff.stats import mid_p
 from verifier.diff.tally import Tally, Teller
 from verifier.diff.times import compare_times
 from verifier.diff.unfinished import unfinished
-from verifier.diff.violations import compare_verdicts
+from verifier.diff.violations import compare_verdicts, concerned
 from verifier.whole import verify_tape
 
 SHOWN = 12
@@ -73,12 +73,15 @@ def compare(
     if min(sum(a.runs.values()), sum(b.runs.values())) >= FEWEST_RUNS:
         found += compare_times(a, b, policy, guessed=len(baseline) == 1)
     found += compare_endings(a, b, policy)
+    about: dict[str, frozenset[str]] = {}
+    seldom: list[str] = []
     if contract is not None and contract.invariants:
         told("judging by the contract")
-        found += compare_verdicts(
-            [verify_tape(contract, t) for t in baseline], [verify_tape(contract, t) for t in candidate]
-        )
-    found = ranked(finding for finding in found if finding.level != IGNORE)
+        runs = sum(a.runs.values()), sum(b.runs.values())
+        verdicts = [[verify_tape(contract, tape) for tape in side] for side in (baseline, candidate)]
+        found += compare_verdicts(verdicts[0], verdicts[1], runs, seldom)
+        about = concerned(contract)
+    found = ranked((finding for finding in found if finding.level != IGNORE), about)
     told_of = {name for one in found for name in one.events}
     reader = Reader((baseline, candidate), model, renamed, form)
     found = [replace(one, example=reader.example(one) if n < SHOWN else None) for n, one in enumerate(found)]
@@ -86,7 +89,7 @@ def compare(
     sides = (_facts(baseline, before, a), _facts(candidate, after, b))
     return Comparison(
         baseline=sides[0], candidate=sides[1], findings=tuple(found), hints=hints,
-        notes=tuple(_notes(a, b, sides, model, told_of)), guessed=len(baseline) == 1, policy=policy.source,
+        notes=(*_notes(a, b, sides, model, told_of), *seldom), guessed=len(baseline) == 1, policy=policy.source,
         telling=_telling(sides), doubts=tuple(_doubts(sides, hints)),
     )  # fmt: skip
 

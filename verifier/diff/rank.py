@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from verifier.diff import violations
 from verifier.diff.finding import GONE, LEVELS, Finding
@@ -17,12 +17,15 @@ COUNTERS = ("seq", "sequence", "index", "n", "number", "no", "nr", "position", "
 """Fields that are others where events come in another order or number."""
 
 
-def ranked(findings: Iterable[Finding]) -> list[Finding]:
-    """Return the findings, worst first, those that follow from others folded into them."""
+def ranked(findings: Iterable[Finding], about: Mapping[str, frozenset[str]]) -> list[Finding]:
+    """Return the findings, worst first, those that follow from others folded into them.
+
+    `about`: the invariants of the contract that each event concerns.
+    """
     found = sorted(findings, key=lambda finding: (finding.kind == "violation", *_key(finding)))
     kept: list[Finding] = []
     for finding in found:
-        cause = next((index for index, one in enumerate(kept) if _follows(finding, one)), None)
+        cause = next((index for index, one in enumerate(kept) if _follows(finding, one, about)), None)
         if cause is None:
             kept.append(finding)
         else:
@@ -36,13 +39,13 @@ def _key(finding: Finding) -> tuple[object, ...]:
     return level, kind, -finding.weight, finding.p, finding.title
 
 
-def _follows(one: Finding, cause: Finding) -> bool:
+def _follows(one: Finding, cause: Finding, about: Mapping[str, frozenset[str]]) -> bool:
     """Whether a finding is what another one looks like from elsewhere."""
     events, theirs = set(one.events), set(cause.events)
     if one.kind == "unfinished":
         return cause.kind == "closing" and one.figures["cut_off"] >= 0.7 * one.figures["candidate"][0]
     if one.kind == "violation":
-        return one.mark != GONE and cause.kind != "violation" and violations.follows(one, cause, one.title)
+        return one.mark != GONE and cause.kind != "violation" and violations.follows(one, cause, one.title, about)
     if one.kind == "order":
         return cause.kind in ("event", "unfinished") and bool(events & theirs)
     if one.kind == "numbers" and cause.kind in ("order", "count", "event", "unfinished") and _last(one) in COUNTERS:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from goldentape.display import show
-from verifier.diff.certainty import ALPHA
+from verifier.contract import Contract
+from verifier.diff.certainty import ALPHA, ALPHA_RULE
 from verifier.diff.finding import CHANGED, ERROR, GONE, INFO, NEW, WARNING, Finding
 from verifier.diff.stats import mid_p
 from verifier.verdict import Outcome, Verdict, Violation, plural
 
-OVER = ("exits", "responds", "gap", "pair", "count", "protocol", "latency", "ratio")
-"""Kinds of invariants that a run without an end breaks."""
+_WORD = re.compile(r"[\w.$-]+")
 
 
 @dataclass(slots=True)
@@ -23,8 +25,38 @@ class _Seen:
     tapes: int = 0
 
 
-def compare_verdicts(baseline: Sequence[Verdict], candidate: Sequence[Verdict]) -> Iterator[Finding]:
-    """Yield what the contract finds on one side only, or much more often."""
+def concerned(contract: Contract) -> dict[str, frozenset[str]]:
+    """Return for each type of message the invariants that name it, or a union or span that it is in."""
+    names: dict[str, set[str]] = {}
+    for event in contract.events.values():
+        for word in event.types or ():
+            names.setdefault(word, set()).add(event.name)
+    for event in contract.events.values():
+        for found in names.values():
+            if event.any_of is not None and found & set(event.any_of):
+                found.add(event.name)
+    spans = {
+        span.name: {*span.open, *(event for exit in span.exits.values() for event in exit)}
+        for span in contract.spans.values()
+    }
+    about: dict[str, set[str]] = {}
+    for spec in contract.invariants.values():
+        words = set(_WORD.findall(json.dumps(spec.options, default=str)))
+        about[spec.name] = words | (spans.get(spec.scope, set()) if spec.scope is not None else set())
+    whom: dict[str, frozenset[str]] = {}
+    for word, events in names.items():
+        direct = {name for name, words in about.items() if words & events}
+        whom[word] = frozenset(direct | {name for name, words in about.items() if words & direct})
+    return whom
+
+
+def compare_verdicts(
+    baseline: Sequence[Verdict], candidate: Sequence[Verdict], runs: tuple[int, int], notes: list[str]
+) -> Iterator[Finding]:
+    """Yield what the contract finds on one side only, or much more often; note what may be chance.
+
+    `runs`: how many there are on each side.
+    """
     before, after = _seen(baseline), _seen(candidate)
     judged = [_judged(side) for side in (baseline, candidate)]
     for fingerprint in sorted(after.keys() | before.keys()):
@@ -37,7 +69,15 @@ def compare_verdicts(baseline: Sequence[Verdict], candidate: Sequence[Verdict]) 
             severity = WARNING
         why = show(violation.why, 200)
         x, y = (0 if seen is None else seen.count for seen in (old, new))
-        figures = {"fingerprint": fingerprint, "baseline": x, "candidate": y, "invariant": name}
+        if not (x and y):
+            n, m = max(x, runs[0]), max(y, runs[1])
+            if min(mid_p([(x, n, y, m)])) > ALPHA_RULE:
+                side = "candidate" if y else "baseline"
+                notes.append(
+                    f"violated in the {side} only, and too seldom to tell: {show(name, 60)}, {plural(x or y, 'time')}"
+                )
+                continue
+        figures = {"fingerprint": fingerprint, "baseline": x, "candidate": y, "invariant": name, "kind": violation.kind}
         if old is None:
             title = f"violation new: {show(name, 60)}, {plural(y, 'time')}: {why}"
             mark, level = NEW, severity
@@ -77,8 +117,17 @@ def _judged(verdicts: Sequence[Verdict]) -> dict[str, int]:
     return found
 
 
-def follows(violation: Finding, cause: Finding, text: str) -> bool:
-    """Whether a violation is what the contract says of another finding; `text`: the violation's sentence."""
+def follows(violation: Finding, cause: Finding, text: str, about: Mapping[str, frozenset[str]]) -> bool:
+    """Whether a violation is what the contract says of another finding; `text`: the violation's sentence.
+
+    `about`: the invariants that each event concerns.
+    """
+    if cause.kind == "unfinished" and violation.figures["candidate"] > 3 * cause.figures["candidate"][0]:
+        return False  # there are far more of them than runs without an end
+    if cause.kind in ("renamed", "event", "unfinished", "order", "count") and any(
+        violation.figures["invariant"] in about.get(event, ()) for event in cause.events
+    ):
+        return True
     names = {*cause.events, *(cause.paths if cause.kind == "renamed" else ())} - {""}
     if cause.kind in ("renamed", "event", "type", "field", "order", "count"):
         return bool(names & set(violation.events)) or any(name in text for name in names)
