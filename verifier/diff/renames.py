@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from difflib import SequenceMatcher
 
+from verifier.diff.certainty import ALPHA_RULE
 from verifier.diff.sides import Side
+from verifier.diff.stats import mid_p
 from verifier.diff.tally import Node, walk
 
 ALIKE = 0.5
@@ -23,6 +25,11 @@ def renames(a: Side, b: Side) -> dict[str, str]:
         for name in new:
             often = a.events[old] / runs[0], b.events[name] / runs[1]
             ratio = min(often) / max(often)
+            same = mid_p(
+                [(a.running[old], max(runs[0], a.running[old]), b.running[name], max(runs[1], b.running[name]))]
+            )
+            if 2 * min(same) > ALPHA_RULE:
+                ratio = max(ratio, OFTEN)  # they are so few that chance makes such a difference
             shape = alike(a.fields[old], b.fields[name])
             if shape >= ALIKE and ratio >= OFTEN:
                 words = SequenceMatcher(None, old, name, autojunk=False).ratio()

@@ -74,7 +74,7 @@ def _example(example: Example) -> Iterator[str]:
     yield f"       {show(example.before, left_width):<{left_width}}   {show(example.after, half)}"
     for mark, left, right in shown:
         if mark == "…":
-            yield f"     {'…':>{3}}"
+            yield "       …"
             continue
         cut_left, cut_right = show(left, left_width), show(right, WIDTH - left_width - 10)
         yield f"     {mark} {cut_left:<{left_width}} {'|' if mark == ' ' else mark} {cut_right}".rstrip()
