@@ -56,7 +56,7 @@ NAMES = [
 ]
 TOOLS = {"cost_lookup": 0.012, "search_docs": 0.020, "run_forecast": 0.030, "list_assets": 0.008}
 """Tools with the median of their times, in seconds."""
-PATIENCE = 0.5
+PATIENCE = 0.8
 
 
 def words(rng: random.Random, least: int = 3, most: int = 14) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,42 +17,41 @@ from verifier.diff.finding import EQUAL, UNCERTAIN, WORSE, Comparison, Finding
 PLANTED = {
     "chat": (
         {"rename": {"agent_thinking": "agent_reasoning"}, "retype": {"data.usage.tokens": "string"},
-         "slow": {"search_docs": 1.6}, "lose": 0.025},
+         "slow": {"search_docs": 2.0}, "lose": 0.04},
         [("unfinished", "agent_completed"), ("renamed", "agent_thinking is now agent_reasoning"),
          ("type", "data.usage.tokens"), ("latency", "search_docs")],
     ),
     "rpc": (
         {"rename": {"notifications/progress": "notifications/status"}, "retype": {"result.took": "string"},
-         "slow": {"search_docs": 1.7}, "lose": 0.03},
+         "slow": {"search_docs": 3.0}, "lose": 0.06},
         [("unfinished", "tools/call: result"), ("renamed", "notifications/status"), ("type", "result.took"),
          ("latency", "search_docs")],
     ),
     "graph": (
-        {"rename": {"error": "failure"}, "retype": {"payload.data.chat.index": "string"}, "slow": {"feed": 1.7},
-         "lose": 0.04},
+        {"rename": {"error": "failure"}, "retype": {"payload.data.chat.index": "string"}, "slow": {"feed": 2.5},
+         "lose": 0.06},
         [("unfinished", "complete"), ("renamed", "failure"), ("type", "payload.data.chat.index"), ("latency", "feed")],
     ),
     "plain": (
-        {"rename": {"accepted": "queued"}, "retype": {"tokens": "string"}, "slow": {"think": 2.5}, "lose": 0.04},
+        {"rename": {"accepted": "queued"}, "retype": {"tokens": "string"}, "slow": {"think": 3.0}, "lose": 0.06},
         [("unfinished", "done"), ("renamed", "queued"), ("type", "tokens"), ("latency", "accepted to token")],
     ),
 }  # fmt: skip
-RUNS = {"chat": 240, "rpc": 240, "graph": 160, "plain": 160}
+RUNS = {"chat": 200, "rpc": 200, "graph": 140, "plain": 140}
 
 
 @pytest.fixture(scope="module")
 def tapes(tmp_path_factory) -> dict[str, Path]:
     """Two tapes of the first release of each service, and one of the second."""
     folder = tmp_path_factory.mktemp("releases")
-    found = {}
-    for family, (plan, _) in PLANTED.items():
-        for name, changed in (("a1", {}), ("a2", {}), ("b", plan)):
-            path = folder / f"{family}-{name}.tape"
-            seed = f"{family} {name}"
-            found[f"{family}-{name}"] = record(
-                path, family, runs=RUNS[family], users=12, plan={**changed, "seed": seed}
-            )
-    return found
+    plans = [(f, n, p) for f, (b, _) in PLANTED.items() for n, p in (("a1", {}), ("a2", {}), ("b", b))]
+
+    def recorded(family: str, name: str, plan: dict) -> tuple[str, Path]:
+        path, seed = folder / f"{family}-{name}.tape", f"{family} {name}"
+        return path.stem, record(path, family, runs=RUNS[family], users=12, plan={**plan, "seed": seed})
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(pool.map(lambda one: recorded(*one), plans))
 
 
 def compared(before: list[Path], after: list[Path]) -> Comparison:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 ALPHA_ENDS = 0.035
 """For the one question whether runs still end, where in the baseline all did."""
+ALPHA_MORE_ENDS = 0.01
+"""For the same, where some did not."""
+ALPHA_HINT = 0.05
+"""For a hint that they do not."""
 ALPHA_RULE = 0.02
 """For what the baseline always, or never, has; after Holm's correction."""
 ALPHA_TIMES = 0.005

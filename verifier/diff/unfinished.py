@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from goldentape.display import show
-from verifier.diff.certainty import ALPHA, ALPHA_ENDS, chance, of_runs
+from verifier.diff.certainty import ALPHA, ALPHA_ENDS, ALPHA_HINT, ALPHA_MORE_ENDS, chance, of_runs
 from verifier.diff.finding import CHANGED, GONE, IGNORE, INFO, NEW, Finding
 from verifier.diff.policy import Policy
 from verifier.diff.sides import Side, Table, rate_by
@@ -40,9 +40,9 @@ def unfinished(a: Side, b: Side, policy: Policy) -> tuple[Finding | None, Findin
     if fell <= ALPHA and rate.stands_out:
         title = f"fewer runs that never end: {of_runs(xb, nb)}, before {of_runs(xa, na)}"
         return replace(said, level=INFO, mark=CHANGED if xb else GONE, title=title, p=fell), None, ends
-    if xb and rate.stands_out and rose <= (ALPHA_ENDS if xa == 0 else ALPHA):
+    if xb and rate.stands_out and rose <= (ALPHA_ENDS if xa == 0 else ALPHA_MORE_ENDS):
         return said, None, ends
-    if xb and xa == 0:
+    if xb and (xa == 0 or (rose <= ALPHA_HINT and rate.stands_out)):
         more = needed(xb, nb, ALPHA_ENDS)
         why = (f"{chance(rose)}: it may be chance; {more:,} runs a side would tell, should the share stay",)
         return None, replace(said, why=why, figures={**said.figures, "needed": more}), ends
