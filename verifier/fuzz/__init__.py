@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from verifier.fuzz.crowd import crowd as crowd
     from verifier.fuzz.found import ScheduleFailure as ScheduleFailure
     from verifier.fuzz.interleave import interleave as interleave
+    from verifier.fuzz.machine import UserMachine as UserMachine
     from verifier.fuzz.ran import run_app as run_app
     from verifier.fuzz.schedule import Schedule as Schedule
     from verifier.fuzz.schedule import Slice as Slice
@@ -22,6 +23,7 @@ _PUBLIC = {
     "Schedule": "schedule", "ScheduleFailure": "found", "Slice": "schedule", "Workload": "workload", "crowd": "crowd",
     "fuzz_app": "api", "interleave": "interleave", "replay": "api", "run_app": "ran", "schedules": "strategies",
     "workloads": "strategies",
+    "UserMachine": "machine",
 }  # fmt: skip
 """Name to module: imported when it is asked for, so that a part of the fuzzer costs only what it needs."""
 

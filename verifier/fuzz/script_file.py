@@ -12,7 +12,9 @@
     scripts: {carol: [...]}
 
 Steps: `send`, `wait` (for the answer, or for an event), `close` (perhaps a code), `drop`, `slow`, `fast`, and
-`reconnect`: what follows happens on a new connection.  A whole workload, as repro files have it, is read too.
+`reconnect`: what follows happens on a new connection.  `${event:path}` in a message stands for what the user was sent
+before (`answers.py`).  A whole workload, as repro files have it, is read too.  `schemas/script.schema.json` describes
+both; errors name the line and column.
 """
 
 from __future__ import annotations
@@ -20,123 +22,157 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
 from goldentape.errors import InputError
+from verifier.fuzz.answers import places
 from verifier.fuzz.canary import canary
 from verifier.fuzz.crowd import NAMES, filled
 from verifier.fuzz.passport import Passport
 from verifier.fuzz.script import PLAIN, Action, Close, Drop, Send, Wait
 from verifier.fuzz.workload import After, Session, User, Workload
+from verifier.load import Document, nearest
 
 FIELDS = ("path", "users", "done", "script", "scripts", "as", "subprotocols")
 STEPS = ("send", "wait", "close", "drop", "slow", "fast", "reconnect")
 _ENDS = (Close, Drop)
+At = tuple[str | int, ...]
 
 
-def workload_of(value: Any, passports: tuple[Passport, ...], environment: Mapping[str, str]) -> Workload:
-    """Return the workload that a script says; raises `InputError` with the place of what is wrong."""
-    if isinstance(value, dict) and "sessions" in value:
-        found = Workload.from_json(value, environment)
-        return replace(found, passports=passports) if passports else found
-    if not isinstance(value, dict):
-        raise InputError("a script is an object", wanted=", ".join(FIELDS), found=type(value).__name__)
-    odd = next((name for name in value if name not in FIELDS), None)
-    if odd is not None:
-        raise InputError(f"a script has no `{odd}`", wanted=", ".join(FIELDS))
-    names = _names(value.get("users", 2))
-    scripts = _scripts(value, names)
-    path, _, query = _text(value, "path", "/ws").partition("?")
-    pairs = tuple(parse_qsl(query, keep_blank_values=True))
-    done = _text(value, "done", "")
-    sessions: list[Session] = []
-    for name in names:
-        before: Session | None = None
-        count = 0
-        for n, steps in enumerate(_connections(scripts[name], name)):
-            actions = []
-            for step in steps:
-                count += _verb(step, name) == "send"
-                actions += _actions(step, name, count, done)
-            if not any(isinstance(action, _ENDS) for action in actions):
-                actions.append(Close())
-            before = Session(
-                name=name if not n else f"{name}-{n + 1}", user=name, path=path, query=pairs,
-                subprotocols=tuple(value.get("subprotocols", ())), script=tuple(actions),
-                after=None if before is None else After(before.name),
-            )  # fmt: skip
-            sessions.append(before)
-    wanted = passports or tuple(Passport.from_json(item, environment) for item in value.get("as", ()))
-    return Workload(tuple(User(name) for name in names), tuple(sessions), wanted)
+def workload_of(document: Document, passports: tuple[Passport, ...], environment: Mapping[str, str]) -> Workload:
+    """Return the workload that a script says; raises `InputError` with the line and column of what is wrong."""
+    return _Reader(document).workload(passports, environment)
 
 
-def _names(users: Any) -> list[str]:
-    if isinstance(users, int) and not isinstance(users, bool) and 1 <= users <= 64:
-        return [NAMES[n] if n < len(NAMES) else f"user{n + 1}" for n in range(users)]
-    if isinstance(users, list) and users and all(isinstance(name, str) and name for name in users):
-        if len(set(users)) == len(users):
+class _Reader:
+    def __init__(self, document: Document) -> None:
+        self._document = document
+
+    def workload(self, passports: tuple[Passport, ...], environment: Mapping[str, str]) -> Workload:
+        value = self._document.value
+        if not isinstance(value, dict):
+            self._fail((), "a script is an object", wanted=", ".join(FIELDS), found=type(value).__name__)
+        try:
+            if "sessions" in value:
+                found = Workload.from_json(value, environment)
+                return replace(found, passports=passports) if passports else found
+            wanted = passports or tuple(Passport.from_json(item, environment) for item in value.get("as", ()))
+            return self._written(value, wanted)
+        except InputError as error:
+            if getattr(error, "path", None) is not None:
+                raise
+            raise self._document.error(("sessions",) if "sessions" in value else ("as",), str(error)) from None
+
+    def _written(self, value: dict[str, Any], passports: tuple[Passport, ...]) -> Workload:
+        for name in value:
+            if name not in FIELDS:
+                fix = nearest(str(name), FIELDS)
+                self._fail(
+                    (name,), f"a script has no `{name}`", wanted=", ".join(FIELDS), **({"fix": fix} if fix else {})
+                )
+        names = self._names(value.get("users", 2))
+        path, _, query = self._text(value, "path", "/ws").partition("?")
+        pairs = tuple(parse_qsl(query, keep_blank_values=True))
+        done = self._text(value, "done", "")
+        subprotocols = value.get("subprotocols", [])
+        if not isinstance(subprotocols, list) or not all(isinstance(one, str) for one in subprotocols):
+            self._fail(("subprotocols",), "`subprotocols` is a list of names", found=subprotocols)
+        sessions: list[Session] = []
+        for name, (at, steps) in self._scripts(value, names).items():
+            before: Session | None = None
+            count = 0
+            for n, part in enumerate(self._connections(steps, at)):
+                actions = []
+                for number, step in part:
+                    count += self._verb(step, (*at, number)) == "send"
+                    actions += self._actions(step, (*at, number), name, count, done)
+                if not any(isinstance(action, _ENDS) for action in actions):
+                    actions.append(Close())
+                before = Session(
+                    name=name if not n else f"{name}-{n + 1}", user=name, path=path, query=pairs,
+                    subprotocols=tuple(subprotocols), script=tuple(actions),
+                    after=None if before is None else After(before.name),
+                )  # fmt: skip
+                sessions.append(before)
+        return Workload(tuple(User(name) for name in names), tuple(sessions), passports)
+
+    def _names(self, users: Any) -> list[str]:
+        if isinstance(users, int) and not isinstance(users, bool) and 1 <= users <= 64:
+            return [NAMES[n] if n < len(NAMES) else f"user{n + 1}" for n in range(users)]
+        if isinstance(users, list) and users and all(isinstance(name, str) and name for name in users):
+            for n, name in enumerate(users):
+                if name in users[:n]:
+                    self._fail(("users", n), "two users have one name", found=name)
             return users
-        raise InputError("two users have one name", where="users")
-    raise InputError("`users` is a number from 1 to 64, or a list of names", found=users)
+        raise self._document.error(("users",), "`users` is a number from 1 to 64, or a list of names", found=users)
 
+    def _scripts(self, value: dict[str, Any], names: list[str]) -> dict[str, tuple[At, list[Any]]]:
+        usual, own = value.get("script"), value.get("scripts", {})
+        if not isinstance(own, dict):
+            self._fail(("scripts",), "`scripts` says for each user what they do", found=type(own).__name__)
+        for name in own:
+            if name not in names:
+                fix = nearest(str(name), names)
+                self._fail(
+                    ("scripts", name), "`scripts` names somebody who is no user", found=name, wanted=", ".join(names),
+                    **({"fix": fix} if fix else {}),
+                )  # fmt: skip
+        found: dict[str, tuple[At, list[Any]]] = {}
+        for name in names:
+            at: At = ("scripts", name) if name in own else ("script",)
+            steps = own.get(name, usual)
+            if not isinstance(steps, list) or not steps:
+                self._fail(at, f"there is no script for {name}", wanted="`script`: a list of steps", found=steps)
+            found[name] = at, steps
+        return found
 
-def _scripts(value: dict[str, Any], names: list[str]) -> dict[str, list[Any]]:
-    usual, own = value.get("script"), value.get("scripts", {})
-    if not isinstance(own, dict):
-        raise InputError("`scripts` says for each user what they do", found=type(own).__name__)
-    odd = next((name for name in own if name not in names), None)
-    if odd is not None:
-        raise InputError("`scripts` names somebody who is no user", found=odd, wanted=", ".join(names))
-    found = {}
-    for name in names:
-        steps = own.get(name, usual)
-        if not isinstance(steps, list) or not steps:
-            raise InputError(f"there is no script for {name}", wanted="`script`: a list of steps", found=steps)
-        found[name] = steps
-    return found
+    def _connections(self, steps: list[Any], at: At) -> list[list[tuple[int, Any]]]:
+        found: list[list[tuple[int, Any]]] = [[]]
+        for n, step in enumerate(steps):
+            if self._verb(step, (*at, n)) == "reconnect":
+                found.append([])
+            else:
+                found[-1].append((n, step))
+        return found
 
+    def _verb(self, step: Any, at: At) -> str:
+        verb = (
+            step if isinstance(step, str) else next(iter(step), "") if isinstance(step, dict) and len(step) == 1 else ""
+        )
+        if verb not in STEPS:
+            fix = nearest(str(verb), STEPS)
+            self._fail(at, "no such step", found=step, wanted=", ".join(STEPS), **({"fix": fix} if fix else {}))
+        return str(verb)
 
-def _connections(steps: list[Any], name: str) -> list[list[Any]]:
-    found: list[list[Any]] = [[]]
-    for step in steps:
-        if _verb(step, name) == "reconnect":
-            found.append([])
-        else:
-            found[-1].append(step)
-    return found
+    def _actions(self, step: Any, at: At, name: str, count: int, done: str) -> list[Action]:
+        verb = self._verb(step, at)
+        given = step[verb] if isinstance(step, dict) else None
+        token = canary(name, count)
+        if verb == "send":
+            if given is None:
+                self._fail(at, "`send` says what", wanted="send: {type: ..., content: '{content}'}")
+            text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False, separators=(",", ":"))
+            try:
+                places(text)
+            except InputError as error:
+                self._fail(at, str(error))
+            return [Send(filled(text, name, count, token), token if "{content}" in text else "")]
+        if verb == "wait":
+            if given is not None and not isinstance(given, str):
+                self._fail(at, "`wait` names an event, or nothing", found=given)
+            return [Wait(token if given is None and count else "", given or done)]
+        if verb == "close":
+            if given is not None and not (type(given) is int and 1000 <= given <= 4999):
+                self._fail(at, "not a close code", found=given, wanted="1000 to 4999")
+            return [Close(given or 1000)]
+        return [PLAIN[verb]()]
 
+    def _text(self, value: dict[str, Any], name: str, default: str) -> str:
+        found = value.get(name, default)
+        if not isinstance(found, str):
+            self._fail((name,), f"`{name}` is a text", found=found)
+        return found
 
-def _verb(step: Any, name: str) -> str:
-    verb = step if isinstance(step, str) else next(iter(step), "") if isinstance(step, dict) and len(step) == 1 else ""
-    if verb not in STEPS:
-        raise InputError("no such step", where=f"the script of {name}", found=step, wanted=", ".join(STEPS))
-    return verb
-
-
-def _actions(step: Any, name: str, count: int, done: str) -> list[Action]:
-    verb = _verb(step, name)
-    given = step[verb] if isinstance(step, dict) else None
-    where = f"the script of {name}"
-    token = canary(name, count)
-    if verb == "send":
-        if given is None:
-            raise InputError("`send` says what", where=where, wanted="send: {type: ..., content: '{content}'}")
-        text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False, separators=(",", ":"))
-        return [Send(filled(text, name, count, token), token if "{content}" in text else "")]
-    if verb == "wait":
-        if given is not None and not isinstance(given, str):
-            raise InputError("`wait` names an event, or nothing", where=where, found=given)
-        return [Wait(token if given is None and count else "", given or done)]
-    if verb == "close":
-        if given is not None and not (isinstance(given, int) and 1000 <= given <= 4999):
-            raise InputError("not a close code", where=where, found=given, wanted="1000 to 4999")
-        return [Close(given or 1000)]
-    return [PLAIN[verb]()]
-
-
-def _text(value: dict[str, Any], name: str, default: str) -> str:
-    found = value.get(name, default)
-    if not isinstance(found, str):
-        raise InputError(f"`{name}` is a text", found=found)
-    return found
+    def _fail(self, at: At, what: str, **facts: Any) -> NoReturn:
+        raise self._document.error(at, what, **facts)

@@ -31,11 +31,7 @@ def _of_script(script: Path, passports: tuple[Passport, ...]) -> Workload:
         data = script.read_bytes()
     except OSError as error:
         raise InputError(error.strerror or "cannot be read", where=script) from None
-    value = load(data, str(script)).value
-    try:
-        return workload_of(value, passports, os.environ)
-    except InputError as error:
-        raise InputError(str(error), where=script) from None
+    return workload_of(load(data, str(script)), passports, os.environ)
 
 
 def _of_tape(path: Path, passports: tuple[Passport, ...]) -> Workload:
