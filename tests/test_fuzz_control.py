@@ -281,6 +281,24 @@ assert not ran
     assert not served(tmp_path, body, one()).errors
 
 
+def test_what_an_app_prints_logs_and_warns_of_in_a_run_goes_nowhere(tmp_path, capfd):
+    body = (
+        ACCEPT
+        + """
+import logging, sys, warnings
+print("printed")
+print("printed", file=sys.stderr)
+logging.warning("logged")
+warnings.warn("warned")
+"""
+    )
+    run = served(tmp_path, body, one())
+    assert not run.errors
+    assert capfd.readouterr() == ("", "")
+    print("ours")
+    assert capfd.readouterr().out == "ours\n"
+
+
 def test_an_async_generator_left_unfinished_is_closed(tmp_path):
     body = (
         ACCEPT

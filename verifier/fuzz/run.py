@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import pickle
 import signal
@@ -56,6 +57,7 @@ class Runner:
         limit: int = LIVELOCK,
         seed: int = 0,
         patience: float = 10.0,
+        quiet: bool = True,
     ) -> None:
         """Load the app (`load.py`); raises `InputError`.
 
@@ -63,7 +65,8 @@ class Runner:
         `window`: virtual seconds within which latencies may end in any order.  `grace`: virtual seconds that a run goes
         on after the last thing visible.  `limit`: steps without anything visible that make a livelock.  `seed`: of the
         app's own randomness (`random`, `uuid`, `secrets`).  `patience`: seconds of processor time after which an app
-        that does not give the loop back is stopped (in the main thread; 0: never).
+        that does not give the loop back is stopped (in the main thread; 0: never).  `quiet`: what the app prints in a
+        run goes nowhere, as what it logs.
         """
         if explore not in EXPLORE:
             raise InputError("no such way to explore", found=explore, wanted=", ".join(EXPLORE))
@@ -74,6 +77,7 @@ class Runner:
         self.limit = limit
         self.seed = seed
         self.patience = patience
+        self.quiet = quiet
 
     def run(self, workload: Workload, how: Schedule | Choosing) -> Run:
         """Return what one run shows.  The same arguments give the same run, byte for byte."""
@@ -94,6 +98,9 @@ class Runner:
             workload, window=self.window, grace=self.grace, ready_mode=self.explore == "ready", limit=self.limit
         )
         collecting, hooks = gc.isenabled(), sys.get_asyncgen_hooks()
+        shown = sys.stdout, sys.stderr
+        if self.quiet:
+            sys.stdout = sys.stderr = _Nowhere()
         gc.disable()
         sys.set_asyncgen_hooks(None, world.loop.finalize)
         events._set_running_loop(None)
@@ -114,6 +121,7 @@ class Runner:
                     ended, owed = Ended.ESCAPED, NOTHING
         finally:
             world.loop.close()
+            sys.stdout, sys.stderr = shown
             events._set_running_loop(running)
             sys.set_asyncgen_hooks(*hooks)
             if collecting:
@@ -135,6 +143,13 @@ class Runner:
             slice_of_step=taken,
             at=round((world.loop.now - START) * 1e9),
         )
+
+
+class _Nowhere(io.TextIOBase):
+    """Where apps print to in a run."""
+
+    def write(self, text: str) -> int:
+        return len(text)
 
 
 class Watched:
