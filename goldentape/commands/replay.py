@@ -6,7 +6,6 @@ import asyncio
 import json
 import math
 import os
-import re
 import shlex
 import signal
 import subprocess
@@ -28,11 +27,11 @@ from goldentape.event import Epoch
 from goldentape.tape import Tape
 from recorder.pseudonym import Pseudonyms, load_key
 from verifier.correlate import learn
-from verifier.document import speaks_socket_io
 from verifier.mapping import parse_rules
 from verifier.replay.credentials import Credentials, Minter, Wanted, hs256
 from verifier.replay.drive import Replay, Settings
 from verifier.replay.outcome import Difference, Outcome
+from verifier.replay.polling import forget_sids
 from verifier.script import UNREADABLE, Recording
 
 SHOWN = 20
@@ -119,6 +118,7 @@ def replay(
     if state != "sealed" and not quiet:
         print(f"{show(str(tape), 500)} is {state}: its end may be missing", file=sys.stderr)
     _check(recording, tape)
+    forget_sids(recording)
     credentials = Credentials(recording, minter)
     credentials.check()
     paths = mapped_path(path, [connection.target for connection in recording.connections])
@@ -133,13 +133,6 @@ def _check(recording: Recording, tape: Path) -> None:
     steps = [step for script in recording.scripts for step in script.steps]
     if not steps:
         raise NothingVerified("has no client to replay", where=tape)
-    for connection in recording.connections:
-        if speaks_socket_io(connection.target) and re.search(r"[?&]sid=", connection.target):
-            raise InputError(
-                "a Socket.IO connection was an upgrade from polling, of which nothing is on the tape",
-                where=tape,
-                fix="record a client with transports: ['websocket']",
-            )
     for step in steps:
         if step.flags & UNREADABLE:
             why = ", ".join(flag.name.lower() for flag in UNREADABLE if flag & step.flags and flag.name)

@@ -16,6 +16,7 @@ from verifier.places import Missing, edited
 from verifier.replay.credentials import Credentials
 from verifier.replay.outcome import Kind, Outcome
 from verifier.replay.perform import Performer
+from verifier.replay.polling import new_sid, polled
 from verifier.replay.stage import Stage, Stopped, outcome_of, stages
 from verifier.replay.wire import Wire, connect
 from verifier.script import CLOSE, DROP, OPEN, Recording, Step, Use
@@ -121,8 +122,13 @@ class _Group(Performer):
     async def _open(self, step: Step, value: dict[str, list[list[str]]]) -> None:
         settings, number = self._settings, step.connection
         connection = self._replay.recording.connections[number]
-        target = settings.path(target_of(step.document, value))
         headers = [(name, text) for name, text in value["headers"]]
+        sid = polled(step.document)
+        if sid is not None:
+            path = settings.path(step.document.payload.decode("utf-8", "surrogateescape")).partition("?")[0]
+            live = await asyncio.to_thread(new_sid, settings.host, settings.port, path, value["query"], headers)
+            value = edited(value, {("query", sid, 1): live})
+        target = settings.path(target_of(step.document, value))
         try:
             self._wires[number] = await connect(
                 settings.host,
