@@ -119,6 +119,28 @@ def test_a_piece_of_a_stream_may_be_missing_and_another_message_may_not():
     assert play.found == [(Kind.MISSING, "done did not come")]
 
 
+def test_one_more_piece_of_a_stream_is_none_of_the_next_stream():
+    stream = [f'{{"type":"delta","n":{n}}}' for n in range(4)]
+    once = ['a > {"type":"ask"}', 'a < {"type":"begin"}', *(f"a < {text}" for text in stream), 'a < {"type":"end"}']
+    play = Play(*once, *once)
+
+    play.says('{"type":"begin"}', *stream, stream[0], '{"type":"end"}')
+    play.says('{"type":"begin"}', *stream, '{"type":"end"}')
+
+    assert play.complete and play.found == [(Kind.EXTRA, "one more delta than the tape has")]
+
+
+def test_a_message_may_come_before_what_the_client_does_next():
+    play = Play('a > {"type":"ask"}', 'a < {"type":"tick"}', 'a > {"type":"stop"}', 'a < {"type":"tick"}')
+    play.steps()
+
+    for _ in range(2):
+        play.stage.said(0, Opcode.TEXT, b'{"type":"tick"}')
+    play.steps()
+
+    assert play.complete and play.found == []
+
+
 def test_another_order_of_what_belongs_together_is_told():
     play = Play('a > {"type":"ask"}', 'a < {"type":"begin"}', 'a < {"type":"end"}')
 

@@ -10,7 +10,8 @@ from bisect import bisect
 from collections import deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
+from math import inf
 from typing import Any
 
 from verifier.document import Document
@@ -122,13 +123,20 @@ class Lane:
                 lane.streams.update((answer.index, stream) for answer in row)
         return lane
 
-    def match(self, live: Document) -> Answer | None:
-        """Return the recorded message that `live` stands for; None where there is none left of its name."""
+    def match(self, live: Document, horizon: float = inf) -> Answer | None:
+        """Return the recorded message that `live` stands for; None where there is none left of its name.
+
+        `horizon` is the index of what the client does next: a message that the tape has later may come before, but not
+        while others that the tape has before are still to come.  That is one more than the tape has.
+        """
         waiting = self.pending.get(live.name)
         if not waiting:
             return None
+        if waiting[0].index > horizon and any(queue and queue[0].index < horizon for queue in self.pending.values()):
+            return None
         now = _idents(live.value)
-        near = islice(waiting, WINDOW)
+        before = takewhile(lambda a: a.index < horizon, waiting) if waiting[0].index < horizon else waiting
+        near = islice(before, WINDOW)
         found = [(self.names.conflicts(self.idents[a.index], now), a.index, a) for a in near]
         conflicts, _, best = min(found)
         if conflicts >= FOREIGN:

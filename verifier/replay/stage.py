@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -67,6 +69,10 @@ class Stage:
         """Connections that have ended, and how."""
         names = {script.actor: Names() for script in scripts}
         self._names = names
+        self._steps = {
+            number: deque(item for item in self.items if isinstance(item, Step) and item.connection == number)
+            for number in self._actor
+        }
         self._lanes = {
             number: Lane.of(
                 [
@@ -175,13 +181,20 @@ class Stage:
         if self.is_heartbeat(document):
             return document
         lane = self._lanes[connection]
-        answer = lane.match(document)
+        answer = lane.match(document, self._horizon(connection))
         if answer is None:
             self._unmatched[connection] = document
             self._more(connection, document)
             return None
         self._came(answer, document, lane)
         return None
+
+    def _horizon(self, connection: int) -> float:
+        """Return the index of what the client does next on a connection."""
+        steps = self._steps[connection]
+        while steps and self.has_happened(steps[0]):
+            steps.popleft()
+        return steps[0].index if steps else math.inf
 
     def _came(self, answer: Answer, document: Document, lane: Lane) -> None:
         self._happened.add(answer.index)
@@ -190,7 +203,7 @@ class Stage:
         if answer.index in self._needed:
             self.live[answer.index] = document.value
         for kind, what in compare(answer.document, document, self._habits):
-            key = (kind.value, document.name, what.split(",")[0])
+            key = (kind.value, document.name, what.partition(" is ")[0])
             if key not in self._told:
                 self._told.add(key)
                 self.differs(kind, answer, f"{document.name}: {what}", told(answer.document), told(document))
