@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from goldentape.commands.finding import read_contracts
 from verifier.fuzz.canaries import Canaries
 from verifier.fuzz.canary import canary, word_of
+from verifier.fuzz.certify import certify
 from verifier.fuzz.coverage import Coverage, trace_key
 from verifier.fuzz.crowd import crowd
 from verifier.fuzz.failure import Kind
@@ -167,3 +168,12 @@ def test_shrinking_leaves_what_the_failure_needs_and_nothing_else():
     assert small.workload.messages == 0
     assert small.runs <= 300
     assert isinstance(small.schedule, Schedule)
+
+
+def test_nothing_is_certified_where_nobody_saw_which_slice_took_which_step():
+    """As in a forked process: the steps are known, and who took them is not."""
+    run, schedule = run_of(*talk("alice")), slices([("alice", 1), ("bob", 2), ("alice", 1)])
+
+    certificate = certify(lambda _: (run, ()), lambda _: False, crowd(2, 1), schedule, run)
+
+    assert (certificate.minimal, certificate.complete, certificate.tried) == ("smallest known", -1, 0)

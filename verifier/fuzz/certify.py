@@ -127,6 +127,8 @@ class _Trial:
         if spent() > self._until:
             raise OutOfTime
         run, taken = self._play(schedule)
+        if len(taken) != len(run.steps):
+            raise OutOfTime  # nobody saw which slice took which step (another process did): nothing is ruled out
         whole: Steps = tuple((step.session, step.side) for step in run.steps)
         if whole in self._seen:
             return run, taken, False

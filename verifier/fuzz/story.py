@@ -84,7 +84,7 @@ def _minimal(found: Found) -> str:
         if not size:
             return "certified, it needs no switch at all"
         fewer = "no switch" if size == 1 else f"fewer than {size} switches"
-        return f"certified, no schedule with {fewer} fails (all {certificate.tried:,} tried)"
+        return f"certified, no schedule with {fewer} fails (all {certificate.tried:,} that differ were tried)"
     known = f"all with at most {certificate.complete} were tried" if certificate.complete >= 0 else "none was ruled out"
     return f"smallest known, {size} switches ({known}, {certificate.tried:,} schedules; --certify gives it more time)"
 
