@@ -159,3 +159,15 @@ def test_clean_apps_stay_silent(name):
 
     assert [found.failure.title for found in report.failures] == []
     assert report.unconfirmed == ()
+
+
+def test_what_a_contract_asks_of_who_comes_back_counts_where_somebody_asks_for_that():
+    """`clean_pool` gives up the work of who leaves: golden-path wants it to go on when the user is back."""
+    usual = {"app_dir": races.HOME, "passports": [races.TOKEN], "contract": "golden-path", "seed": 1, "certify": 0}
+
+    unasked = fuzz_app("clean_pool:app", schedules=18, **usual)
+    asked = fuzz_app("clean_pool:app", schedules=60, faults=["reconnect"], failures=1, **usual)
+
+    assert unasked.failures == ()
+    assert any("resumes fails for a user alone" in note for note in unasked.notes)
+    assert [found.failure.detail for found in asked.failures] == ["resumes"]

@@ -41,6 +41,7 @@ class Baselines:
         self._seed = seed
         self._solo: dict[Workload, Alone] = {}
         self._solo_run: dict[Workload, Run] = {}
+        self._not_alone: set[tuple[Workload, str]] = set()
         self._oracles: dict[tuple[Workload, str], Oracle] = {}
         self.correlation: str | None = None
         """The path of the id that joins the events of an answer; None: not looked for yet."""
@@ -160,9 +161,21 @@ class Baselines:
         return {field for o in self._oracles.values() if o.comparison is not None for field in o.comparison.unproven}
 
     def alone_too(self, workload: Workload, failure: Failure) -> bool:
-        """Return whether the victim of a failure meets it alone as well."""
+        """Return whether the victim of a failure meets it alone as well; looked for once, under schedules of chance."""
         users = [user.name for user in workload.users if not failure.victim or user.name == failure.victim]
-        return any(failure.fingerprint in self._alone(workload, user).known for user in users)
+        return any(self._meets_alone(workload.only(user), self._alone(workload, user), failure) for user in users)
+
+    def _meets_alone(self, solo: Workload, alone: Alone, failure: Failure) -> bool:
+        if failure.fingerprint in alone.known or (solo, failure.fingerprint) in self._not_alone:
+            return failure.fingerprint in alone.known
+        oracle = self.oracle(solo, failure)
+        for n in range(MORE):
+            _, run = self._player.walk(solo, "walk", self._seed + 1, n)
+            if any(one.fingerprint == failure.fingerprint for one in oracle.judge(run)):
+                alone.known.add(failure.fingerprint)
+                return True
+        self._not_alone.add((solo, failure.fingerprint))
+        return False
 
 
 def is_compared(failure: Failure) -> bool:
