@@ -33,7 +33,6 @@ and the last two characters of a value only.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -42,40 +41,33 @@ from typing import TYPE_CHECKING, Any
 
 from goldentape.path import Place
 from goldentape.tape import DIRECTION, OPCODE, Row
-from verifier.batch.chunk import Unclear
-from verifier.globs import compile_glob, roots
 from verifier.history import Source
 from verifier.keys import Key
-from verifier.paths import MISSING, PathError, as_list
-from verifier.patterns import PatternError, check_pattern, compile_pattern
 from verifier.record import ACCEPT, CONNECT, MARK, MESSAGE, S2C, Record
 from verifier.rule import Stateless
 from verifier.sharing import Grants
-from verifier.slices import Proof, Slice, masked
+from verifier.slices import Slice
 from verifier.taint.ahead import Ahead, ahead
-from verifier.taint.decode import chosen, number
 from verifier.taint.evidence import Evidence
-from verifier.taint.extract import Public, Reader, is_timed
-from verifier.taint.judge import Finding, Judge, Sighting, keys_of, strongest
-from verifier.taint.leaves import NAME, shape, texts, written
+from verifier.taint.judge import Judge, Sighting, keys_of
+from verifier.taint.leaves import NAME, shape, texts
 from verifier.taint.look import Look, Suspicions
+from verifier.taint.origins import Origins, Sinks, beginning, reader_of, without_name
 from verifier.taint.prints import NEVER, owners
 from verifier.taint.replay import event_of, place_of, replay
+from verifier.taint.report import report
 from verifier.taint.seams import Part, Seams, is_text, joined
 from verifier.taint.sinks import Hit, Searcher
-from verifier.taint.sketch import Sketcher, Told
-from verifier.taint.tables import CANARY, LEAF, RUN, TOKEN, Sources, Stamp, stamp
-from verifier.taint.text import Limits, fold, whole
+from verifier.taint.sketch import Sketcher
+from verifier.taint.tables import CANARY, TOKEN, Sources, Stamp, stamp
+from verifier.taint.text import fold
 
 if TYPE_CHECKING:
     from verifier.contract import Contract, Spec
     from verifier.divide import Divided
 
-REMEMBERED = 4096
-"""Kinds of messages, and places, of which is remembered whether they are sources."""
 SUSPECTS = 20_000
 """Values first shown to a user that are judged; more are counted."""
-_WHAT = {CANARY: "a canary", TOKEN: "an id, a key, an address or a number", LEAF: "a value", RUN: "words"}
 
 
 class Taint(Stateless):
@@ -90,12 +82,10 @@ class Taint(Stateless):
             raise contract.error(at, "`taint` looks at the whole recording: it has neither `scope` nor `per`")
         self._contract = contract
         self._where = spec.where
-        self._known: dict[tuple[int | None, tuple[str, ...]], tuple[int, ...]] = {}
-        self._places: dict[tuple[tuple[int, ...], Place], bool] = {}
-        self._sources = _sources(contract, options.get("sources", [{"dir": "c2s"}]), at)
-        self._sinks = _Sinks(contract, options.get("sinks", {}), at)
+        self._sinks = Sinks(contract, options.get("sinks", {}), at)
         self._shared_by = frozenset(contract.names(options.get("shared_by"), (*at, "shared_by")))
-        self._reader, self._common_to = _reader(contract, options, at)
+        self._reader, self._common_to = reader_of(contract, options, at)
+        self.origins = Origins(contract, options, at, self._reader.public)
         self._speaks = beginning(options["canary"]) if "canary" in options else None
         self.sketcher = Sketcher(self._reader, self._speaks)
         # Ids that are unique only beside others (a call's) say nothing about a thread.
@@ -106,11 +96,6 @@ class Taint(Stateless):
         self._unnamed: dict[int, str] = {}
         self._alias: dict[str, str] = {}
         self._anonymous: set[str] = set()
-        self._roots = [
-            roots(spec["paths"]) if "paths" in spec else ((),) for spec in options.get("sources", [{"dir": "c2s"}])
-        ]
-        """Where in a message what a source covers begins."""
-        self._told: dict[tuple[tuple[int, ...], Place], tuple[bool, bool, bool] | tuple[()]] = {}
         self.foreseen: Ahead | None = None
         """Where parts are judged: what everybody said.  Without it every value is remembered as the recording runs."""
         self._looks: dict[str, Look] = {}
@@ -118,11 +103,6 @@ class Taint(Stateless):
         """Keys of others' that users were shown, each with the place where the user said it, if ever."""
         self.suspicions: dict[str, Suspicions] = {}
         """What of users' logs has to be looked at closely."""
-
-    @property
-    def sources(self) -> list[_Source]:
-        """Which messages are sources."""
-        return self._sources
 
     @property
     def stream_keys(self) -> list[Key]:
@@ -166,7 +146,7 @@ class Taint(Stateless):
                 for match in self._reader.canaries(fold(said)):
                     at = stamp(place_of(record), False)
                     self._own.tables[CANARY].add(match.group(), self._own.number(record.user), at)
-        found = self._texts_of_source(record)
+        found = self.origins.texts(record)
         if found:
             self._reader.collect(self._own, record.user, stamp(place_of(record), record.dir != S2C), found)
 
@@ -213,102 +193,9 @@ class Taint(Stateless):
             else:
                 known.add(found)
 
-    def said(self, record: Record) -> list[Told]:
-        """Return what a source says."""
-        return [(text, *self._flags(place)) for place, text in self._texts_of_source(record)]
-
-    def said_in(self, side: int, names: tuple[str, ...], doc: Any) -> list[Told]:
-        """Return what a source says, by its value alone.  Raises Unclear where there are bytes in it."""
-        matching = self._matching(side, names)
-        found: list[Told] = []
-        told = self._told
-        todo = self._under(matching, doc)
-        while todo:
-            place, here = todo.pop()
-            kind = type(here)
-            if kind is dict:
-                for name, inner in here.items():
-                    if len(name) > 5:
-                        todo.append(((*place, name, NAME), name))
-                    todo.append(((*place, name), inner))
-                continue
-            if kind is list:
-                todo += [((*place, index), inner) for index, inner in enumerate(here)]
-                continue
-            if kind is int or kind is float:
-                here = number(here)
-            elif kind is not str or not here:
-                continue
-            flags = told.get((matching, place))
-            if flags is None:
-                if place[-1:] == ("$bytes",):
-                    raise Unclear("bytes in a JSON text")
-                flags = self._flags(place) if self._covered(matching, place) else ()
-                if len(told) < REMEMBERED:
-                    told[matching, place] = flags
-            if flags:
-                found.append((here, *flags))
-        return found
-
-    def _under(self, matching: tuple[int, ...], doc: Any) -> list[tuple[Place, Any]]:
-        """Return the parts of a message in which all is that some sources cover."""
-        found: list[tuple[Place, Any]] = []
-        for root in {root for at in matching for root in self._roots[at]}:
-            here = doc
-            for step in root:
-                here = here.get(step) if type(here) is dict else None
-            if here is not None:
-                if root:
-                    found.append(((*root, NAME), root[-1]))
-                found.append((root, here))
-        return found
-
-    def _flags(self, place: Place) -> tuple[bool, bool, bool]:
-        return self._reader.public.covers(place), is_timed(place), place[-1:] == (NAME,)
-
-    def listens(self, side: int, names: tuple[str, ...]) -> bool:
-        """Return whether messages of a direction and of these names are sources."""
-        return bool(self._matching(side, names))
-
     def may_speak(self, payload: bytes) -> bool:
         """Return whether a canary may be in some messages."""
         return self._speaks is not None and (not payload.isascii() or self._speaks in payload.lower())
-
-    def _texts_of_source(self, record: Record) -> list[tuple[Place, str]]:
-        if record.kind == CONNECT:
-            return list(texts(record))
-        matching = self._matching(record.dir, record.names)
-        if not matching:
-            return []
-        return [(place, text) for place, text in texts(record) if self._covered(matching, place)]
-
-    def _matching(self, side: int | None, names: tuple[str, ...]) -> tuple[int, ...]:
-        """Return which sources messages of a direction and of these names are."""
-        found = self._known.get((side, names))
-        if found is None:
-            found = tuple(
-                at for at, (events, of, _) in enumerate(self._sources)
-                if (of is None or of == side) and (not events or not events.isdisjoint(names))
-            )  # fmt: skip
-            if len(self._known) < REMEMBERED:
-                self._known[side, names] = found
-        return found
-
-    def _covered(self, matching: tuple[int, ...], place: Place) -> bool:
-        """Return whether a place is one of those of some sources; the type of a message is nobody's."""
-        covered = self._places.get((matching, place))
-        if covered is None:
-            bare = _without_name(place)
-            covered = bare != (self._contract.wire.type,) and any(
-                covers is None or covers(bare) for _, _, covers in (self._sources[at] for at in matching)
-            )
-            if len(self._places) < REMEMBERED:
-                self._places[matching, place] = covered
-        return covered
-
-    def _is_source(self, record: Record, place: Place) -> bool:
-        matching = self._matching(record.dir, record.names)
-        return record.kind != CONNECT and bool(matching) and self._covered(matching, place)
 
     def part(self) -> Any:
         """Return what came from a part of the users."""
@@ -343,7 +230,7 @@ class Taint(Stateless):
             slice.unknown(f"more than {SUSPECTS:,} suspicions to look into")
         if sightings and searcher is not None:
             judge = self._judge(sightings, searcher, engine.whole, engine.baselines)
-            self._report(slice, judge.findings(sightings))
+            report(slice, judge.findings(sightings), self._anonymous)
 
     def _suspected(self, sources: Sequence[Source]) -> tuple[list[Sighting], int, Searcher]:
         """Look closely at what was suspected, and only there."""
@@ -401,7 +288,7 @@ class Taint(Stateless):
                 continue
             said = list(texts(record))
             if self._sinks.ignores is not None:
-                said = [(place, text) for place, text in said if not self._sinks.ignores(_without_name(place))]
+                said = [(place, text) for place, text in said if not self._sinks.ignores(without_name(place))]
             for place, hit in searcher.hits(said) if self._suspect(record, said) else ():
                 sighting = self._sighting(place, hit, record, record.user)
                 if sighting is not None:
@@ -475,7 +362,7 @@ class Taint(Stateless):
         for sighting in sightings:
             for _, origin in sighting.origins:
                 wanted[origin].append(sighting.spelled)
-        evidence = Evidence(values, self._reader, self._is_source)
+        evidence = Evidence(values, self._reader, self.origins.covers)
         keys: dict[Stamp, dict[str, object]] = {}
         for source in sources:
             shown: dict[int, dict[str, object]] = defaultdict(dict)
@@ -489,7 +376,7 @@ class Taint(Stateless):
                         keys[at] = dict(ids)
         alone: set[str] = set()
         for source in baselines:
-            solo = Evidence(values, self._reader, self._is_source)
+            solo = Evidence(values, self._reader, self.origins.covers)
             for record in replay(self._contract, source)[1]:
                 solo.feed(record, record.user, {})
             alone |= {value for value, facts in solo.facts.items() if _said_first(facts.shown, facts.sent)}
@@ -503,128 +390,6 @@ class Taint(Stateless):
             evidence.facts, evidence.origins, self._reader.public, self._common_to, frozenset(alone), by_chance,
             self._grants, keys,
         )  # fmt: skip
-
-    def _report(self, slice: Slice, findings: Iterable[Finding]) -> None:
-        """Report each message with something of another's once, with what proves most."""
-        leaks: dict[tuple[Stamp, Stamp], list[Finding]] = defaultdict(list)
-        excused: dict[tuple[Stamp, Stamp, str], list[Finding]] = defaultdict(list)
-        for finding in findings:
-            if finding.excuse:
-                excused[finding.origin, finding.sighting.at, finding.excuse].append(finding)
-            else:
-                leaks[finding.origin, finding.sighting.at].append(finding)
-        for (origin, at, excuse), found in excused.items():
-            if (origin, at) not in leaks:
-                slice.tally.suppressed[excuse] += 1
-                slice.tally.suppressions.append(self._said(strongest(found), excuse))
-        for same in leaks.values():
-            self._leak(slice, strongest(same), len(same))
-
-    def _said(self, finding: Finding, excuse: str) -> str:
-        s = finding.sighting
-        return (
-            f"{excuse}: {_shown(s)} of {finding.owner} from #{finding.origin >> 1},"
-            f" shown to {s.user} at {s.record.label} in {written(s.place)}"
-        )
-
-    def _leak(self, slice: Slice, finding: Finding, several: int) -> None:
-        s, found = finding.sighting, finding.found
-        assert found is not None
-        session = s.record.session
-        if finding.owner in self._anonymous or s.user in self._anonymous or session is None or not session.known:
-            slice.unknown("no identity rule named the user of the connection")
-            return
-        if s.family not in (CANARY, TOKEN) and session.headless:
-            slice.unknown("the begin of the connection is not in the recording")
-            return
-        slice.user = s.user
-        value = _shown(s)
-        said = "sent by" if finding.origin & 1 else "shown to"
-        origin = Proof(
-            found.record, "origin", event_of(found.record), f"{said} {finding.owner}", ((written(found.place), value),)
-        )
-        how = [f"inside {' in '.join(reversed(s.chain))}"] if s.chain else []
-        how.append(f"at character {s.offset}")
-        if s.parts:
-            how.append(f"split over {len(s.parts)} messages")
-        note = f"shown to {s.user}, {', '.join(how)}"
-        fields = ((written(s.place), value),)
-        pieces = [Proof(r, "foreign", event_of(r), "a piece of it", ((written(p), "…"),)) for r, p, _ in s.parts[:-1]]
-        where = f" in {written(found.place)}" if finding.origin & 1 or found.place else ""
-        slice.violated(
-            [origin, *pieces, Proof(s.record, "foreign", s.event, note, fields)],
-            why=(
-                f"{_WHAT[s.family]} of {finding.owner} ({value}, {said} them at {found.record.label}{where})"
-                f" was shown to {s.user} at {s.record.label} in {written(s.place)}, {', '.join(how)}"
-                + (f"; {several} such values in all" if several > 1 and s.family != RUN else "")
-            ),
-            expected=f"nothing of {finding.owner}'s in what {s.user} is shown",
-            fault="server",
-            paths=(written(shape(s.place)),),
-            since=None if s.family in (CANARY, TOKEN) else 0,
-        )
-
-
-class _Sinks:
-    """Which messages are searched, and where."""
-
-    def __init__(self, contract: Contract, options: Any, at: tuple[str | int, ...]) -> None:
-        here = (*at, "sinks")
-        self._events = frozenset(contract.names(options.get("event", "$any"), (*here, "event")))
-        self._except = frozenset(contract.names(options.get("except"), (*here, "except")))
-        self.ignores = _covers(contract, options["ignore"], (*here, "ignore")) if "ignore" in options else None
-
-    def has(self, record: Record) -> bool:
-        return not self._events.isdisjoint(record.names) and self._except.isdisjoint(record.names)
-
-
-def _sources(contract: Contract, value: Any, at: tuple[str | int, ...]) -> list[_Source]:
-    found: list[_Source] = []
-    for index, spec in enumerate(value):
-        here = (*at, "sources", index)
-        events = frozenset(contract.names(spec.get("event"), (*here, "event")))
-        side = {"c2s": 0, "s2c": 1, None: None}[spec.get("dir")]
-        if side == S2C and not events and "paths" not in spec:
-            raise contract.error(
-                here, "all that the server says would be everybody's own", fix="name an event, or paths"
-            )
-        found.append((events, side, _covers(contract, spec["paths"], (*here, "paths")) if "paths" in spec else None))
-    return found
-
-
-_Source = tuple[frozenset[str], int | None, Callable[[Place], bool] | None]
-"""(events, direction, places); no events and no places mean all"""
-
-
-def _covers(contract: Contract, paths: Any, at: tuple[str | int, ...]) -> Callable[[Place], bool]:
-    try:
-        return compile_glob(paths)
-    except PathError as error:
-        raise contract.error(at, str(error), found=", ".join(as_list(paths))) from None
-
-
-def _reader(contract: Contract, options: Any, at: tuple[str | int, ...]) -> tuple[Reader, int | None]:
-    public = options.get("public", {})
-    canary = None
-    patterns = []
-    place: tuple[str | int, ...] = (*at, "canary")
-    try:
-        if "canary" in options:
-            check_pattern(options["canary"])
-            canary = re.compile(options["canary"], re.IGNORECASE)
-            if canary.search("") is not None:
-                raise PatternError("a canary that matches nothing at all would be everywhere")
-        for index, pattern in enumerate(public.get("patterns", ())):
-            place = (*at, "public", "patterns", index)
-            patterns.append(compile_pattern(pattern))
-    except PatternError as error:
-        raise contract.error(place, str(error)) from None
-    values = frozenset(whole(fold(str(value))) for value in public.get("values", ()))
-    covers = _covers(contract, public.get("paths", ()), (*at, "public", "paths"))
-    reader = Reader(
-        Limits(**options.get("min", {})), chosen(options.get("decode")), canary, Public(values, patterns, covers)
-    )
-    return reader, public.get("common_to")
 
 
 def _only(sources: Iterable[Source], wanted: Mapping[str, Callable[[int], bool]]) -> Iterator[Source]:
@@ -644,16 +409,6 @@ def _rows_of(rows: Callable[[], Iterator[Row]], chosen: Mapping[int, Callable[[i
 
 def _by_server(rows: Iterator[Row]) -> Iterator[Row]:
     return (row for row in rows if row[DIRECTION] == S2C or row[OPCODE] == 8)
-
-
-def beginning(pattern: str) -> bytes:
-    """Return the letters that each match of a pattern begins with, in lower case; none where that is not known."""
-    plain = re.match(r"(?:[A-Za-z0-9]|-(?![*+?{]))*(?![*+?{|])", pattern)
-    return plain[0].lower().encode() if plain is not None and "|" not in pattern else b""
-
-
-def _without_name(place: Place) -> Place:
-    return place[:-1] if place and place[-1] == NAME else place
 
 
 def _said_first(shown: Any, sent: Any) -> bool:
@@ -676,9 +431,4 @@ def _still(searcher: Searcher, parts: list[Part], hit: Hit) -> bool:
     return any(other.family == hit.family and other.key == hit.key for _, other in found)
 
 
-def _shown(s: Sighting) -> str:
-    """Return a value so that the report does not spread it."""
-    return masked(str(s.key) if s.family in (CANARY, TOKEN) else s.raw)
-
-
-__all__ = ["MISSING", "Taint"]
+__all__ = ["Taint"]

@@ -74,7 +74,7 @@ def _together(
     for session in History(divided.source([part]), contract.wire).sessions.values():
         if session.secrets:
             record = Record(CONNECT, None, session.opened, session, session.user, None)
-            for keys in rule.sketcher.said(rule.said(record)):
+            for keys in rule.sketcher.said(rule.origins.said(record)):
                 yield user, place_of(record), keys
     for rows in _rows(divided.tape, part.users[0], naming):
         chunk = Chunk(0, rows, symbols)
@@ -82,9 +82,9 @@ def _together(
         places: list[int] = []
         for symbol, at in chunk.of.items():
             side, names = symbols.directions[symbol], symbols.names[symbol]
-            if rule.listens(side, names):
+            if rule.origins.listens(side, names):
                 for place in at:
-                    found = rule.said_in(side, names, chunk.docs[place])
+                    found = rule.origins.said_in(side, names, chunk.docs[place])
                     told += found
                     places += [chunk.seqs[place]] * len(found)
         for place, keys in zip(places, rule.sketcher.said(told), strict=True):
@@ -105,14 +105,14 @@ def _rows(tape: Tape, number: int, naming: list[str] | None) -> Iterator[list[tu
 
 def _one_by_one(rule: Taint, contract: Contract, divided: Divided, part: Part) -> Iterator[Line]:
     for record in replay(contract, divided.source([part]))[1]:
-        for keys in rule.sketcher.said(rule.said(record)):
+        for keys in rule.sketcher.said(rule.origins.said(record)):
             yield record.user, place_of(record), keys
 
 
 def _types(rule: Taint, contract: Contract) -> list[str] | None:
     """Return texts of which a message of the server's that is a source has one; None where that is not known."""
     found: set[str] = set()
-    for events, side, _ in rule.sources:
+    for events, side, _ in rule.origins.specs:
         if side is not None and side != S2C:
             continue
         todo = list(events)

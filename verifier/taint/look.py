@@ -5,6 +5,7 @@ It may suspect too much and never too little: what is not suspected holds nothin
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ class Suspicions:
 
     ranges: list[tuple[int, int, frozenset[int]]] = field(default_factory=list)
     """(first place, last place, keys that may be of others)"""
-    seams: list[tuple[tuple[int, ...], frozenset[int]]] = field(default_factory=list)
+    seams: list[tuple[array[int], frozenset[int]]] = field(default_factory=list)
     """(places of messages whose pieces make a text together, keys)"""
     canaries: dict[int, int] = field(default_factory=dict)
     """Keys of the canaries that the user was shown, each with the first place."""
@@ -124,7 +125,7 @@ class Look:
         if found or canaries:
             for key in canaries:
                 self.found.canaries.setdefault(key, streams[-1].seqs[-1])
-            seqs = tuple(seq for stream in streams for seq in stream.seqs)
+            seqs = array("q", [seq for stream in streams for seq in stream.seqs])
             self.found.seams.append((seqs, frozenset({*found, *canaries})))
 
 
