@@ -136,7 +136,8 @@ class JsonlReader:
     def _connection(self, value: Json) -> None:
         if self._last:
             raise Wrong("is a connection behind the first event")
-        ending, credential, by = value.get("ending"), _str(value, "credential", default="none"), value.get("closed_by")
+        ending, credential = value.get("ending"), _str(value, "credential", default="none")
+        by = _str_or_none(value, "closed_by")
         if ending not in [str(one) for one in Ending]:
             raise Wrong(f"its ending is none, found {show(str(ending), 40)}")
         if credential not in _CREDENTIALS or by not in _SIDES:
@@ -185,10 +186,10 @@ class JsonlReader:
             raise Wrong(f"is of user {show(user, 40)}, whom no connection names")
         if not self._assembly.has(connection):
             raise Wrong(f"is of connection {show(connection, 40)}, which is not there")
-        direction, opcode = value.get("dir"), value.get("opcode")
-        if direction not in _DIRECTIONS:
+        direction, opcode = value.get("dir"), _int(value, "opcode")
+        if not isinstance(direction, str) or direction not in _DIRECTIONS:
             raise Wrong("its dir is neither c2s nor s2c")
-        if opcode not in _OPCODES or isinstance(opcode, bool):
+        if opcode not in _OPCODES:
             raise Wrong("its opcode is none of 1, 2, 8, 9, 10")
         flags = _flags(value)
         if flags & Flag.ERASED:

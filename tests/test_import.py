@@ -371,6 +371,20 @@ def test_lines_that_were_changed_or_cut_are_told(run):
     assert "is not higher than" in run("swapped.jsonl", "-o", "d.tape")[2]
 
 
+@pytest.mark.parametrize("odd", [[], None, 10**30])
+def test_any_field_may_be_anything(run, odd):
+    tape = write(Path("a.tape"), "ada > hello", "mark m {}", "get / 200")
+    lines = [json.loads(line) for line in lines_of(tape, Path("a.jsonl")).read_text().splitlines()]
+    Path("a.jsonl").unlink()
+    for at, line in enumerate(lines):
+        for name in line:
+            changed = [*lines[:at], {**line, name: odd}, *lines[at + 1 :]]
+            Path("in").write_text("".join(json.dumps(one) + "\n" for one in changed))
+            code, _, err = run("in", "--format", "jsonl", "-o", "b.tape")
+            assert code in (0, 2) and "Traceback" not in err and (code == 0 or err.count("\n") == 1)
+            Path("b.tape").unlink(missing_ok=True)
+
+
 def test_lines_without_payloads_are_a_tape_that_proves_nothing_by_them(run):
     tape = write(Path("a.tape"), "ada > hello", "ada < hi")
     with open_tape(tape) as found:
