@@ -6,10 +6,7 @@ The file is opened read-only and taken for hostile (`goldentape/hostile.py`).  W
 
 from __future__ import annotations
 
-import fcntl
 import heapq
-import json
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -19,10 +16,12 @@ from operator import lt
 from pathlib import Path
 from typing import Any, cast
 
+from goldentape.cells import CONNECTION_COLUMNS, Cells, plain, text
 from goldentape.display import show
 from goldentape.errors import CorruptTape, EnvironmentFault, TapeError
-from goldentape.event import Connection, Direction, Ending, Epoch, Event, Flag, Http, Identity, Mark, Opcode, User
+from goldentape.event import Connection, Direction, Epoch, Event, Flag, Http, Identity, Mark, Opcode, User
 from goldentape.hostile import UnreadableError, connect
+from goldentape.live import is_live
 from goldentape.tape_writer import SEQ_BITS, SEQ_MASK
 
 Row = tuple[int, int, int, int, int, int, int, bytes, int, int, int, int, bytes | None]
@@ -39,9 +38,6 @@ _ROWS = f"""SELECT id & {SEQ_MASK}, id >> {SEQ_BITS}, connection, n, t, directio
     FROM event WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"""
 _COLUMNS = f"""SELECT CASE WHEN flags & {int(Flag.ERASED)} THEN x'' ELSE payload END, t, id & {SEQ_MASK}, connection,
     (flags << 8) | (opcode << 1) | direction FROM event WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"""
-_CONNECTION = """SELECT id, name, epoch, user, client, target, key, request, status, reason, response, body,
-    subprotocol, extensions, credential, credential_expires, opened, accepted, closed, close_code,
-    close_reason, closed_by, ending FROM connection"""
 _IDENTITY = "SELECT connection, seq, user, rule, credential, expires FROM identity"
 _OPCODES = frozenset(map(int, Opcode))
 _BATCH_ROWS, _BATCH_BYTES = 1024, 1 << 20
@@ -70,27 +66,6 @@ def open_tape(path: str | Path, *, live_ok: bool = True, quick_check: bool = Tru
             live = is_live(path)
 
 
-def is_live(path: Path) -> bool:
-    """Whether a recorder holds this tape's spool at this moment, or its fold the tape: the spool may be elsewhere."""
-    if _is_held(Path(f"{path}.spool") / "lock"):
-        return True
-    return Path(f"{path}-wal").exists() and _is_held(path)
-
-
-def _is_held(path: Path) -> bool:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
-
-
 class Tape:
     """An open tape.  Made by `open_tape`; a context manager."""
 
@@ -101,6 +76,7 @@ class Tape:
         self.watcher: Callable[[int], None] | None = None
         """Is told how many events were read, now and then: for who shows how far long work has come."""
         self._db = db
+        self._cells = Cells(path)
         db.execute("BEGIN")
 
     def __enter__(self) -> Tape:
@@ -136,7 +112,7 @@ class Tape:
     @cached_property
     def meta(self) -> Mapping[str, Any]:
         """The `meta` table (docs/tape-format.md lists the keys)."""
-        return {_text(key): _plain(value) for key, value in self.query("SELECT key, value FROM meta ORDER BY key")}
+        return {text(key): plain(value) for key, value in self.query("SELECT key, value FROM meta ORDER BY key")}
 
     @property
     def sealed(self) -> bool:
@@ -175,9 +151,9 @@ class Tape:
         )
         return tuple(
             Epoch(
-                number=number, recorder=_text(recorder), wall=wall, t=t, first_seq=first_seq, upstream=_text(upstream),
-                listen=_text(listen), durability=_text(durability), insecure=bool(insecure),
-                redaction_key=_text(key), software=_text(software), options=self._json(options, dict),
+                number=number, recorder=text(recorder), wall=wall, t=t, first_seq=first_seq, upstream=text(upstream),
+                listen=text(listen), durability=text(durability), insecure=bool(insecure),
+                redaction_key=text(key), software=text(software), options=self._cells.json(options, dict),
             )
             for number, recorder, wall, t, first_seq, upstream, listen, durability, insecure, key, software, options
             in rows
@@ -195,7 +171,7 @@ class Tape:
     @cached_property
     def _users(self) -> Mapping[int, User]:
         rows = self.query("SELECT id, name, rule, events FROM user ORDER BY id")
-        users = {n: User(number=n, name=_text(name), rule=_text(rule), events=events) for n, name, rule, events in rows}
+        users = {n: User(number=n, name=text(name), rule=text(rule), events=events) for n, name, rule, events in rows}
         if any(not 0 < number < 1 << (63 - SEQ_BITS) for number in users):
             raise CorruptTape("has a user whose number no event could have", where=self.path)
         return users
@@ -219,7 +195,7 @@ class Tape:
 
     @cached_property
     def _connection_names(self) -> Mapping[int, str]:
-        return {number: _text(name) for number, name in self.query("SELECT id, name FROM connection ORDER BY id")}
+        return {number: text(name) for number, name in self.query("SELECT id, name FROM connection ORDER BY id")}
 
     def name_of_connection(self, number: int) -> str:
         """Return a connection's random id."""
@@ -241,83 +217,40 @@ class Tape:
         """Yield every connection with the number of its row, which `Row`s use."""
         identities = map(self._identity, self.query(f"{_IDENTITY} ORDER BY connection, seq"))
         ahead = next(identities, None)
-        for row in self.query(f"{_CONNECTION} ORDER BY id"):
+        for row in self.query(f"{CONNECTION_COLUMNS} ORDER BY id"):
             found = []
             while ahead is not None and ahead[0] <= row[0]:
                 if ahead[0] == row[0]:
                     found.append(ahead[1])
                 ahead = next(identities, None)
-            yield row[0], self._connection(row, tuple(found))
+            yield row[0], self._cells.connection(row, self.name_of_user, tuple(found))
 
     def connection(self, number: int) -> Connection:
         """Return one connection, by the number of its row."""
         identities = map(self._identity, self.query(f"{_IDENTITY} WHERE connection = ? ORDER BY seq", (number,)))
-        for row in self.query(f"{_CONNECTION} WHERE id = ?", (number,)):
-            return self._connection(row, tuple(identity for _, identity in identities))
+        for row in self.query(f"{CONNECTION_COLUMNS} WHERE id = ?", (number,)):
+            return self._cells.connection(row, self.name_of_user, tuple(identity for _, identity in identities))
         raise CorruptTape(f"names connection number {number}, which it does not have", where=self.path)
 
     def _identity(self, row: tuple[Any, ...]) -> tuple[int, Identity]:
         number, seq, user, rule, credential, expires = row
         return number, Identity(
-            seq=seq, user=self.name_of_user(user), rule=_text(rule), credential=_text(credential), expires=expires
+            seq=seq, user=self.name_of_user(user), rule=text(rule), credential=text(credential), expires=expires
         )
-
-    def _connection(self, row: tuple[Any, ...], identities: tuple[Identity, ...]) -> Connection:
-        (_, name, epoch, user, client, target, key, request, status, reason, response, body, subprotocol, extensions,
-         credential, expires, opened, accepted, closed, code, close_reason, closed_by, ending) = row  # fmt: skip
-        self._demand_integers(
-            epoch, opened, *(0 if v is None else v for v in (status, accepted, closed, code, expires))
-        )
-        if not isinstance(body, (bytes, type(None))):
-            raise CorruptTape("has a body that is no bytes", where=self.path)
-        try:
-            how = Ending(_text(ending))
-        except ValueError:
-            raise CorruptTape("has a connection with an ending that does not exist", where=self.path) from None
-        return Connection(
-            id=_text(name), user=self.name_of_user(user), epoch=epoch, client=_text(client), target=_text(target),
-            key=_text_or_none(key), request=self._headers(request), status=status, reason=_text_or_none(reason),
-            response=self._headers(response), body=body, subprotocol=_text_or_none(subprotocol),
-            extensions=_text_or_none(extensions), credential=_text(credential), credential_expires=expires,
-            opened=opened, accepted=accepted, closed=closed, close_code=code,
-            close_reason=_text_or_none(close_reason), closed_by=_text_or_none(closed_by), ending=how,
-            identities=identities,
-        )  # fmt: skip
-
-    def _demand_integers(self, *values: object) -> None:
-        """A spoilt record may hold anything, whatever its table's columns say."""
-        for value in values:
-            if type(value) is not int:
-                raise CorruptTape("has something else where a number must be", where=self.path)
-
-    def _headers(self, text: bytes) -> tuple[tuple[str, str], ...]:
-        try:
-            return tuple((str(name), str(value)) for name, value in self._json(text, list))
-        except (TypeError, ValueError):
-            raise CorruptTape("has headers that are not pairs", where=self.path) from None
-
-    def _json(self, text: bytes, kind: type) -> Any:
-        try:
-            value = json.loads(text)
-        except (ValueError, TypeError, RecursionError):
-            value = None
-        if not isinstance(value, kind):
-            raise CorruptTape("has a JSON column that is not what it must be", where=self.path)
-        return value
 
     def marks(self, after: int = 0) -> Iterator[Mark]:
         """Yield what was noted between the messages, in seq order, from the first mark after seq `after` on."""
         rows = self.query("SELECT seq, t, kind, connection, data FROM mark WHERE seq > ? ORDER BY seq", (after,))
         for seq, t, kind, connection, data in rows:
             name = None if connection is None else self.name_of_connection(connection)
-            self._demand_integers(seq, t)
-            yield Mark(seq=seq, t=t, kind=_text(kind), connection=name, data=self._json(data, dict))
+            self._cells.demand_integers(seq, t)
+            yield Mark(seq=seq, t=t, kind=text(kind), connection=name, data=self._cells.json(data, dict))
 
     def http(self) -> Iterator[Http]:
         """Yield the plain HTTP requests that passed through."""
         for t, method, target, status in self.query("SELECT t, method, target, status FROM http ORDER BY id"):
-            self._demand_integers(t, 0 if status is None else status)
-            yield Http(t=t, method=_text(method), target=_text(target), status=status)
+            self._cells.demand_integers(t, 0 if status is None else status)
+            yield Http(t=t, method=text(method), target=text(target), status=status)
 
     # -- messages
 
@@ -432,7 +365,7 @@ class Tape:
     def event(self, row: Row) -> Event:
         """Return the value of a row."""
         seq, user, connection, n, t, direction, opcode, payload, size, wire, frames, flags, whole = row
-        self._demand_integers(n, t, size, wire, frames, flags)
+        self._cells.demand_integers(n, t, size, wire, frames, flags)
         if direction not in (0, 1) or opcode not in _OPCODES or not isinstance(whole, (bytes, type(None))):
             raise self._damaged(seq - 1, user, "")
         return Event(
@@ -464,7 +397,7 @@ class Tape:
         for number, user in self.query(
             "SELECT id, user FROM connection UNION SELECT connection, user FROM identity ORDER BY 1, 2"
         ):
-            self._demand_integers(number, user)
+            self._cells.demand_integers(number, user)
             yield number, user
 
     def last_t(self) -> int:
@@ -478,7 +411,7 @@ class Tape:
         for sql in ("SELECT max(t) FROM mark", "SELECT max(max(opened, coalesce(accepted, 0), coalesce(closed, 0))) "
                     "FROM connection"):  # fmt: skip
             found += [t for (t,) in self.query(sql) if t is not None]
-        self._demand_integers(*found)
+        self._cells.demand_integers(*found)
         return max(found)
 
     def users_of(self, connection: int) -> list[int]:
@@ -488,16 +421,3 @@ class Tape:
             (connection,),
         )
         return [number for (number,) in rows]
-
-
-def _text(value: Any) -> str:
-    # A tape that was not made by us may hold anything; what reads it escapes it (`display.show`).
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _text_or_none(value: Any) -> str | None:
-    return None if value is None else _text(value)
-
-
-def _plain(value: Any) -> Any:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

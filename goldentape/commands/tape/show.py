@@ -22,7 +22,8 @@ from goldentape.conversation import ASCII, Conversation, Layout, Line
 from goldentape.display import show as escaped
 from goldentape.errors import InputError, TapeError
 from goldentape.event import Epoch
-from goldentape.tape import Tape, is_live, open_tape
+from goldentape.live import is_live
+from goldentape.tape import Tape, open_tape
 from goldentape.timeline import Timeline, Wanted
 
 SECOND = 1_000_000_000
