@@ -379,6 +379,13 @@ def test_what_was_seen_and_never_came_again_is_no_violation(tmp_path):
     assert "seen, not confirmed" in found.stdout and "seen but not confirmed 1" in found.stdout.splitlines()[-1]
 
 
+def test_what_was_seen_when_the_budget_ended_is_told_and_not_claimed(tmp_path):
+    found = fuzz([*command(free_port(), "leak_module_variable:app"), "--budget", "6s", "--confirm", "1000"], tmp_path)
+
+    assert found.returncode == 4, found
+    assert "LEAK  " in found.stdout and "seen, not confirmed" in found.stdout and "is used up" in found.stdout
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_leaves_nothing_running(tmp_path, number):
     port = free_port()

@@ -5,6 +5,7 @@ Nothing is claimed that was not confirmed: what failed in fewer than two of the 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -29,6 +30,8 @@ MORE: Final = 5
 """Plays of a candidate: if as many fail as its parent's rate makes expect of the few, then of all."""
 AMONG_TWO: Final = 8
 """Plays with those two users only whom a failure concerns, before it is made small step by step."""
+SHRINKING: Final = 60.0
+"""Seconds that making one failure small may take."""
 SHRINKS: Final = 120
 """Plays that making one failure small may take."""
 LEAST: Final = 2
@@ -223,7 +226,15 @@ class Hunt:
             alone = True
         # What else went wrong in the same play has mostly the same cause: it is looked into if it comes by itself.
         self._known.add(failure.fingerprint)
-        caught = await self._caught(one, failure, number, alone=alone)
+        try:
+            caught = await self._caught(one, failure, number, alone=alone)
+        except OutOfTime:
+            # What was seen is told, though there was no time to confirm it.
+            nothing = Rate(0, 0)
+            self.hunted.caught.append(
+                Caught(failure, one.workload, one.plan, one, number, nothing, nothing, nothing, None, alone=alone)
+            )
+            raise
         if not caught.is_confirmed and self.stage.judge.is_about_time(failure):
             self.hunted.notes.append(f"seen once, and of time only: {failure.sentence}")
             return
@@ -366,11 +377,14 @@ class Hunt:
         if (again := await self._among_two(one, failure, rate, history)) is not None:
             workload, plan, rate, plays = again
         seen: set[tuple[Workload, Plan]] = {(workload, plan)}
+        until = time.monotonic() + SHRINKING
         while changed and plays < SHRINKS:
             changed = False
             for candidate in self._smaller(workload, plan):
                 if candidate in seen or plays >= SHRINKS:
                     continue
+                if time.monotonic() > until or self.stage.time_left < self._to_confirm(failure):
+                    return workload, plan, plays
                 seen.add(candidate)
                 as_often, played = await self._as_often(*candidate, failure, rate, history)
                 plays += played
@@ -379,6 +393,11 @@ class Hunt:
                     self._tell(f"smaller: {len(workload.sessions)} connections, {len(plan)} turns")
                     break
         return workload, plan, plays
+
+    def _to_confirm(self, failure: Failure) -> float:
+        """Return how many seconds confirming may take: twice so many plays, with restarts."""
+        slowest = max(self.hunted.seconds[-5:], default=1.0)
+        return 2 * self._confirm * (slowest + self._pace(failure, slowly=True).patience + 1.0)
 
     async def _among_two(
         self, one: Try, failure: Failure, rate: float, history: Sequence[Try]
