@@ -6,8 +6,8 @@ objects (libraries stay as they are); `factory` only calls the factory again; `f
 
 from __future__ import annotations
 
-import ast
 import difflib
+import dis
 import importlib
 import importlib.util
 import inspect
@@ -265,7 +265,7 @@ def _near(file: Path, directory: Path) -> bool:
 
 
 def imported_by(name: str, below: Path) -> set[str]:
-    """Return the loaded modules that a module imports, and what those of them below a directory import, and so on."""
+    """Return the loaded modules that a module imports, and what those below a directory import, and so on."""
     found, asked = set[str](), [name]
     while asked:
         name = asked.pop()
@@ -275,16 +275,23 @@ def imported_by(name: str, below: Path) -> set[str]:
         origin = getattr(getattr(sys.modules[name], "__spec__", None), "origin", None) or ""
         if not origin.endswith(".py") or not _near(Path(origin), below):
             continue
-        try:
-            tree = ast.parse(Path(origin).read_bytes())
-        except (OSError, SyntaxError, ValueError):
-            continue
+        code = _code(sys.modules[name])
         package = name if hasattr(sys.modules[name], "__path__") else name.rpartition(".")[0]
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                asked += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                base = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1]) if node.level else ""
-                whole = ".".join(part for part in (base, node.module or "") if part)
-                asked += [whole, *(f"{whole}.{alias.name}" for alias in node.names)]
+        for level, module, names in _imports(code) if code is not None else ():
+            base = ".".join(package.split(".")[: len(package.split(".")) - level + 1]) if level else ""
+            whole = ".".join(part for part in (base, module) if part)
+            asked += [whole, *(f"{whole}.{imported}" for imported in names)]
     return found
+
+
+def _imports(code: CodeType) -> Iterator[tuple[int, str, tuple[str, ...]]]:
+    """Yield every import in a module's code: how many packages up, the module, and the names taken from it."""
+    loaded: list[Any] = [0, None]
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_CONST", "LOAD_SMALL_INT"):
+            loaded.append(instruction.argval)
+        elif instruction.opname == "IMPORT_NAME":
+            yield loaded[-2], str(instruction.argval), loaded[-1] or ()
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _imports(inner)
