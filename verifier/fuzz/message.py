@@ -20,6 +20,8 @@ Field: TypeAlias = tuple[str, str]
 
 _STEPS = re.compile(r"([^.\[\]]+)(?![^\[]*\])|\[(\d+)\]")
 
+OR_ERROR: Final = "|agent_error|agent_failed|agent_timeout|error|failure"
+"""What ends an answer as well, as servers mostly call it: a client that is told so does not wait on."""
 DEEP: Final = 2048
 """Values of one message that are looked at, at most."""
 

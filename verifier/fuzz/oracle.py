@@ -11,7 +11,7 @@ from verifier.fuzz.canaries import Canaries
 from verifier.fuzz.compare import Comparison
 from verifier.fuzz.failure import RANK, Failure, Kind
 from verifier.fuzz.judged import Contracts
-from verifier.fuzz.message import shared_by
+from verifier.fuzz.message import OR_ERROR, shared_by
 from verifier.fuzz.script import Close, Drop, Send, Wait
 from verifier.fuzz.seen import AppError, Ended, Run, What, Where
 from verifier.fuzz.workload import Session, Workload
@@ -92,7 +92,7 @@ class Oracle:
         last = len(run.moments) - 1
         for owed in run.open:
             victim = self.user_of.get(owed.session, owed.session)
-            yield Failure(kind, victim, "", "", f"{victim} {owed.text} for ever: {why}", (last,))
+            yield Failure(kind, victim, "", "", f"{victim} {owed.text.replace(OR_ERROR, '')} for ever: {why}", (last,))
         if not run.open:
             yield Failure(kind, "", "", "", why, (last,))
 

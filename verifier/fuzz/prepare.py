@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from goldentape.errors import InputError
 from verifier.fuzz.alone import messages_of
+from verifier.fuzz.message import OR_ERROR
 from verifier.fuzz.play import Player
 from verifier.fuzz.schedule import SERIAL
 from verifier.fuzz.script import Action, Send, Wait
@@ -29,7 +30,7 @@ def prepared(player: Player, workload: Workload) -> tuple[Workload, str]:
     for canary, type_ in ((True, last), (False, last), (True, ""), (False, "")):
         if not type_ and last and canary:
             continue
-        waiting = with_waits(workload, canary=canary, type_=type_)
+        waiting = with_waits(workload, canary=canary, type_=type_ + OR_ERROR if type_ else "")
         if player.play(waiting.only(workload.users[0].name), SERIAL).ended is Ended.DONE:
             own = " to their own message" if canary else ""
             return waiting, f"clients wait for {type_ or 'an answer'}{own}"

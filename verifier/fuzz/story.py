@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from goldentape.display import show
 from verifier.fuzz.failure import Kind
-from verifier.fuzz.message import read
+from verifier.fuzz.message import OR_ERROR, read
 from verifier.fuzz.schedule import APP
 from verifier.fuzz.seen import Moment, Run, What
 
@@ -114,7 +114,8 @@ def _lanes(found: Found, width: int) -> Iterator[str]:
         if n in marks:
             yield f"{'':<{_LEFT}}{'^' * min(width - _LEFT, 60)} {marks[n]}"
     if str(run.ended) != "done":
-        yield f"{'':<{_LEFT}}and then nothing more: {'; '.join(f'{o.session} {show(o.text, 200)}' for o in run.open)}"
+        owed = "; ".join(f"{o.session} {show(o.text.replace(OR_ERROR, ''), 200)}" for o in run.open)
+        yield f"{'':<{_LEFT}}and then nothing more: {owed}"
 
 
 def _mark(found: Found) -> str:
