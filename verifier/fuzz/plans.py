@@ -51,7 +51,8 @@ def plans(draw: DrawFn, workload: Workload, all_: tuple[tuple[str, ...], ...], t
     mixture = draw(st.sampled_from(all_[turn % len(all_) :] + all_[: turn % len(all_)]))
     where = draw(st.integers(0, 3)) if mixture else 0
     some = draw(st.integers(0, 7))
-    seed = draw(st.integers(0, 2**32 - 1))
+    # Of bytes, since integers are drawn small and often alike.
+    seed = int.from_bytes(draw(st.binary(min_size=6, max_size=6)))
     if some == 6 and len(workload.users) > 2:
         workload = workload.without_user(workload.users[-1].name)
     elif some == 7 and workload.messages > len(workload.sessions):
