@@ -135,6 +135,24 @@ def test_violations_are_compared_and_told_with_their_cause(run):
     assert "violation gone" in out
 
 
+def test_one_new_violation_is_worse_if_the_contract_calls_it_an_error(run):
+    talk("a.tape", 40)
+    talk("b.tape", 40, cost=3)
+    closed = "gone: {on: close, where: {'@close.code': 1011}}"
+    words = f"events: {{ask: {{dir: c2s}}, done: {{}}, working: {{}}, {closed}}}"
+    said = [
+        'u > {"type": "ask", "text": "x"}', 'u < {"type": "working", "run": "run-9", "step": 1}',
+        'u < {"type": "done", "run": "run-9", "cost": 3}', "u < (close 1011)", "u > (close 1011)", "u ends",
+    ]  # fmt: skip
+    write(Path("c.tape"), *said)
+    for severity, wanted in (("error", 1), ("warning", 0)):
+        Path("c.yaml").write_text(contract(f"{{kind: never, event: gone, severity: {severity}}}", events=words))
+        code, out, _ = run("--baseline", "a.tape", "b.tape", "c.tape", "--contract", "c.yaml")
+        assert code == wanted, out
+        assert ("violation new: a" in out) is (severity == "error")
+        assert ("too seldom to tell: a" in out) is (severity == "warning")
+
+
 def test_what_the_contract_ignores_is_not_compared(run):
     talk("a.tape", 40)
     talk("b.tape", 40, cost="x")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from verifier.diff import violations
-from verifier.diff.finding import GONE, LEVELS, Finding
+from verifier.diff.finding import GONE, LEVELS, NEW, Finding
 
 KINDS = (
     "closing", "unfinished", "event", "renamed", "type", "field", "latency", "violation", "order", "count", "values",
@@ -44,8 +44,12 @@ def _follows(one: Finding, cause: Finding, about: Mapping[str, frozenset[str]]) 
     events, theirs = set(one.events), set(cause.events)
     if one.kind == "unfinished":
         return cause.kind == "closing" and one.figures["cut_off"] >= 0.7 * one.figures["candidate"][0]
+    if one.kind == cause.kind == "violation":
+        # What several invariants say of one message has one cause.
+        last = one.figures["last"]
+        return one.mark == cause.mark == NEW and last is not None and last == cause.figures["last"]
     if one.kind == "violation":
-        return one.mark != GONE and cause.kind != "violation" and violations.follows(one, cause, one.title, about)
+        return one.mark != GONE and violations.follows(one, cause, one.title, about)
     if one.kind == "order":
         return cause.kind in ("event", "unfinished") and bool(events & theirs)
     if one.kind == "numbers" and cause.kind in ("order", "count", "event", "unfinished") and _last(one) in COUNTERS:

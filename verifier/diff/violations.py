@@ -69,7 +69,7 @@ def compare_verdicts(
             severity = WARNING
         why = show(violation.why, 200)
         x, y = (0 if seen is None else seen.count for seen in (old, new))
-        if not (x and y):
+        if not (x and y) and not (y and severity == ERROR):
             n, m = max(x, runs[0]), max(y, runs[1])
             if min(mid_p([(x, n, y, m)])) > ALPHA_RULE:
                 side = "candidate" if y else "baseline"
@@ -77,7 +77,14 @@ def compare_verdicts(
                     f"violated in the {side} only, and too seldom to tell: {show(name, 60)}, {plural(x or y, 'time')}"
                 )
                 continue
-        figures = {"fingerprint": fingerprint, "baseline": x, "candidate": y, "invariant": name, "kind": violation.kind}
+        figures = {
+            "fingerprint": fingerprint,
+            "baseline": x,
+            "candidate": y,
+            "invariant": name,
+            "kind": violation.kind,
+            "last": max(violation.seqs, default=None),
+        }
         if old is None:
             title = f"violation new: {show(name, 60)}, {plural(y, 'time')}: {why}"
             mark, level = NEW, severity
