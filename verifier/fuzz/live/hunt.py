@@ -266,14 +266,15 @@ class Hunt:
         """Make a failure small, and confirm it."""
         workload, plan, plays = await self._small(one, failure, found, history)
         smaller = (workload, plan) != (one.workload, one.plan)
-        before, shown_before, _ = await self._on_tape(one.workload, one.plan, failure, history) if smaller else (
-            Rate(0, 0), None, None)  # fmt: skip
+        before = Rate(0, 0)
+        if smaller:
+            before, _, _ = await self._on_tape(one.workload, one.plan, failure, history, slowly=False)
         after, shown, tape = await self._on_tape(workload, plan, failure, history)
         if smaller and after.failed < before.failed:
             # Small and rare is worse than large and frequent.
             self._tell("the small one fails less often: the large one is told")
-            workload, plan, shown = one.workload, one.plan, shown_before
-            after, before, tape = before, Rate(0, 0), tape
+            workload, plan, before = one.workload, one.plan, Rate(0, 0)
+            after, shown, tape = await self._on_tape(workload, plan, failure, history)
         return Caught(
             failure if shown is None else next(f for f in shown.failures if f.fingerprint == failure.fingerprint),
             workload, plan, shown or one, number, found, before, after, tape, history, poisoned,
@@ -316,11 +317,11 @@ class Hunt:
         return Rate(failed, plays)
 
     async def _on_tape(
-        self, workload: Workload, plan: Plan, failure: Failure, history: Sequence[Try]
+        self, workload: Workload, plan: Plan, failure: Failure, history: Sequence[Try], *, slowly: bool = True
     ) -> tuple[Rate, Try | None, Path]:
         """Play the confirming plays on a tape of their own, and count those that the tape itself shows to fail."""
         await self.stage.new_tape()
-        tries = [await self._again(workload, plan, failure, history, slowly=True) for _ in range(self._confirm)]
+        tries = [await self._again(workload, plan, failure, history, slowly=slowly) for _ in range(self._confirm)]
         tape = await self.stage.new_tape()
         told = self.stage.judged_by_tape(tape, tries)
         failed = [
@@ -397,7 +398,7 @@ class Hunt:
     def _to_confirm(self, failure: Failure) -> float:
         """Return how many seconds confirming may take: twice so many plays, with restarts."""
         slowest = max(self.hunted.seconds[-5:], default=1.0)
-        return 2 * self._confirm * (slowest + self._pace(failure, slowly=True).patience + 1.0)
+        return 2 * self._confirm * (slowest + self._pace(failure, slowly=True).patience + 2.0)
 
     async def _among_two(
         self, one: Try, failure: Failure, rate: float, history: Sequence[Try]

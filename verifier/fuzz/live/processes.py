@@ -166,7 +166,7 @@ class Server:
         """Stop it, if we started it."""
         if self._process is not None:
             # A server that drains its connections waits for nobody here: they are gone.
-            await self._process.stop(2.0)
+            await self._process.stop(1.0)
             self._process = None
 
 
