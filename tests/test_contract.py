@@ -70,6 +70,12 @@ NOT_YAML = [
 MISSPELT = [
     ("a section", contract(keys="kesy: {run: a}"), "5:1", "found kesy: did you mean keys?"),
     ("a kind", contract("{kind: nevr, event: done}"), "9:18", "no such kind, found nevr: did you mean never?"),
+    (
+        "a kind like none",
+        contract("{kind: zzz, event: done}"),
+        "9:18",
+        "no such kind, found zzz: there are admission, always",
+    ),
     ("an event", contract("{kind: never, event: dnoe}"), "9:31", "no such event, found dnoe: did you mean done?"),
     ("a built-in event", contract("{kind: never, event: $clsoe}"), "9:31", "did you mean $close?"),
     ("an option", contract("{kind: never, evnet: done}"), "9:14", "`event` is missing: `evnet` stands there"),
