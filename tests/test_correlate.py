@@ -199,6 +199,22 @@ def test_connections_that_change_hands_belong_to_one_actor():
     assert recording.scripts[0].actor == "alice" and recording.scripts[0].connections == [0, 1]
 
 
+def test_who_comes_back_with_a_token_of_the_first_connection_is_the_same():
+    sentences = (
+        "x1 connects / rule=connection",
+        'x1 < {"type":"hello","session":"s-4711-xyz"}',
+        'x1 < {"type":"opened","ticket":7}',
+        "x1 ends eof by client",
+        "x2 connects /resume/s-4711-xyz rule=connection",
+        'x2 > {"type":"work","ticket":7}',
+    )
+    found = script(*sentences)
+
+    assert sorted(found.users) == ["x1", "x2"] and used(found.steps[-1]) == {
+        ("ticket", 7): [("opened", 0, ("ticket",))]
+    }
+
+
 # -- substitution
 
 

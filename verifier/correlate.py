@@ -61,9 +61,34 @@ def learn(
     for a value: with it, a secret of one message is known in another where it is none.  `mirrored`: the other way
     round, which values of the server's messages came from its client.
     """
-    recording = scripts(connections, events, mirrored=mirrored)
+    known, said = list(connections), list(events)
+    recording = scripts(known, said, mirrored=mirrored)
     _Learner(recording, rules, digest).run()
+    same = [] if mirrored else list(_resumed(recording))
+    if same:
+        recording = scripts(known, said, together=same)
+        _Learner(recording, rules, digest).run()
     return recording
+
+
+def _resumed(recording: Recording) -> Iterator[tuple[str, str]]:
+    """Yield pairs of users who are one: nobody was told who the later one is, but it goes on where the other was.
+
+    It shows in its handshake a token that only the other was given, or, when the other has left, in its first message.
+    """
+    for script in recording.scripts:
+        own = [recording.connections[number] for number in script.connections]
+        if any(identity.rule != "connection" for c in own for identity in c.identities):
+            continue
+        for step in script.steps[:2]:
+            for use in step.uses:
+                others = {source.actor for source in use.sources} - {script.actor}
+                if len(others) != 1:
+                    continue
+                other = recording.script(*others)
+                left = [recording.connections[number].closed for number in other.connections]
+                if step.kind == OPEN or all(closed is not None and closed <= own[0].opened for closed in left):
+                    yield other.actor, script.actor
 
 
 class _Learner:

@@ -131,10 +131,17 @@ class Recording:
 _Item = tuple[int, int, int, int, Step | Answer]
 
 
-def scripts(connections: Iterable[Connection], events: Iterable[Event], *, mirrored: bool = False) -> Recording:
+def scripts(
+    connections: Iterable[Connection],
+    events: Iterable[Event],
+    *,
+    mirrored: bool = False,
+    together: Iterable[tuple[str, str]] = (),
+) -> Recording:
     """Return the actors of a tape.  `events` in seq order, as `Tape.events` yields them.
 
     `mirrored`: the steps are what the server did, and the answers what its client did; for who plays the server.
+    `together`: pairs of users who are one actor, though they never shared a connection.
     """
     known = tuple(connections)
     numbers = {c.id: number for number, c in enumerate(known)}
@@ -151,7 +158,7 @@ def scripts(connections: Iterable[Connection], events: Iterable[Event], *, mirro
     for number, c in enumerate(known):
         items += _around(c, number, closed, mirrored)
     items.sort(key=lambda item: item[:4])
-    return _shared_out(known, items, _actors(known, owners))
+    return _shared_out(known, items, _actors(known, [*owners.values(), *together], owners))
 
 
 def _message(
@@ -205,7 +212,9 @@ def _around(c: Connection, number: int, closed: set[tuple[int, int]], mirrored: 
         yield c.closed, 3, seq, number, leaves(DROP if leaves is _step else END, number, c.closed, how)
 
 
-def _actors(known: Sequence[Connection], owners: dict[int, list[str]]) -> list[frozenset[str]]:
+def _actors(
+    known: Sequence[Connection], together: Iterable[Sequence[str]], owners: dict[int, list[str]]
+) -> list[frozenset[str]]:
     """Return for each connection the users that are one actor with its own: who ever shared a connection."""
     leader: dict[str, str] = {}
 
@@ -214,13 +223,13 @@ def _actors(known: Sequence[Connection], owners: dict[int, list[str]]) -> list[f
             leader[name] = name = leader[leader[name]]
         return name
 
-    for names in owners.values():
+    for names in together:
         for name in names:
             leader[find(name)] = find(names[0])
-    together: dict[str, set[str]] = {}
+    gathered: dict[str, set[str]] = {}
     for name in leader:
-        together.setdefault(find(name), set()).add(name)
-    whole = {head: frozenset(names) for head, names in together.items()}
+        gathered.setdefault(find(name), set()).add(name)
+    whole = {head: frozenset(names) for head, names in gathered.items()}
     return [whole[find(owners[number][0])] for number in range(len(known))]
 
 

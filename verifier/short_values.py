@@ -21,6 +21,9 @@ _REPLIES = ("result", "error", "ack")
 """Names of messages whose `id` is that of a message of the other side (JSON-RPC, Socket.IO)."""
 _ACKS = ("ack", "acked", "after", "since", "cursor", "offset", "seen", "upto", "from", "position")
 
+MOST_OF_ALL = 2 / 3
+"""The share of all values at a client's place that must have been shown; and all of those that one actor says."""
+
 Path = tuple[str, tuple[str, ...]]
 """The name of a message, and a generic place in it."""
 
@@ -43,6 +46,7 @@ class _Candidate:
     place: Place
     value: Any
     pairs: dict[Path, _Seen]
+    actor: int
 
 
 @dataclass(slots=True)
@@ -82,6 +86,8 @@ class ShortValues:
     def __init__(self) -> None:
         self._candidates: list[_Candidate] = []
         self._totals: dict[Path, int] = {}
+        self._of_each: dict[tuple[int, Path], int] = {}
+        """How many values each actor said at a place."""
 
     def say(self, shown: Shown, step: Step, place: Place, value: Any) -> None:
         """A client says a value."""
@@ -89,6 +95,7 @@ class ShortValues:
             return
         path = (step.document.name, generic(place))
         self._totals[path] = self._totals.get(path, 0) + 1
+        self._of_each[id(shown), path] = self._of_each.get((id(shown), path), 0) + 1
         names = field_names(place)
         if not names or (names[0], value) in shown.own:
             return
@@ -100,7 +107,7 @@ class ShortValues:
                 if _may_be(names, place, seen, value):
                     pairs[where] = seen
         if pairs:
-            self._candidates.append(_Candidate(step, place, value, pairs))
+            self._candidates.append(_Candidate(step, place, value, pairs, id(shown)))
         else:
             shown.own.add((names[0], value))
 
@@ -111,15 +118,22 @@ class ShortValues:
             path = (candidate.step.document.name, generic(candidate.place))
             for where in candidate.pairs:
                 hits.setdefault((path, where), []).append(candidate)
-        chosen: dict[Path, tuple[int, Path]] = {}
+        chosen: dict[tuple[int, Path], tuple[int, Path]] = {}
         for (path, where), found in hits.items():
-            rank = _rank(path, where, found) if len(found) == self._totals[path] else 0
-            if rank > chosen.get(path, (0, where))[0]:
-                chosen[path] = (rank, where)
+            if len(found) < MOST_OF_ALL * self._totals[path]:
+                continue
+            of_each: dict[int, list[_Candidate]] = {}
+            for candidate in found:
+                of_each.setdefault(candidate.actor, []).append(candidate)
+            whole = [c for actor, own in of_each.items() if len(own) == self._of_each[actor, path] for c in own]
+            rank = _rank(path, where, whole) if whole else 0
+            for actor in {candidate.actor for candidate in whole}:
+                if rank > chosen.get((actor, path), (0, where))[0]:
+                    chosen[actor, path] = (rank, where)
         for candidate in self._candidates:
             path = (candidate.step.document.name, generic(candidate.place))
-            if path in chosen:
-                source = candidate.pairs[chosen[path][1]].source
+            if (candidate.actor, path) in chosen:
+                source = candidate.pairs[chosen[candidate.actor, path][1]].source
                 use = Use(place=candidate.place, part=None, value=candidate.value, sources=(source,))
                 candidate.step.uses = (*candidate.step.uses, use)
 
