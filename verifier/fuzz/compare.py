@@ -142,6 +142,8 @@ class Comparison:
 
     def _answers(self, alone: Alone, answers: Mapping[Scalar, list[tuple[int, Message]]]) -> Iterator[Failure]:
         """Yield answers with too much or too little in them, where the totals do not show it."""
+        if not alone.answer_kinds:  # alone nothing was answered: there is nothing to compare with
+            return
         for id_, answer in answers.items():
             mine = counted(answer)
             if mine in alone.answer_kinds:
