@@ -15,7 +15,7 @@ from typing import Final
 
 from goldentape.errors import EnvironmentFault, InputError
 from verifier.fuzz.failure import Failure, Kind
-from verifier.fuzz.live.plan import Plan, drawn, simpler
+from verifier.fuzz.live.plan import HELLO, LONGEST, Plan, Turn, drawn, simpler
 from verifier.fuzz.live.sequencer import Pace, sessions_of
 from verifier.fuzz.live.stage import OutOfTime, Stage, Try
 from verifier.fuzz.live.wilson import Rate
@@ -286,8 +286,12 @@ class Hunt:
         solo = one.workload.only(failure.victim)
         names = {session.name for session in solo.sessions}
         mine = tuple(turn for turn in one.plan if turn.session in names)
+        # What others took up was time as well: alone, the same steps are tried with waiting between them, too.
+        late = tuple(replace(turn, delay=LONGEST) for turn in mine)
+        stepwise = tuple(Turn(s.name, 1, LONGEST) for s in solo.sessions for _ in range(len(s.script) + HELLO + 4))
+        given = (mine, late, stepwise, late, stepwise)
         for n in range(ALONE):
-            plan = mine if n % 2 == 0 else drawn(sorted(names), self._seed, n)
+            plan = given[n] if n < len(given) else drawn(sorted(names), self._seed, n)
             if (await self.stage.play(solo, plan, pace=self._pace(failure, slowly=False))).shows(failure.fingerprint):
                 return True
         return False
