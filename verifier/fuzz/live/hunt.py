@@ -210,7 +210,7 @@ class Hunt:
         mixture = self._mixtures[(number - 1) % len(self._mixtures)] if number else ()
         new = [
             failure for failure in one.failures
-            if failure.fingerprint not in self._known and (failure.fingerprint, mixture) not in self._excused
+            if failure.fingerprint not in self._known and not self._is_excused(failure, mixture)
         ]  # fmt: skip
         if not new:
             return
@@ -241,6 +241,13 @@ class Hunt:
         self.hunted.caught.append(caught)
         if caught.is_confirmed:
             self._known |= {other.fingerprint for other in (*one.failures, *caught.shown.failures)}
+
+    def _is_excused(self, failure: Failure, mixture: Collection[str]) -> bool:
+        """Return whether a failure came to a user who was alone, with one of these faults."""
+        return any(
+            fingerprint == failure.fingerprint and not set(faults).isdisjoint(mixture)
+            for fingerprint, faults in self._excused
+        )
 
     async def _caught(self, one: Try, failure: Failure, number: int, *, alone: bool) -> Caught:
         found = await self._rate(one.workload, one.plan, failure, MORE)
