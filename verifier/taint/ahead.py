@@ -6,10 +6,12 @@ Only what sources say is read, many messages together; a log that is not plain i
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from goldentape.tape import Tape
 from verifier.batch.chunk import PLAIN_FLAGS, Chunk, Symbols, Unclear
@@ -28,6 +30,9 @@ _PLAIN = frozenset(flags << 8 | 1 << 1 | side for flags in (0, PLAIN_FLAGS) for 
 Line = tuple[str, int, Collection[int]]
 """User, place, keys."""
 
+HELD = 500_000
+"""Keys that stay in memory; what comes after is put away."""
+
 _SAFE = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -37,6 +42,8 @@ class Ahead:
 
     said: Mapping[str, Said]
     """By user."""
+    file: BinaryIO | None
+    """Where they are put away."""
     prints: Prints
     tells: bool
     """Whether ids, addresses or numbers are among it."""
@@ -45,6 +52,8 @@ class Ahead:
 def ahead(rule: Taint, contract: Contract, divided: Divided) -> Ahead:
     """Read what everybody said."""
     said: dict[str, Said] = {}
+    file: BinaryIO | None = None
+    held = 0
     naming = _types(rule, contract)
     wire = contract.wire
     plain = wire.format == "json" and not wire.unwrap and wire.type is not None
@@ -59,11 +68,20 @@ def ahead(rule: Taint, contract: Contract, divided: Divided) -> Ahead:
         except Unclear:
             lines = list(_one_by_one(rule, contract, divided, part))
         lines.sort(key=itemgetter(1))
+        new: dict[str, Said] = {}
         for user, place, keys in lines:
             if user not in said:
-                said[user] = Said()
+                said[user] = new[user] = Said()
             said[user].add(place, keys)
-    return Ahead(said, Prints(said.values()), rule.sketcher.tells)
+        held += sum(map(len, new.values()))
+        if held > HELD:
+            # Where there is no room for them, they stay in memory.
+            with suppress(OSError):
+                file = file or tempfile.TemporaryFile()  # noqa: SIM115
+                for one in new.values():
+                    one.put_away(file)
+    rule.sketcher.forget()
+    return Ahead(said, file, Prints(said.values()), rule.sketcher.tells)
 
 
 def _together(

@@ -1,51 +1,85 @@
-"""Who said what, as keys: each user's in order, and one small table that tells whether a key is anybody's.  Pure.
+"""Who said what, as keys: each user's in order, and one small table that tells whether a key is anybody's.
 
 The table may take a key for somebody's that is nobody's (about one of a thousand), and one user's for several users';
 never the other way round.  It is one byte for each of some million slots, a fingerprint in the next free one after the
 key's own (Cleary, IEEE Trans. Computers C-33(9), 1984): seven bits, and one for keys of several users.
+
+The keys of a large tape are put away in a file without a name: they are needed once more, user by user.
 """
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from typing import Final
+from typing import BinaryIO, Final, NamedTuple
 
 _SEVERAL: Final = 128
 NEVER: Final = 1 << 62
 
 
+class _Columns(NamedTuple):
+    keys: array[int]
+    places: array[int]
+    """Of the messages."""
+    ends: array[int]
+    """Where in `keys` those of each message end."""
+
+
 class Said:
     """The keys of what one user said, in order."""
 
-    __slots__ = ("_ends", "_keys", "_places")
+    __slots__ = ("_away", "_columns")
 
     def __init__(self) -> None:
-        self._keys = array("q")
-        self._places = array("q")
-        self._ends = array("q")
+        self._columns = _Columns(array("q"), array("q"), array("q"))
+        self._away: tuple[int, int, int, int] | None = None
+        """File, where in it, how many keys, how many messages."""
+
+    def put_away(self, file: BinaryIO) -> None:
+        """Keep the keys at the end of a file instead, once all are there."""
+        columns = self._columns
+        place = file.seek(0, os.SEEK_END)
+        for column in columns:
+            file.write(column)
+        file.flush()
+        self._away = file.fileno(), place, len(columns.keys), len(columns.places)
+        self._columns = _Columns(array("q"), array("q"), array("q"))
+
+    def _read(self) -> _Columns:
+        if self._away is None:
+            return self._columns
+        file, place, keys, places = self._away
+        found = []
+        for size in (keys, places, places):
+            column = array("q")
+            column.frombytes(os.pread(file, size * 8, place))
+            place += size * 8
+            found.append(column)
+        return _Columns(*found)
 
     def add(self, place: int, keys: Collection[int]) -> None:
         """A message at a place in the tape says something of these keys; places must grow."""
         if keys:
-            self._keys.extend(keys)
-            self._places.append(place)
-            self._ends.append(len(self._keys))
+            self._columns.keys.extend(keys)
+            self._columns.places.append(place)
+            self._columns.ends.append(len(self._columns.keys))
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return self._away[2] if self._away is not None else len(self._columns.keys)
 
     def distinct(self) -> set[int]:
         """Return the keys, each once."""
-        return set(self._keys)
+        return set(self._read().keys)
 
     def first(self) -> dict[int, int]:
         """Return each key with the place where it came first."""
         found: dict[int, int] = {}
         begin = 0
-        for place, end in zip(self._places, self._ends, strict=True):
-            for key in self._keys[begin:end]:
+        keys, places, ends = self._read()
+        for place, end in zip(places, ends, strict=True):
+            for key in keys[begin:end]:
                 if key not in found:
                     found[key] = place
             begin = end
@@ -53,14 +87,15 @@ class Said:
 
     def shared(self, wanted: Collection[int]) -> set[int]:
         """Return which of some keys are among these."""
-        return set(wanted).intersection(self._keys)
+        return set(wanted).intersection(self._read().keys)
 
     def at(self, wanted: set[int]) -> list[int]:
         """Return the places of the messages that have any of some keys."""
         found = []
         begin = 0
-        for place, end in zip(self._places, self._ends, strict=True):
-            if not wanted.isdisjoint(self._keys[begin:end]):
+        keys, places, ends = self._read()
+        for place, end in zip(places, ends, strict=True):
+            if not wanted.isdisjoint(keys[begin:end]):
                 found.append(place)
             begin = end
         return found

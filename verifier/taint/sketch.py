@@ -62,6 +62,10 @@ class Sketcher:
         self._known: dict[Told, array[int]] = {}
         """Texts of sources that were met lately."""
 
+    def forget(self) -> None:
+        """Forget the texts of sources."""
+        self._known.clear()
+
     def canaries(self, folded: str) -> set[int]:
         """Return the keys of the canaries in a folded text."""
         if self._speaks is None or (self._speaks and self._speaks not in folded):
