@@ -266,10 +266,14 @@ def test_what_was_judged_without_a_tape_is_told_in_words(opened, pages):
     page = opened("words.html")
     assert page.text("#title") == "b.tape against a.tape"
     assert "2 users · 1 connection · 3 messages" in page.text("#numbers")
-    page.keys("n", "+", "0")
     page.settled("#detail h2", "gone")
     assert page.text("#detail pre") == "before | after\ndone   | -"
+    wide = page.page.evaluate("document.getElementById('detail').offsetWidth / innerWidth")
+    assert wide > 0.6, "what is told has the room that the lanes do not need"
+    page.keys("Escape")
     assert "No tape is drawn here" in page.text("#empty")
+    page.keys("n", "+", "0")
+    page.settled("#detail h2", "gone")
 
 
 # -- hostile text

@@ -44,6 +44,7 @@ def summary(judgement: Judgement) -> str:
     distinct = [found for one in judgement.judged for found in one.distinct()]
     violations = sum(found.standing == FAILED for found in distinct)
     warnings = len(distinct) - violations
+    tapes = sum(one.tape is not None for one in judgement.unjudged)
     counts = judgement.counts()
     said = [
         plural(violations, "distinct violation") if violations else "",
@@ -51,7 +52,7 @@ def summary(judgement: Judgement) -> str:
         plural(warnings, "warning") if warnings else "",
         f"{counts['open']:,} could not be judged" if "open" in counts else "",
         f"{counts['passed']:,} held" if "passed" in counts else "",
-        plural(len(judgement.unjudged), "tape without a verdict", "tapes without a verdict")
-        if judgement.unjudged else "",
+        plural(tapes, "tape without a verdict", "tapes without a verdict") if tapes else "",
+        "no verdict" if len(judgement.unjudged) > tapes else "",
     ]  # fmt: skip
     return ", ".join(part for part in said if part) or "nothing was judged"

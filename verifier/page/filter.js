@@ -79,6 +79,7 @@ function only(what, text) {
 
 function where() {
   const { tape } = view;
+  if (!tape.lanes.length) return void ($('where').textContent = '');
   $('where').textContent =
     `${clock(Math.max(0, view.a), (view.b - view.a) / 100)} to ${clock(Math.min(tape.end, view.b), (view.b - view.a) / 100)}` +
     ` · ${plural(view.lanes.length, 'user')}${view.lanes.length < tape.facts.totals[0] ? ` of ${count(tape.facts.totals[0])}` : ''}`;

@@ -213,14 +213,17 @@ async function open(place) {
   Object.assign(view, { tape, chosen: null, find: { kinds: null, lanes: null, bad: null, windows: null } });
   $('title').textContent = tape.about.name;
   document.title = `${tape.about.name} · goldentape`;
-  const [users, connections, events] = tape.facts.totals;
+  const [users, connections, events] = tape.facts.totals,
+    drawn = tape.lanes.length > 0 || !tape.violations.length;
   $('numbers').textContent = [
-    plural(users, 'user'),
+    drawn || users ? plural(users, 'user') : '',
     plural(connections, 'connection'),
     plural(events, 'message'),
-    clock(tape.end, tape.end / 100),
+    drawn ? clock(tape.end, tape.end / 100) : '',
     tape.about.state,
-  ].join(' · ');
+  ]
+    .filter(Boolean)
+    .join(' · ');
   const verdicts = tape.about.verdicts.map((one) => one.verdict),
     pill = $('verdict');
   const worst = ['fail', 'error', 'inconclusive', 'vacuous', 'pass'].find((one) => verdicts.includes(one));
@@ -245,6 +248,7 @@ async function open(place) {
   $('scroller').scrollTop = 0;
   detail();
   fit();
+  if (!drawn) choose({ violation: tape.violations[0], place: 0 }); // there is nothing else to look at
 }
 
 async function start() {

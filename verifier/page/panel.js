@@ -7,6 +7,7 @@ async function detail() {
     mine = ++asked;
   for (const row of document.querySelectorAll('[data-violation]'))
     row.setAttribute('aria-current', String(what?.violation?.index === Number(row.dataset.violation)));
+  document.querySelector('main').classList.toggle('words', Boolean(what) && !view.tape.lanes.length);
   if (!what) {
     panel.hidden = true;
     panel.replaceChildren();
@@ -88,8 +89,8 @@ async function ofViolation({ violation: v, place }) {
       ['wanted', example.why.includes(example.wanted) ? '' : example.wanted],
       ['where', example.where],
       ['fault', example.fault],
-      ['seen', `${plural(v.count, 'time')}, ${plural(v.users, 'user')}`],
-      ['contract', `${v.file}:${v.line}`],
+      ['seen', v.users ? `${plural(v.count, 'time')}, ${plural(v.users, 'user')}` : plural(v.count, 'time')],
+      [view.tape.lanes.length ? 'contract' : 'place', `${v.file}:${v.line}`],
       ['fingerprint', v.fingerprint],
     ]),
     el(

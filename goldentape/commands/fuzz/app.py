@@ -15,8 +15,9 @@ from goldentape.commands.fuzz.steady import demand_steady_hashes
 from goldentape.commands.fuzz.telling import told
 from goldentape.commands.fuzz.users import workload_from
 from goldentape.commands.progress import Progress
+from goldentape.commands.reporting import Judgement, reported
 from goldentape.commands.sizes import DURATION
-from goldentape.display import show
+from goldentape.display import home_and_here, show
 from goldentape.errors import Exit, InputError
 from verifier.fuzz.api import SCHEDULES, fuzz_app
 from verifier.fuzz.found import Report
@@ -24,6 +25,7 @@ from verifier.fuzz.load import ISOLATE
 from verifier.fuzz.passport import Passport
 from verifier.fuzz.plans import FAULTS
 from verifier.fuzz.run import EXPLORE
+from verifier.fuzz.verdicts import Place, judged_app
 from verifier.params import parse_settings
 
 HOME = Path(".goldentape")
@@ -90,12 +92,13 @@ def with_app_options(command: Any) -> Any:
 @click.option("--save", type=click.Path(file_okay=False, path_type=Path), default=HOME, show_default=True,
               metavar="DIR", help="Where repro files go.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@reported("fuzz")
 def app(
     app: str, app_dir: str, factory: bool, isolate: str, users: int, messages: int, path: str, message: str, done: str,
     passports: tuple[str, ...], jwt_secret: str | None, script: Path | None, tape: Path | None, faults: str | None,
     schedules: int | None, budget: float | None, seed: int | None, policy: str, explore: str, window: float,
     certify: float, contracts: tuple[str, ...], settings: tuple[str, ...], allow_code: bool, shared: tuple[str, ...],
-    failures: int, save: Path, as_json: bool,
+    failures: int, save: Path, as_json: bool, judgement: Judgement,
 ) -> int:  # fmt: skip
     """Search the ASGI app MODULE:APP for races of its users.
 
@@ -119,8 +122,13 @@ def app(
     finally:
         progress.end()
     saved = [one.save(save) for one in report.failures]
+    document = told_as_json(report, saved)
+    judgement.judged.append(judged_app(
+        report, saved, app=app, workload=workload, size=(users, messages), contracts=read, place=_place(app, app_dir),
+        document=document,
+    ))  # fmt: skip
     if as_json:
-        click.echo(json.dumps(told_as_json(report, saved), ensure_ascii=True))
+        click.echo(json.dumps(document, ensure_ascii=True))
     else:
         for line in told(report, saved, app=app, policy=policy, explore=explore, window=window):
             click.echo(line)
@@ -129,6 +137,13 @@ def app(
     if report.failures:
         return Exit.VIOLATION
     return Exit.INCONCLUSIVE if report.unconfirmed else Exit.OK
+
+
+def _place(app: str, app_dir: str) -> Place:
+    """Return where reports point to: the file of the app's module, where it is one."""
+    stem = Path(app_dir, *app.partition(":")[0].split("."))
+    files = (stem.with_name(f"{stem.name}.py"), stem / "__init__.py")
+    return Place(file=home_and_here(next((file for file in files if file.is_file()), Path(app_dir))))
 
 
 def passports_of(passports: tuple[str, ...], env: str | None) -> tuple[Passport, ...]:

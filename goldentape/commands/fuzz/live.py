@@ -18,6 +18,7 @@ import click
 
 from goldentape.commands.finding import code_option, read_contracts
 from goldentape.commands.fuzz.users import workload_from
+from goldentape.commands.reporting import Judgement, reported
 from goldentape.commands.sizes import DURATION
 from goldentape.display import home_and_here, show
 from goldentape.errors import EnvironmentFault, Exit, InputError
@@ -34,6 +35,7 @@ from verifier.fuzz.live.telling import told
 from verifier.fuzz.live.tokens import TokenMaker
 from verifier.fuzz.passport import Passport
 from verifier.fuzz.plans import FAULTS
+from verifier.fuzz.verdicts import Place, judged_live
 from verifier.params import parse_settings
 
 HOME = Path(".goldentape")
@@ -107,11 +109,13 @@ _SERVER = [
               metavar="DIR", help="Where repro files and the tapes of confirmed failures go.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--quiet", is_flag=True, help="Say nothing of how far it is.")
+@reported("fuzz")
 def live(
     url: str, users: int, messages: int, message: str, done: str, script: Path | None, tape: Path | None,
     faults: str | None, tries: int, confirm: int, most: int, seed: int, patience: float | None,
     contracts: tuple[str, ...], settings: tuple[str, ...], allow_code: bool, shared: tuple[str, ...],
-    hand_to_app: str | None, app_dir: str, save: Path, as_json: bool, quiet: bool, **server: Any,
+    hand_to_app: str | None, app_dir: str, save: Path, as_json: bool, quiet: bool, judgement: Judgement,
+    **server: Any,
 ) -> int:  # fmt: skip
     """Search the server at URL for races of its users.
 
@@ -146,8 +150,14 @@ def live(
 
     with tempfile.TemporaryDirectory(prefix="goldentape-live-") as folder:
         found, stage, saved = run(hunted(Path(folder)))
+    document = told_as_json(found, saved)
+    named = [Path(read[0].document.name)] if read else [one for one in (script, tape, *saved) if one is not None]
+    judgement.judged.append(judged_live(
+        found, saved, url=url, workload=workload, contracts=read, document=document,
+        place=Place(file=home_and_here(named[0] if named else Path())),
+    ))  # fmt: skip
     if as_json:
-        click.echo(json.dumps(told_as_json(found, saved), ensure_ascii=True))
+        click.echo(json.dumps(document, ensure_ascii=True))
     else:
         for line in told(found, saved, url=url, restarts=stage.restarts, plays=stage.plays):
             click.echo(line)

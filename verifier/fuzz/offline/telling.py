@@ -38,7 +38,7 @@ def lines(report: TapeReport, tape: str, contract: str | None) -> Iterator[str]:
         yield from _own(report)
     for possible in report.possible:
         yield ""
-        yield from _possible(report, possible)
+        yield from possible_story(report, possible)
     yield ""
     yield from _searched(report)
     yield summary(report)
@@ -76,7 +76,8 @@ def _own(report: TapeReport) -> Iterator[str]:
         yield from _story(report, report.by_user, one.slices, frozenset())
 
 
-def _possible(report: TapeReport, possible: Possible) -> Iterator[str]:
+def possible_story(report: TapeReport, possible: Possible) -> Iterator[str]:
+    """Yield what could have happened, and in which order of the users."""
     violation = possible.violation
     if possible.invariant == CONSUMER:
         yield "DIFFERS  the consumer's end state depends on an order that the recording leaves open"
