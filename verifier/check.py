@@ -38,6 +38,7 @@ from verifier.record import (
     Record,
     Session,
 )
+from verifier.rule import Rule
 from verifier.slices import Slice
 from verifier.slicing import RECORDING, SESSION, WIDE, Check, Feed
 from verifier.spans import Instance
@@ -52,15 +53,28 @@ class Engine:
     users can only accept; what it doubts is in `provisional`, to be judged over all of them.
     """
 
-    def __init__(self, contract: Contract, only: Container[str] | None = None, *, apart: bool = False) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        only: Container[str] | None = None,
+        *,
+        apart: bool = False,
+        lasting: dict[str, Rule] | None = None,
+    ) -> None:
         self.contract = contract
         self.apart = apart
         self.provisional: set[str] = set()
         """Invariants whose findings here depend on users who are elsewhere."""
         self.checks: list[Check] = []
         units = watched(contract)
+        lasting = {} if lasting is None else lasting
         for index, spec in enumerate((*contract.invariants.values(), *contract.tiers.values())):
-            self.checks.append(Check(index, spec, rule_of(spec, contract), self))
+            rule = lasting.get(spec.name)
+            if rule is None:
+                rule = rule_of(spec, contract)
+                if rule.lasting:
+                    lasting[spec.name] = rule
+            self.checks.append(Check(index, spec, rule, self))
             self.checks[-1].watched = units.get(spec.name, ())
         self.current: tuple[Record | None, dict[str, Instance] | None] = None, None
         """The message that is being looked at, and of which instances it is."""
@@ -373,9 +387,14 @@ class Engine:
         return conclude(self)
 
 
-def verify(contract: Contract, source: Source, baselines: Iterable[Source] = ()) -> Verdict:
-    """Judge a recording by a contract; `baselines` are recordings of users who were alone."""
-    engine = Engine(contract)
+def verify(
+    contract: Contract, source: Source, baselines: Iterable[Source] = (), lasting: dict[str, Rule] | None = None
+) -> Verdict:
+    """Judge a recording by a contract; `baselines` are recordings of users who were alone.
+
+    `lasting`: rules that keep nothing of a recording, by invariant, for the next one by the same contract.
+    """
+    engine = Engine(contract, lasting=lasting)
     engine.whole, engine.baselines = (source,), tuple(baselines)
     engine.feed(source)
     engine.close()

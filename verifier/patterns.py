@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from re import _compiler as sre_compile  # type: ignore[attr-defined]  # private, and the only one that takes a tree
 from re import _constants as sre  # type: ignore[attr-defined]  # private, and the only parser that agrees with `re`
 from re import _parser as sre_parse  # type: ignore[attr-defined]
@@ -31,6 +32,7 @@ class PatternError(ValueError):
     """A pattern that does not compile, or could run for ever."""
 
 
+@lru_cache(1024)
 def compile_pattern(text: str) -> Callable[[str], bool]:
     """Return a search over a text, or its first 64 KiB where the time could grow with its square.
 

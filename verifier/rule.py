@@ -79,6 +79,9 @@ class Rule(Protocol):
     def foresee(self, divided: Divided) -> Any:
         """Look at a whole tape before any part of it is judged; what comes out must be the same for all parts."""
 
+    lasting: bool
+    """It is costly to make and keeps nothing of a recording: the next recording is judged by the same one."""
+
     last: bool
     """It is closed after all others: it looks at what they have found."""
 
@@ -102,6 +105,7 @@ class Stateless:
     vague = False
     freezes = False
     across = False
+    lasting = False
     last = False
     divisible = True
     foreseen: Any = None

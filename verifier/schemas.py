@@ -128,7 +128,7 @@ def _bounded(cls: type[Validator]) -> type[Validator]:
     return made
 
 
-_compiled = lru_cache(maxsize=1024)(compile_pattern)
+_compiled = compile_pattern
 
 
 def _search(validator: Validator, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:

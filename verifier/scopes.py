@@ -37,6 +37,7 @@ class Scoped:
         self.vague = rule.vague
         self.freezes = False
         self.across = rule.across
+        self.lasting = False
         self.divisible = rule.divisible
         self.last = rule.last
         self.foreseen: Any = None

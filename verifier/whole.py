@@ -6,10 +6,8 @@ what compares users, or listens to nobody in particular -> judged by an engine o
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -20,6 +18,7 @@ from verifier.batch.judge import Batch
 from verifier.check import Engine, verify
 from verifier.contract import Contract
 from verifier.divide import Divided, Part
+from verifier.garbage import no_collection
 from verifier.history import Source
 from verifier.invariants.exits import Exits
 from verifier.invariants.owner import OwnedKeys
@@ -63,7 +62,7 @@ class Judge:
         """Judge everything."""
         checks = Engine(self._contract).checks
         if self._foreseen is None and not self._thorough:
-            with _no_collection():
+            with no_collection():
                 self._foreseen = {c.spec.name: c.rule.foresee(self._tapes) for c in checks}
         wide = {c.spec.name for c in checks if c.mode == RECORDING or not c.rule.divisible}
         parts = self._engine(set(self._names) - wide, apart=True)
@@ -111,7 +110,7 @@ class Judge:
             return list(self._tapes.parts)
         left = []
         others: dict[frozenset[str], Engine] = {}
-        with _no_collection():
+        with no_collection():
             for part in self._tapes.parts:
                 try:
                     if len(part.users) > 1:
@@ -213,15 +212,3 @@ def _groups(parts: list[Part]) -> Iterator[list[Part]]:
             group, events = [], 0
     if group:
         yield group
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Decoded messages make many objects and no cycles: looking for cycles would cost a third of the time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()

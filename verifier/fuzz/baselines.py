@@ -42,6 +42,7 @@ class Baselines:
         self._solo: dict[Workload, Alone] = {}
         self._solo_run: dict[Workload, Run] = {}
         self._not_alone: set[tuple[Workload, str]] = set()
+        self._more: dict[Workload, list[Run]] = {}
         self._oracles: dict[tuple[Workload, str], Oracle] = {}
         self.correlation: str | None = None
         """The path of the id that joins the events of an answer; None: not looked for yet."""
@@ -151,11 +152,6 @@ class Baselines:
         """What is known of each user alone."""
         return list(self._solo.values())
 
-    @property
-    def runs(self) -> int:
-        """How many runs there were without anybody else."""
-        return sum(alone.runs for alone in self._solo.values())
-
     def unproven(self) -> set[Field]:
         """Return the fields whose numbers differ from those seen alone, which proves nothing."""
         return {field for o in self._oracles.values() if o.comparison is not None for field in o.comparison.unproven}
@@ -170,12 +166,18 @@ class Baselines:
             return failure.fingerprint in alone.known
         oracle = self.oracle(solo, failure)
         for n in range(MORE):
-            _, run = self._player.walk(solo, "walk", self._seed + 1, n)
-            if any(one.fingerprint == failure.fingerprint for one in oracle.judge(run)):
+            if any(one.fingerprint == failure.fingerprint for one in oracle.judge(self._watched(solo, n))):
                 alone.known.add(failure.fingerprint)
                 return True
         self._not_alone.add((solo, failure.fingerprint))
         return False
+
+    def _watched(self, solo: Workload, n: int) -> Run:
+        """Return the n-th run in which it is looked for what a user meets alone: the same for all."""
+        runs = self._more.setdefault(solo, [])
+        if n == len(runs):
+            runs.append(self._player.walk(solo, "walk", self._seed + 1, n)[1])
+        return runs[n]
 
 
 def is_compared(failure: Failure) -> bool:

@@ -19,6 +19,9 @@ BUDGET = (1 << 16, 256)
 PIECE = 64
 """Texts up to this many characters are also looked at together with those before them: an answer comes in pieces."""
 
+KEPT, SHORT = 4096, 4096
+"""Messages whose canaries are remembered, and how many characters such a message has at most."""
+
 
 class Canaries:
     """The canaries of a workload, ready to be looked for."""
@@ -38,6 +41,8 @@ class Canaries:
         hidden = {part for form in self._owner for part in _hidden(form)}
         hidden |= {part for token in canaries for form in (token, word_of(token)) for part in _hidden(form)}
         self._hidden = re.compile("|".join(map(re.escape, sorted(hidden)))) if hidden else None
+        self._known: dict[str | bytes, list[tuple[str, str, str, str]]] = {}
+        """What was found in messages: most come again under the next schedule."""
 
     def failures(self, run: Run) -> Iterator[Failure]:
         """Yield each canary that somebody else was shown, once for each event, path and pair of users."""
@@ -90,6 +95,14 @@ class Canaries:
 
     def _found(self, payload: str | bytes) -> list[tuple[str, str, str, str]]:
         """Return the canaries in a message: token, owner, path, and how it was hidden."""
+        found = self._known.get(payload)
+        if found is None:
+            found = self._look(payload)
+            if len(self._known) < KEPT and len(payload) <= SHORT:
+                self._known[payload] = found
+        return found
+
+    def _look(self, payload: str | bytes) -> list[tuple[str, str, str, str]]:
         assert self._plain is not None
         text = payload if isinstance(payload, str) else payload.decode("utf-8", "replace")
         looks = self._plain.search(text) or (self._hidden is not None and self._hidden.search(text))

@@ -96,8 +96,10 @@ class Report:
     shrunk_seconds: float = 0.0
     unconfirmed: tuple[str, ...] = ()
     """What looked wrong and did not come again."""
-    baseline_runs: int = 0
-    """Runs of users alone, and of all one after the other, to compare with."""
+    runs: int = 0
+    """All runs of the app; what is neither of a schedule nor of a failure is there to compare with."""
+    failure_runs: int = 0
+    """Those that made failures small, certified and confirmed them."""
     bound: str = ""
     """What PCT promises, where it was asked for."""
     interrupted: bool = False
@@ -114,8 +116,17 @@ class Report:
 
     @property
     def rate(self) -> float:
-        """Schedules a second, with the oracle."""
+        """Schedules a second, with the oracle and with the runs that it compares with; without shrinking."""
         return self.schedules / self.seconds if self.seconds else 0.0
+
+    def effort(self) -> str:
+        """Return how many runs of the app there were in all, by what they were for, and how long they took."""
+        others = self.runs - self.schedules - self.failure_runs
+        seconds = self.seconds + self.shrunk_seconds
+        return (
+            f"{self.runs:,} runs of the app in {seconds:.1f} s: {self.schedules:,} of schedules, {others:,} of users"
+            f" alone or in turns to compare with, {self.failure_runs:,} to make failures small and confirm them"
+        )
 
     def summary(self) -> str:
         """Return the last line: `schedules 2000 (1310/s), distinct traces 1874, violations 1`."""

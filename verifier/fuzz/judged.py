@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 
 from verifier.check import verify
@@ -10,6 +11,8 @@ from verifier.contract import Contract
 from verifier.fuzz.failure import Failure, Kind
 from verifier.fuzz.recording import recording
 from verifier.fuzz.seen import Ended, Run, What
+from verifier.garbage import no_collection
+from verifier.rule import Rule
 from verifier.verdict import Outcome, Violation
 
 KEPT = 4096
@@ -26,27 +29,30 @@ class Contracts:
     def __init__(self, contracts: tuple[Contract, ...], user_of: Callable[[str], str]) -> None:
         self._contracts = tuple(filter(None, map(_counting, contracts)))
         self._user_of = user_of
-        self._known: dict[str, tuple[Failure, ...]] = {}
+        self._lasting: list[dict[str, Rule]] = [{} for _ in self._contracts]
+        self._known: dict[bytes, tuple[Failure, ...]] = {}
 
     def failures(self, run: Run) -> tuple[Failure, ...]:
         """Return what each contract finds: violations of severity error that are not the client's fault."""
         if not self._contracts:
             return ()
-        digest = run.digest()
-        found = self._known.get(digest)
+        seen = _seen(run)
+        found = self._known.get(seen)
         if found is None:
-            found = tuple(failure for contract in self._contracts for failure in self._judge(contract, run))
+            with no_collection():
+                judged = zip(self._contracts, self._lasting, strict=True)
+                found = tuple(failure for contract, rules in judged for failure in self._judge(contract, rules, run))
             if len(self._known) < KEPT:
-                self._known[digest] = found
+                self._known[seen] = found
         return found
 
-    def _judge(self, contract: Contract, run: Run) -> Iterator[Failure]:
+    def _judge(self, contract: Contract, rules: dict[str, Rule], run: Run) -> Iterator[Failure]:
         source = recording(run, self._user_of)
         places = [
             n for n, moment in enumerate(run.moments)
             if moment.what is What.MESSAGE or moment.what is What.CLOSE
         ]  # fmt: skip
-        for outcome in verify(contract, source).outcomes:
+        for outcome in verify(contract, source, lasting=rules).outcomes:
             if not outcome.counts:
                 continue
             for group in outcome.groups:
@@ -55,6 +61,16 @@ class Contracts:
                 )
                 if first is not None:
                     yield _failure(outcome, first, places)
+
+
+def _seen(run: Run) -> bytes:
+    """Return a digest of all that contracts are told of a run; by which steps it came to it is none of that."""
+    seen: list[object] = [run.ended]
+    for moment in run.moments:
+        if moment.what is What.END:
+            break
+        seen.append(moment[1:])
+    return hashlib.sha256(repr(seen).encode("utf-8", "backslashreplace")).digest()
 
 
 def _counting(contract: Contract) -> Contract | None:

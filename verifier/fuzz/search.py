@@ -100,6 +100,7 @@ class Search:
         """New failures that came together with one that was told, by fingerprint."""
         self._seconds = 0.0
         self._shrunk = 0.0
+        self._failure_runs = 0
         self._plan: Plan | None = None
         self._pending: tuple[Plan, Run, Failure] | None = None
         self._examples = 0
@@ -248,12 +249,15 @@ class Search:
         self._shrunk += time.monotonic() - begin
 
     def _look_into(self, plan: Plan, run: Run, failure: Failure) -> None:
+        before = self.player.runs
         try:
             found = self.looking.into(plan.workload, run, failure, self.coverage.schedules, self._known)
         except Unconfirmed as why:
             self._excused.add((failure.fingerprint, plan.faults))
             (self.unconfirmed if why.strange else self.notes)[str(why)] += 1
             return
+        finally:
+            self._failure_runs += self.player.runs - before
         marks = {one.fingerprint for one in (found.failure, *found.also)}
         same = next((n for n, known in enumerate(self.found) if known.explains(marks) and not known.alone), None)
         if same is None:
@@ -277,7 +281,8 @@ class Search:
         return Report(
             failures=tuple(found), coverage=self.coverage, seconds=self._seconds, seed=self.seed,
             policies=dict(self.policies), notes=tuple(self.notes), shrunk_seconds=self._shrunk,
-            baseline_runs=self.baselines.runs, unconfirmed=tuple(self.unconfirmed), bound=self._bound(),
+            runs=self.player.runs, failure_runs=self._failure_runs,
+            unconfirmed=tuple(self.unconfirmed), bound=self._bound(),
             interrupted=interrupted,
         )  # fmt: skip
 

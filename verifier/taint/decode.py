@@ -9,6 +9,7 @@ import io
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -21,6 +22,8 @@ BUDGET: Final = 1 << 20
 """Characters that are decoded of one message at most."""
 PIECES: Final = 2048
 """Decoded texts of one message at most."""
+SHORT: Final = 512
+"""Characters of a text whose views are remembered: ids and short answers come again and again."""
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}(?:[\r\n]+[A-Za-z0-9+/_-]{4,})*={0,2}")
 _HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{2}){8,}(?![0-9A-Za-z])")
@@ -35,6 +38,36 @@ View = tuple[tuple[str, ...], str]
 
 def views(text: str, decoders: frozenset[str], budget: list[int]) -> Iterator[View]:
     """Yield a text and all that is hidden in it; `budget` is [characters left, texts left] and is used up."""
+    known = _remembered(text, decoders) if len(text) <= SHORT else None
+    if known is None:
+        yield from _walk(text, decoders, budget)
+        return
+    for view, characters, pieces in known:
+        yield view
+        budget[0] -= characters
+        budget[1] -= pieces
+        if budget[0] < 0 or budget[1] < 0:
+            return
+
+
+@lru_cache(4096)
+def _remembered(text: str, decoders: frozenset[str]) -> tuple[tuple[View, int, int], ...] | None:
+    """Return all views of a short text, each with the characters and texts that going on behind it costs.
+
+    None where that is much.
+    """
+    budget = [4 * SHORT, 64]
+    found, left = [], []
+    for view in _walk(text, decoders, budget):
+        found.append(view)
+        left.append(tuple(budget))
+    if min(budget) < 0:
+        return None
+    after = [*left[1:], tuple(budget)]
+    return tuple((v, a[0] - b[0], a[1] - b[1]) for v, a, b in zip(found, left, after, strict=True))
+
+
+def _walk(text: str, decoders: frozenset[str], budget: list[int]) -> Iterator[View]:
     todo: list[View] = [((), text)]
     seen = {text}
     while todo:

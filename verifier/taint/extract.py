@@ -64,6 +64,10 @@ class Values:
     aside: list[str] = field(default_factory=list)
 
 
+Memory = dict[tuple[str, bool, bool], Values]
+"""What texts hold: (text, whether it stands where a time does, whether it is a name)."""
+
+
 @dataclass(slots=True)
 class Reader:
     """How texts are read, of sources and of sinks alike."""
@@ -74,8 +78,12 @@ class Reader:
     public: Public = field(default_factory=Public)
     aside: Counter[str] = field(default_factory=Counter)
     """Values of sources that were set aside, by rule."""
-    _read: dict[tuple[str, bool, bool], Values] = field(default_factory=dict)
+    _read: Memory = field(default_factory=dict)
     """What texts hold: the same ones come again and again."""
+
+    def remembers(self, memory: Memory) -> None:
+        """Remember texts together with readers of the same options."""
+        self._read = memory
 
     def views(self, texts: Iterable[tuple[Place, str]]) -> Iterator[tuple[Place, tuple[str, ...], str]]:
         """Yield (place, decoders, text) of all that texts of one message say, however it is hidden."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from goldentape.path import Place
@@ -13,7 +15,7 @@ from verifier.paths import PathError, as_list
 from verifier.patterns import PatternError, check_pattern, compile_pattern
 from verifier.record import CONNECT, S2C, Record
 from verifier.taint.decode import chosen, number
-from verifier.taint.extract import Public, Reader, is_timed
+from verifier.taint.extract import Memory, Public, Reader, is_timed
 from verifier.taint.leaves import NAME, texts
 from verifier.taint.sketch import Told
 from verifier.taint.text import Limits, fold, whole
@@ -182,10 +184,7 @@ def reader_of(contract: Contract, options: Any, at: tuple[str | int, ...]) -> tu
     place: tuple[str | int, ...] = (*at, "canary")
     try:
         if "canary" in options:
-            check_pattern(options["canary"])
-            canary = re.compile(options["canary"], re.IGNORECASE)
-            if canary.search("") is not None:
-                raise PatternError("a canary that matches nothing at all would be everywhere")
+            canary = _canary(options["canary"])
         for index, pattern in enumerate(public.get("patterns", ())):
             place = (*at, "public", "patterns", index)
             patterns.append(compile_pattern(pattern))
@@ -196,7 +195,24 @@ def reader_of(contract: Contract, options: Any, at: tuple[str | int, ...]) -> tu
     reader = Reader(
         Limits(**options.get("min", {})), chosen(options.get("decode")), canary, Public(values, patterns, covers)
     )
+    wanted = [options.get(name) for name in ("min", "decode", "canary", "public")]
+    reader.remembers(_texts_read(json.dumps(wanted, sort_keys=True, default=str)))
     return reader, public.get("common_to")
+
+
+@lru_cache(64)
+def _canary(pattern: str) -> re.Pattern[str]:
+    check_pattern(pattern)
+    canary = re.compile(pattern, re.IGNORECASE)
+    if canary.search("") is not None:
+        raise PatternError("a canary that matches nothing at all would be everywhere")
+    return canary
+
+
+@lru_cache(8)
+def _texts_read(options: str) -> Memory:
+    """Return what readers with these options remember of texts: short recordings by the hundred say the same."""
+    return {}
 
 
 def beginning(pattern: str) -> bytes:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import click
 
+from goldentape.commands.fuzz.steady import demand_steady_hashes
+
 COMMANDS: Mapping[str, str] = {
     "app": "goldentape.commands.fuzz.app:app",
     "live": "goldentape.commands.fuzz.live:live",
@@ -14,6 +16,8 @@ COMMANDS: Mapping[str, str] = {
     "tape": "goldentape.commands.fuzz.tape:tape",
 }
 """Name to `module:attribute`.  A command is imported only when it is called."""
+STEADY = frozenset({"app", "replay"})
+"""Commands that run apps here: they may start this program again, which costs least before anything is imported."""
 
 
 class Lazily(click.Group):
@@ -22,6 +26,14 @@ class Lazily(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names, in the order of the table."""
         return list(COMMANDS)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is called."""
+        if args and args[0] in STEADY:
+            demand_steady_hashes()
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return one command; None where there is none of that name."""

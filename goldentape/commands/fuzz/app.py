@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from goldentape.commands.finding import code_option, read_contracts
-from goldentape.commands.fuzz.steady import demand_steady_hashes
 from goldentape.commands.fuzz.telling import told
 from goldentape.commands.fuzz.users import workload_from
 from goldentape.commands.progress import Progress
@@ -107,7 +106,6 @@ def app(
 
     Exit codes: 0 nothing was found; 1 a failure, confirmed by replay; 4 something that did not come again.
     """
-    demand_steady_hashes()
     papers = passports_of(passports, jwt_secret)
     workload = workload_from(script, tape, papers)
     progress = Progress(f"fuzzing {show(app, 60)}", schedules or 0, unit="schedules run")
@@ -188,7 +186,9 @@ def told_as_json(report: Report, saved: list[Path]) -> dict[str, Any]:
         ],
         "policies": dict(report.policies),
         "seed": report.seed,
-        "baseline_runs": report.baseline_runs,
+        "runs": report.runs,
+        "baseline_runs": report.runs - report.schedules - report.failure_runs,
+        "failure_runs": report.failure_runs,
         "notes": list(report.notes),
         "unconfirmed": list(report.unconfirmed),
         "interrupted": report.interrupted,

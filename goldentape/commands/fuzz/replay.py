@@ -12,7 +12,6 @@ import click
 from goldentape.commands.finding import read_contracts
 from goldentape.commands.fuzz.live import server_options
 from goldentape.commands.fuzz.live_again import replay_live
-from goldentape.commands.fuzz.steady import demand_steady_hashes
 from goldentape.display import show
 from goldentape.errors import Exit
 from verifier.fuzz.inprocess import InProcess
@@ -42,7 +41,6 @@ def replay(
     """
     if is_live(file):
         return replay_live(file, times, target, as_json=as_json, **server)
-    demand_steady_hashes()
     saved = load(file, dict(os.environ))
     settings = saved.settings if app_dir is None else saved.settings.in_directory(app_dir)
     contracts = tuple(read_contracts(saved.contracts, {})) if saved.contracts else ()

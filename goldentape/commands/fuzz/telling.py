@@ -29,10 +29,7 @@ def told(report: Report, saved: list[Path], *, app: str, policy: str, explore: s
     shares = ", ".join(f"{name} {count}" for name, count in sorted(_policies(report).items()))
     how = f"{explore} order, window {window:g} s"
     yield f"looked at {show(app, 100)}: {coverage.schedules:,} schedules ({shares}), {how}"
-    yield (
-        f"  {coverage.traces:,} of them differ in more than steps that commute; {coverage.decisions:,} decisions;"
-        f" {report.baseline_runs:,} runs of users alone to compare with"
-    )
+    yield (f"  {coverage.traces:,} of them differ in more than steps that commute; {coverage.decisions:,} decisions")
     yield (
         f"  neighbouring events of two users: {len(coverage.pairs)} pairs seen of {coverage.possible} possible,"
         f" {coverage.recent} new in the last 100 schedules"
@@ -45,6 +42,7 @@ def told(report: Report, saved: list[Path], *, app: str, policy: str, explore: s
         yield f"  {line}"
     if report.interrupted:
         yield "  interrupted: what is above is what was found until then"
+    yield f"  {report.effort()}"
     yield report.summary()
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from goldentape.commands.opening import opened
 from goldentape.errors import InputError
-from verifier.fuzz.from_tape import workload_of_tape
 from verifier.fuzz.passport import Passport
 from verifier.fuzz.script_file import workload_of
 from verifier.fuzz.workload import Workload
@@ -35,6 +34,8 @@ def _of_script(script: Path, passports: tuple[Passport, ...]) -> Workload:
 
 
 def _of_tape(path: Path, passports: tuple[Passport, ...]) -> Workload:
+    from verifier.fuzz.from_tape import workload_of_tape  # much to load, and few need it
+
     with opened(path) as tape:
         connections = list(tape.connections())
         events = [event for _, event in zip(range(LARGEST), tape.events(), strict=False)]
