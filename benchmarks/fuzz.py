@@ -5,13 +5,16 @@
 A bare run makes the app afresh in the same way, starts a stock loop, and lets the same clients (4 connections of 2
 users, 5 messages, one drop, one reconnect) talk to it at once, with `asyncio.sleep` cut to one turn of the loop.  Both
 kinds take turns in one process; times are of the processor, a ratio is of medians.  `oracle`: each run of the fuzzer is
-also searched for canaries that leaked, its messages parsed.
+also searched for canaries that leaked, its messages parsed.  `golden`: it is also judged as `fuzz app --contract
+golden-path` judges it: canaries in every form, the contract; runs that look alike once.  `per s` and `golden/s` are the
+runs of one processor second, without and with all that.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import logging
 import statistics
 import sys
@@ -22,11 +25,13 @@ from pathlib import Path
 from typing import Any
 
 from goldentape.codec import decode_json
+from goldentape.commands.finding import read_contracts
 from verifier.fuzz.asgi import Connection, Lifespan
 from verifier.fuzz.canary import canary, carries
 from verifier.fuzz.client import Client
 from verifier.fuzz.crowd import MESSAGE, filled
 from verifier.fuzz.load import Target
+from verifier.fuzz.oracle import Oracle
 from verifier.fuzz.passport import Passport
 from verifier.fuzz.policy import policy
 from verifier.fuzz.run import Runner
@@ -197,10 +202,13 @@ def main() -> None:
         and ("def app(" in (text := path.read_text()) or "\napp = " in text)
     )
     print(
-        f"{'app':28} {'bare ms':>8} {'fuzz ms':>8} {'ratio':>6} {'oracle':>7} {'per s':>6} {'steps':>6} {'events':>6}"
+        f"{'app':28} {'bare ms':>8} {'fuzz ms':>8} {'ratio':>6} {'oracle':>7} {'golden':>7}"
+        f" {'per s':>6} {'golden/s':>8} {'steps':>6} {'events':>6}"
     )
     ratios: list[float] = []
     with_oracle: list[float] = []
+    with_contract: list[float] = []
+    contracts = tuple(read_contracts(["golden-path"], {}))
     for name in names:
         runner = Runner(name, app_dir=asked.app_dir)
         work = workload(asked.done)
@@ -217,10 +225,17 @@ def main() -> None:
         ) -> bool:
             return leaked(runner.run(work, policy("mix", 1, n)), owners, users)
 
+        oracle, fresh = Oracle(work, contracts), itertools.count()
+
+        def golden(
+            n: int, runner: Runner = runner, work: Workload = work, oracle: Oracle = oracle, count: Any = fresh
+        ) -> Any:
+            return oracle.judge(runner.run(work, policy("mix", 1, next(count))))
+
         def alone(n: int, runner: Runner = runner, work: Workload = work) -> None:
             run_bare(runner.target, work)
 
-        times: dict[str, list[float]] = {"bare": [], "fuzz": [], "judged": []}
+        times: dict[str, list[float]] = {"bare": [], "fuzz": [], "judged": [], "golden": []}
         try:
             run_bare(runner.target, work)
         except Exception as error:
@@ -232,19 +247,23 @@ def main() -> None:
             )
             times["fuzz"].append(rate(fuzzed, asked.seconds))
             times["judged"].append(rate(judged, asked.seconds))
+            times["golden"].append(rate(golden, asked.seconds))
         if not all(times.values()):
             print(f"{name:28} no bare run that ends", file=sys.stderr)
             continue
-        base, fuzz, judge = (statistics.median(times[kind]) for kind in ("bare", "fuzz", "judged"))
+        base, fuzz, judge, gold = (statistics.median(times[kind]) for kind in ("bare", "fuzz", "judged", "golden"))
         ratios.append(fuzz / base)
         with_oracle.append(judge / base)
+        with_contract.append(gold / base)
         print(
-            f"{name:28} {base:8.2f} {fuzz:8.2f} {ratios[-1]:6.2f} {with_oracle[-1]:7.2f} {1000 / fuzz:6.0f} "
-            f"{len(sample.choices):6} {sum(m.dir == 's2c' for m in sample.moments):6}"
+            f"{name:28} {base:8.2f} {fuzz:8.2f} {ratios[-1]:6.2f} {with_oracle[-1]:7.2f} {with_contract[-1]:7.2f} "
+            f"{1000 / fuzz:6.0f} {1000 / gold:8.0f} {len(sample.choices):6}"
+            f" {sum(m.dir == 's2c' for m in sample.moments):6}"
         )
     if ratios:
         print(
-            f"median ratio {statistics.median(ratios):.2f}, with oracle {statistics.median(with_oracle):.2f} (goal 1.3)"
+            f"median ratio {statistics.median(ratios):.2f}, with oracle {statistics.median(with_oracle):.2f} (goal"
+            f" 1.3), with golden-path {statistics.median(with_contract):.2f}"
         )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import inspect
+import json
 import os
 import random
 import time
@@ -68,6 +70,44 @@ def test_clocks_and_chance_are_the_same_in_each_run_and_real_again_afterwards(tm
     assert abs(time.time() - datetime.datetime.now(datetime.UTC).timestamp()) < 60
     assert isinstance(datetime.datetime.now(), datetime.datetime)
     assert type(datetime.datetime.now()) is datetime.datetime
+
+
+SOURCE = """
+import functools, inspect, json
+
+def same(f):
+    return functools.wraps(f)(lambda: f())
+
+@same
+def one():
+    return 1
+
+@same
+def two(): return 2
+
+async def app(scope, receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+    lines, first = inspect.getsourcelines(app)
+    said = [lines[0].strip(), len(lines), first]
+    lines.clear()  # it is the app's own list
+    try:
+        inspect.getsourcelines(len)
+    except TypeError:
+        said.append("no source")
+    said += [inspect.getsourcelines(f)[0][-1].strip() for f in (one, two)]
+    await send({"type": "websocket.send", "text": json.dumps(said)})
+"""
+
+
+def test_an_app_reads_its_own_source_in_each_run(tmp_path):
+    real = inspect.getsourcelines
+    runner = runner_of(tmp_path, SOURCE)
+    runs = [runner.run(one(Wait()), SERIAL) for _ in range(3)]
+    assert [json.loads(text) for run in runs for text in told(run)] == [
+        ["async def app(scope, receive, send):", 12, 14, "no source", "return 1", "def two(): return 2"]
+    ] * 3
+    assert inspect.getsourcelines is real
 
 
 def test_another_seed_of_chance_is_another_run(tmp_path):

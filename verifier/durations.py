@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 _UNITS = {"ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
 
 
+@lru_cache(1024)
 def parse_duration(text: str) -> int:
     """Return nanoseconds.  Raises ValueError with a sentence for people."""
     match = _DURATION.fullmatch(text)

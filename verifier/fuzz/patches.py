@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import datetime as datetime_module
+import inspect
 import logging
 import os
 import random
@@ -229,7 +230,24 @@ def _table() -> list[Patch]:
         (asyncio, "run_coroutine_threadsafe", "asyncio.run_coroutine_threadsafe", "thread"),
     ):
         patches.append((where, name, _refuse(call, kind)(getattr(where, name))))
+    patches.append((inspect, "getsourcelines", _source_lines))
     return [*patches, *_anyio(), *identity.patches()]
+
+
+_get_source_lines = inspect.getsourcelines
+_lines: dict[Any, tuple[list[str], int]] = {}
+
+
+def _source_lines(thing: Any) -> tuple[list[str], int]:
+    """Return the source of a function, read once: FastAPI asks for that of each route, in each run anew."""
+    thing = inspect.unwrap(thing)
+    code = getattr(thing, "__code__", None)
+    if code is None:
+        return _get_source_lines(thing)
+    found = _lines.get(code)
+    if found is None:
+        found = _lines[code] = _get_source_lines(thing)
+    return list(found[0]), found[1]
 
 
 def _anyio() -> list[Patch]:
