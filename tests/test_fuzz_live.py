@@ -10,8 +10,10 @@ import socket
 import subprocess
 import sys
 import time
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,6 +36,7 @@ from verifier.fuzz.script import Send
 from verifier.fuzz.seen import Ended, What
 
 RACES = Path(__file__).parent.parent / "fixtures" / "races"
+SCHEMA = Path(__file__).parent.parent / "schemas" / "fuzz.schema.json"
 SECRET = "only-for-tests-of-the-fuzzer-0123456789abcdef"
 ENV = {**os.environ, "FUZZ_SECRET": SECRET}
 
@@ -321,9 +324,13 @@ def test_a_leak_is_found_confirmed_saved_and_replayed(tmp_path):
     port = free_port()
     arguments = command(port, "leak_module_variable:app")
 
-    found = fuzz([*arguments, "--confirm", "4", "--most", "1"], tmp_path)
+    reports = ["--report", "junit=live.xml", "--report", "json=live.json"]
+    found = fuzz([*arguments, "--confirm", "4", "--most", "1", *reports], tmp_path)
 
     assert found.returncode == 1, found
+    [leak] = [case for case in ET.parse(tmp_path / "live.xml").iter("testcase") if case.get("name") == "leak"]
+    assert "confirmed on the tape: " in leak[0].text
+    jsonschema.validate(json.loads((tmp_path / "live.json").read_text()), json.loads(SCHEMA.read_text()))
     assert "LEAK  " in found.stdout and "confirmed on the tape: " in found.stdout
     assert found.stdout.splitlines()[-1].startswith("tries ") and "violations 1" in found.stdout.splitlines()[-1]
     assert not running(port), "the server was left behind"

@@ -189,3 +189,32 @@ def test_users_who_heard_of_each_other_are_one_group():
     found: list[Stage] = stages(recording, outcome_of(recording))
 
     assert sorted(sorted(script.actor for script in stage.scripts) for stage in found) == [["a", "b"], ["c"]]
+
+
+RPC = (
+    'a > {"jsonrpc":"2.0","id":1,"method":"add"}', 'a < {"jsonrpc":"2.0","id":1,"result":{"item":88941014,"count":1}}',
+    'a > {"jsonrpc":"2.0","id":2,"method":"add"}', 'a < {"jsonrpc":"2.0","id":2,"result":{"item":70011422,"count":2}}',
+    'a > {"jsonrpc":"2.0","id":3,"method":"remove","params":{"item":88941014}}',
+    'a < {"jsonrpc":"2.0","id":3,"result":{"removed":88941014}}',
+)  # fmt: skip
+
+
+def test_what_is_gone_from_the_results_of_one_method_is_told_whatever_other_methods_answer():
+    play = Play(*RPC)
+
+    play.says('{"jsonrpc":"2.0","id":1,"result":{"item":31415926}}')
+
+    assert play.found == [(Kind.FIELD, "result of add: result.count is gone")]
+
+
+def test_ids_that_the_client_says_again_may_be_others_each_time_and_that_is_no_difference():
+    play = Play(*RPC)
+
+    play.says(
+        '{"jsonrpc":"2.0","id":1,"result":{"item":31415926,"count":1}}',
+        '{"jsonrpc":"2.0","id":2,"result":{"item":27182818,"count":2}}',
+        '{"jsonrpc":"2.0","id":3,"result":{"removed":31415926}}',
+    )
+
+    assert play.complete
+    assert play.found == [(Kind.DETAIL, "result of add: result.item is 27182818, and 70011422 on the tape")]

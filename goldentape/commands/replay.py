@@ -30,7 +30,7 @@ from verifier.correlate import learn
 from verifier.mapping import parse_rules
 from verifier.replay.credentials import Credentials, Minter, Wanted, hs256
 from verifier.replay.drive import Replay, Settings
-from verifier.replay.outcome import Difference, Outcome
+from verifier.replay.outcome import Difference, Kind, Outcome
 from verifier.replay.polling import forget_sids
 from verifier.script import UNREADABLE, Recording
 
@@ -269,9 +269,11 @@ def _print(
         print("\nfirst divergence: " + "\n".join(first[0].lines()))
     rest: dict[tuple[str, str], list[Difference]] = {}
     for difference in outcome.differences:
-        rest.setdefault((difference.kind, difference.what), []).append(difference)
+        # Of what may be chance the values are of no interest: one example of a field is enough.
+        what = difference.what.partition(" is ")[0] if difference.kind is Kind.DETAIL else difference.what
+        rest.setdefault((difference.kind, what), []).append(difference)
     if first:
-        alike = rest[first[0].kind, first[0].what]
+        alike = next(found for found in rest.values() if first[0] in found)
         alike.remove(first[0])
         if alike:
             print(f"    the same    {_plural(len(alike), 'time')} more: {_people(alike)}")
@@ -282,7 +284,8 @@ def _print(
         for found in others[:SHOWN]:
             print("  " + "\n  ".join(found[0].lines()))
             if len(found) > 1:
-                print(f"      the same    {_plural(len(found) - 1, 'time')} more: {_people(found[1:])}")
+                same = "likewise" if found[0].kind is Kind.DETAIL else "the same"
+                print(f"      {same}    {_plural(len(found) - 1, 'time')} more: {_people(found[1:])}")
         if len(others) > SHOWN or outcome.unkept:
             print(f"  and {len(others) - SHOWN + outcome.unkept:,} more; --json has them all")
     if last.startswith("sealed"):

@@ -8,7 +8,7 @@ another word where the tape has one of a few, as in `"status": "queued"`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,15 +42,14 @@ class Habits:
     """None: too many to be words."""
 
     @classmethod
-    def of(cls, documents: Iterable[Document]) -> Habits:
-        """Learn them."""
+    def of(cls, documents: Iterable[tuple[str, Document]]) -> Habits:
+        """Learn them from messages and what they are called."""
         habits = cls()
-        for document in documents:
-            habits._learn(document)
+        for name, document in documents:
+            habits._learn(name, document)
         return habits
 
-    def _learn(self, document: Document) -> None:
-        name = document.name
+    def _learn(self, name: str, document: Document) -> None:
         self.counts[name] = self.counts.get(name, 0) + 1
         seen = set()
         for path, value in _fields(document.value):
@@ -85,8 +84,14 @@ class Habits:
         return set(words) if often or last.lower() in _STATES else None
 
 
-def compare(recorded: Document, live: Document, habits: Habits) -> Iterator[tuple[Kind, str]]:
-    """Yield how `live` differs from `recorded`: the kind, and a few words."""
+def compare(
+    called: str, recorded: Document, live: Document, habits: Habits, handed: Collection[str] = ()
+) -> Iterator[tuple[Kind, str]]:
+    """Yield how `live` differs from `recorded`: the kind, and a few words.
+
+    `called`: what messages such as the recorded one are called.  `handed`: values of the tape that the client was
+    given and says again: the server makes them up, and others stand for them.
+    """
     old, new = dict(_bounded(recorded.value)), dict(_bounded(live.value))
     fields = {generic(place): value for place, value in new.items()}
     told: set[tuple[str, ...]] = set()
@@ -96,11 +101,11 @@ def compare(recorded: Document, live: Document, habits: Habits) -> Iterator[tupl
             continue
         name = _spell(place)
         if place in new:
-            difference = _scalar(recorded.name, path, was, new[place], habits)
+            difference = _scalar(called, path, was, new[place], habits, handed)
             if difference is not None:
                 told.add(path)
                 yield difference[0], f"{name} {difference[1]}"
-        elif path not in fields and habits.always(recorded.name, path) and not _below(path, new):
+        elif path not in fields and habits.always(called, path) and not _below(path, new):
             told.add(path)
             yield Kind.FIELD, f"{name} is gone"
         elif path not in fields:
@@ -112,12 +117,14 @@ def compare(recorded: Document, live: Document, habits: Habits) -> Iterator[tupl
         path = generic(place)
         if any(path[: len(above)] == above for above in hidden):
             continue
-        if path not in known and path not in told and (recorded.name, path) not in habits.types:
+        if path not in known and path not in told and (called, path) not in habits.types:
             told.add(path)
             yield Kind.DETAIL, f"{_spell(place)} is new"
 
 
-def _scalar(name: str, path: tuple[str, ...], was: Any, now: Any, habits: Habits) -> tuple[Kind, str] | None:
+def _scalar(
+    name: str, path: tuple[str, ...], was: Any, now: Any, habits: Habits, handed: Collection[str]
+) -> tuple[Kind, str] | None:  # fmt: skip
     if _type(now) not in habits.types.get((name, path), {_type(was)}):
         kind = Kind.DETAIL if now is None or was is None else Kind.FIELD
         return kind, f"is {_type(now)}, and {_type(was)} on the tape"
@@ -131,6 +138,8 @@ def _scalar(name: str, path: tuple[str, ...], was: Any, now: Any, habits: Habits
     if isinstance(was, str) and (is_telling(was) or " " in was or names_an_id(path)):
         return None
     if isinstance(was, (int, float)) and not isinstance(was, bool) and (names_an_id(path) or _is_time(path)):
+        return None
+    if not isinstance(was, bool) and str(was) in handed:
         return None
     return Kind.DETAIL, f"is {now!r}, and {was!r} on the tape"
 

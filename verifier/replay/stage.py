@@ -19,6 +19,7 @@ from verifier.document import Document, read, speaks_socket_io
 from verifier.interplay import join_groups
 from verifier.places import Missing
 from verifier.replay.align import Lane, Names
+from verifier.replay.called import called
 from verifier.replay.compare import Habits, compare
 from verifier.replay.outcome import Difference, Kind, Outcome
 from verifier.script import ACCEPT, END, OPEN, SAY, Answer, Recording, Script, Source, Step
@@ -61,6 +62,8 @@ class Stage:
         self._extra: dict[tuple[str, str], Difference] = {}
         self._told: set[tuple[str, str, str]] = set()
         self._needed = set().union(*(needed(script) for script in scripts))
+        self._called = called(recording)
+        self._handed = {str(use.value) for script in scripts for step in script.steps for use in step.uses if use.known}
         self.live: dict[int, Any] = {}
         """What live answers say whose values are needed, by the index of the recorded one."""
         self.closing: set[int] = set()
@@ -202,11 +205,12 @@ class Stage:
         self.outcome.answered += 1
         if answer.index in self._needed:
             self.live[answer.index] = document.value
-        for kind, what in compare(answer.document, document, self._habits):
-            key = (kind.value, document.name, what.partition(" is ")[0])
+        name = self._called.get(answer.index, document.name)
+        for kind, what in compare(name, answer.document, document, self._habits, self._handed):
+            key = (kind.value, name, what.partition(" is ")[0])
             if key not in self._told:
                 self._told.add(key)
-                self.differs(kind, answer, f"{document.name}: {what}", told(answer.document), told(document))
+                self.differs(kind, answer, f"{name}: {what}", told(answer.document), told(document))
         if answer.index in self._overtaken:
             other = self._overtaken.pop(answer.index).document
             what = f"{other.name} came before {document.name}"
@@ -365,14 +369,16 @@ def outcome_of(recording: Recording) -> Outcome:
 
 def habits_of(recording: Recording) -> Habits:
     """Return what the messages of the peer look like on a tape."""
-    return Habits.of(a.document for script in recording.scripts for a in script.answers if a.kind == SAY)
+    names = called(recording)
+    return Habits.of(
+        (names.get(answer.index, answer.document.name), answer.document)
+        for script in recording.scripts for answer in script.answers if answer.kind == SAY
+    )  # fmt: skip
 
 
 def stages(recording: Recording, outcome: Outcome) -> list[Stage]:
     """Return the groups of a recording, ready to play."""
-    habits = Habits.of(
-        a.document for script in recording.scripts for a in script.answers if a.kind not in (ACCEPT, END)
-    )
+    habits = habits_of(recording)
     join_groups(recording)
     groups: dict[int, list[Script]] = {}
     for script in recording.scripts:
