@@ -48,6 +48,8 @@ class Alone:
     sessions: tuple[str, ...]
     masked: set[Field] = field(default_factory=set)
     """What differs between equal runs: ids, times, chance."""
+    twice: set[str] = field(default_factory=set)
+    """Events of which two could be held against each other; of others a place is masked that is in any event."""
     counted: set[Field] = field(default_factory=set)
     """Numbers that also tell of others, as a counter does, since they differ where users come one after the other."""
     shapes: dict[Shape, None] = field(default_factory=dict)
@@ -74,15 +76,30 @@ class Alone:
     ended: set[Ended] = field(default_factory=set)
     runs: int = 0
     walks: int = 0
+    _placed: tuple[int, set[str]] = field(default=(0, set()), repr=False, compare=False)
 
     def shape(self, message: Message) -> Shape:
         """Return a message without what is masked."""
         name = message.name
-        return name, tuple((p, v) for p, v in message.values if (name, p) not in self.masked)
+        return name, tuple((p, v) for p, v in message.values if not self.is_masked((name, p)))
+
+    def is_masked(self, field_: Field) -> bool:
+        """Return whether a field differs from run to run, as far as is known."""
+        name, path = field_
+        return field_ in self.masked or (name not in self.twice and path in self._places)
+
+    @property
+    def _places(self) -> set[str]:
+        if len(self.masked) != self._placed[0]:
+            self._placed = len(self.masked), {path for _, path in self.masked}
+        return self._placed[1]
 
     def mask(self, first: Run, second: Run) -> None:
         """Learn what differs between two runs that should be equal."""
         self.masked |= differing(first, second, self.sessions, lambda a, b: True)
+        for session in self.sessions:
+            both = zip(messages_of(first, session), messages_of(second, session), strict=False)
+            self.twice |= {one.name for (_, one), (_, other) in both if one.name == other.name}
 
     def count(self, alone: Run, serial: Run) -> None:
         """Learn which numbers differ from a run alone to one where the users come one after the other."""

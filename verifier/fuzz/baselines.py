@@ -61,14 +61,16 @@ class Baselines:
         return oracle
 
     def _made(self, workload: Workload, for_: Failure | None, of: Workload | None) -> Oracle:
+        learnt = self._solo.values()
         if for_ is None:
-            return Oracle(workload, self._contracts, self._shared, self.alone(workload))
+            return Oracle(workload, self._contracts, self._shared, self.alone(workload), learnt)
         if for_.kind is Kind.CONTRACT:
             return Oracle(workload, tuple(_only(c, for_.detail) for c in self._contracts), self._shared)
         if is_compared(for_):
             if of is not None and for_.kind not in (Kind.LOST, Kind.DUPLICATED):
-                return Oracle(workload, (), self._shared, self.alone(of))
-            return Oracle(workload, (), self._shared, self.alone(workload, WALKS if of is None else ROUGHLY))
+                return Oracle(workload, (), self._shared, self.alone(of), learnt)
+            alone = self.alone(workload, WALKS if of is None else ROUGHLY)
+            return Oracle(workload, (), self._shared, alone, learnt)
         return Oracle(workload, (), self._shared)
 
     def alone(self, workload: Workload, walks: int = WALKS) -> dict[str, Alone]:

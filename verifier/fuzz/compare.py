@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from verifier.fuzz.alone import Alone, counted, endings_of, messages_of, numberless, numeric, ordered
 from verifier.fuzz.failure import Failure, Kind
@@ -20,13 +20,20 @@ TELLING = 1000
 """Whole numbers below are anybody's."""
 LONG = 4
 """Characters that a name needs to be looked for inside of texts."""
+SHORT = 3
+"""The same, in a value that is known to be wrong."""
 
 
 class Comparison:
     """One run against what each user sees alone."""
 
-    def __init__(self, alone: Mapping[str, Alone], shared: Callable[[str], bool] = lambda path: False) -> None:
+    def __init__(
+        self, alone: Mapping[str, Alone], shared: Callable[[str], bool] = lambda path: False,
+        learnt: Collection[Alone] = (),
+    ) -> None:  # fmt: skip
+        """`learnt`: what users saw alone in other workloads, too: it tells whose a value is, not that it is wrong."""
         self._alone = alone
+        self._learnt = learnt
         self._shared = shared
         self.unproven: set[Field] = set()
         """Fields whose numbers differ from those seen alone: shared state, or a fault that cannot be told from it."""
@@ -57,22 +64,23 @@ class Comparison:
         nearest = _nearest(alone, message)
         for path, value in message.values:
             field = message.name, path
-            if field in alone.masked or self._shared(path) or value in alone.values.get(field, ()):
+            if alone.is_masked(field) or self._shared(path) or value in alone.values.get(field, ()):
                 continue
             was = nearest.get(path)
-            owner = self._owner(alone, field, value)
+            owner = _owner(alone, field, value, self._alone.values(), LONG)
             if owner and field not in alone.counted:
-                yield Failure(
-                    Kind.MIXED, alone.user, owner, f"{message.name}.{path}",
-                    f"{alone.user} receives {_told(value)} in {message.name}.{path}, which is {owner}'s;"
-                    f" alone it is {_told(was)}", (n,),
-                )  # fmt: skip
+                yield _mixed(alone, n, owner, f"{message.name}.{path}", value, was)
                 return
             if field in alone.counted:
                 continue
             if numeric(value, was) or self._in_serial(alone, message, path, value):
                 self.unproven.add(field)
                 continue
+            here = [other for other in self._learnt if other.user in self._alone]
+            owner = _owner(alone, field, value, here, SHORT)
+            if owner:
+                yield _mixed(alone, n, owner, f"{message.name}.{path}", value, was)
+                return
             yield Failure(
                 Kind.DIFFERENT, alone.user, "", f"{message.name}.{path}",
                 f"{alone.user} receives {_told(value)} in {message.name}.{path}; alone it is {_told(was)}", (n,),
@@ -86,21 +94,6 @@ class Comparison:
             Kind.DIFFERENT, alone.user, "", message.name,
             f"{alone.user} receives {what}, which never comes when {alone.user} is alone", (n,),
         )  # fmt: skip
-
-    def _owner(self, alone: Alone, field: Field, value: Scalar) -> str:
-        """Return whose a value is, judged by what each user sees alone; empty: nobody's."""
-        if isinstance(value, bool) or value is None or (isinstance(value, int) and abs(value) < TELLING):
-            return ""  # anybody's
-        for other in self._alone.values():
-            if other.user == alone.user:
-                continue
-            if value in other.values.get(field, ()) and field not in other.masked:
-                return other.user
-            if value == other.user or (
-                isinstance(value, str) and len(other.user) >= LONG and _names(value, other.user)
-            ):
-                return other.user
-        return ""
 
     def _in_serial(self, alone: Alone, message: Message, path: str, value: Scalar) -> bool:
         return any(
@@ -184,6 +177,25 @@ class Comparison:
                 Kind.CLOSED, alone.user, "", f"{how} {code}",
                 f"the server {what}, which it does not when {alone.user} is alone", places[:1],
             )  # fmt: skip
+
+
+def _mixed(alone: Alone, n: int, owner: str, where: str, value: Scalar, was: Scalar) -> Failure:
+    told = f"{alone.user} receives {_told(value)} in {where}, which is {owner}'s; alone it is {_told(was)}"
+    return Failure(Kind.MIXED, alone.user, owner, where, told, (n,))
+
+
+def _owner(alone: Alone, field: Field, value: Scalar, others: Iterable[Alone], long: int) -> str:
+    """Return whose a value is, judged by what each user sees alone; empty: nobody's."""
+    if isinstance(value, bool) or value is None or (isinstance(value, int) and abs(value) < TELLING):
+        return ""  # anybody's
+    for other in others:
+        if other.user == alone.user:
+            continue
+        if value in other.values.get(field, ()) and not other.is_masked(field):
+            return other.user
+        if value == other.user or (isinstance(value, str) and len(other.user) >= long and _names(value, other.user)):
+            return other.user
+    return ""
 
 
 def _nearest(alone: Alone, message: Message) -> dict[str, Scalar]:

@@ -30,7 +30,7 @@ class Found:
     also: tuple[Failure, ...] = ()
     """What else is wrong in the same run: mostly the same cause."""
     first: int = 0
-    """The schedule of the search that failed first, counted from 1."""
+    """The schedule of the search that failed first, counted from 1; 0: a user alone, before it began."""
     switches_before: int = 0
     """Slices of that schedule, before shrinking."""
     shrink_runs: int = 0

@@ -41,17 +41,18 @@ class Looking:
 
     def into(
         self, workload: Workload, run: Run, failure: Failure, first: int,
-        known: Callable[[Collection[str]], bool] = lambda fingerprints: False,
+        known: Callable[[Collection[str]], bool] = lambda fingerprints: False, told: Collection[str] = (),
     ) -> Found:  # fmt: skip
         """Return the failure with the smallest workload and schedule that show it; raises `Unconfirmed`.
 
-        `known` tells whether one of some fingerprints has been told already: then no certificate is made.
+        `known` tells whether one of some fingerprints has been told already: then no certificate is made.  `told`: the
+        fingerprints that were told, which this failure is not headed with.
         """
         if not self._baselines.confirmed(workload, failure, run):
             raise Unconfirmed(
                 f"{failure.detail}: unlike what {failure.victim} saw alone, until that was seen alone too"
             )
-        handy = self._handier(workload, run, failure)
+        handy = self._handier(workload, run, failure, told)
         again = self._fails(handy, workload, run.schedule, workload)
         if again is None:
             raise Unconfirmed(f"seen once, and not again under the same schedule: {failure.sentence}", strange=True)
@@ -73,21 +74,21 @@ class Looking:
         if certificate is not None:
             short, last = certificate.schedule, certificate.run
         whole = [f for f in self._baselines.oracle(small).judge(last) if self._baselines.confirmed(small, f, last)]
-        told = whole[0] if whole else handy
+        headline = next((f for f in whole if f.fingerprint not in told), handy)
         same = sum(self._player.play(small, short).digest() == last.digest() for _ in range(REPLAYS))
         if not same:
             raise Unconfirmed(f"comes out differently under the same schedule: {failure.sentence}", strange=True)
         return Found(
-            failure=told, workload=small, schedule=short, run=last, settings=self._settings,
-            also=tuple(f for f in whole if f.fingerprint != told.fingerprint), first=first,
+            failure=headline, workload=small, schedule=short, run=last, settings=self._settings,
+            also=tuple(f for f in whole if f.fingerprint != headline.fingerprint), first=first,
             anchors=anchors(last, short, self._player.trace(small, short)[1]),
             switches_before=len(run.schedule), shrink_runs=shrinking.runs, shrink_seconds=seconds,
             certificate=certificate, replays=(same, REPLAYS),
             alone=len(small.users) == 1 and len(small.sessions) == 1,
         )  # fmt: skip
 
-    def _handier(self, workload: Workload, run: Run, failure: Failure) -> Failure:
-        """Return a failure of the same run and victim that is known without comparing, where there is one.
+    def _handier(self, workload: Workload, run: Run, failure: Failure, told: Collection[str]) -> Failure:
+        """Return a failure of the same run and victim that is known without comparing and new, where there is one.
 
         To shrink by it needs no runs alone of each smaller workload.
         """
@@ -95,7 +96,7 @@ class Looking:
             return failure
         others = self._baselines.oracle(workload).judge(run)
         handy = (f for f in others if f.kind in (Kind.DEADLOCK, Kind.EXCEPTION) or f.detail == CLOSE_1011)
-        return next((f for f in handy if f.victim == failure.victim), failure)
+        return next((f for f in handy if f.victim == failure.victim and f.fingerprint not in told), failure)
 
     def _fails(self, failure: Failure, workload: Workload, schedule: Schedule, of: Workload) -> Run | None:
         run = self._player.play(workload, schedule)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from verifier.contract import Contract
 from verifier.fuzz.alone import Alone
@@ -27,13 +27,13 @@ class Oracle:
 
     def __init__(
         self, workload: Workload, contracts: tuple[Contract, ...] = (), shared: tuple[str, ...] = (),
-        alone: Mapping[str, Alone] | None = None,
+        alone: Mapping[str, Alone] | None = None, learnt: Collection[Alone] = (),
     ) -> None:  # fmt: skip
         self.user_of = {session.name: session.user for session in workload.sessions}
         on_purpose = shared_by(shared)
         self._canaries = Canaries(workload.canaries(), self.user_of, on_purpose)
         self._contracts = Contracts(contracts, lambda session: self.user_of.get(session, session))
-        self.comparison = None if alone is None else Comparison(alone, on_purpose)
+        self.comparison = None if alone is None else Comparison(alone, on_purpose, learnt)
         self._leaving = frozenset(session.name for session in workload.sessions if _leaves_early(session))
 
     def judge(self, run: Run) -> list[Failure]:

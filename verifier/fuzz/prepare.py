@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from goldentape.errors import InputError
+from goldentape.display import show
+from goldentape.errors import InputError, NothingVerified
 from verifier.fuzz.alone import messages_of
-from verifier.fuzz.message import OR_ERROR
+from verifier.fuzz.message import OR_ERROR, Message
 from verifier.fuzz.play import Player
 from verifier.fuzz.schedule import SERIAL
 from verifier.fuzz.script import Action, Send, Wait
@@ -17,14 +18,19 @@ from verifier.fuzz.workload import Workload
 def prepared(player: Player, workload: Workload) -> tuple[Workload, str]:
     """Return the workload whose clients wait for whole answers, and in a sentence what they wait for.
 
-    A script that already says what it waits for by name is left as it is.  Raises `InputError` where the app refuses
-    the first user, or cannot be run at all.
+    A script that already says what it waits for by name is left as it is, unless those events do not say whose message
+    they answer.  Raises `InputError` where the app refuses
+    the first user, or cannot be run at all; `NothingVerified` where nobody is answered, so that there is nothing to
+    judge.
     """
     first = workload.only(workload.users[0].name)
     run = player.play(first, SERIAL)
     _demand(run, first)
     waits = [action for session in workload.sessions for action in session.script if isinstance(action, Wait)]
-    if not waits or any(wait.type for wait in waits):
+    _demand_answers(player, workload, run, named=any(wait.type for wait in waits))
+    if any(wait.type for wait in waits):
+        return _by_name(player, workload, run)
+    if not waits:
         return workload, ""
     last = last_event(player.play(_saying(first, 1), SERIAL), player.play(_saying(first, 0), SERIAL))
     for canary, type_ in ((True, last), (False, last), (True, ""), (False, "")):
@@ -37,6 +43,20 @@ def prepared(player: Player, workload: Workload) -> tuple[Workload, str]:
     return without_waits(
         workload
     ), "no answer was recognized: clients wait for nothing (say with --done what ends an answer)"
+
+
+def _by_name(player: Player, workload: Workload, run: Run) -> tuple[Workload, str]:
+    """Return the workload that waits for events by name, of any answer where an answer does not carry its question."""
+    if run.ended is not Ended.DEADLOCK:
+        return workload, ""
+
+    def changed(action: Action) -> Action:
+        return replace(action, canary="") if isinstance(action, Wait) else action
+
+    waiting = _mapped(workload, changed)
+    if player.play(waiting.only(workload.users[0].name), SERIAL).ended is not Ended.DONE:
+        return workload, ""
+    return waiting, "answers do not carry what was asked: clients wait for the next one"
 
 
 def _demand(run: Run, workload: Workload) -> None:
@@ -62,6 +82,44 @@ def _demand(run: Run, workload: Workload) -> None:
                 f"the app never accepts {session.user}'s connection to {session.path}", found=errors or None,
                 fix="name another path with --path, or say with --as who the users are",
             )  # fmt: skip
+
+
+def _demand_answers(player: Player, workload: Workload, alone: Run, *, named: bool) -> None:
+    """Raise `NothingVerified` where users say something and are told nothing, or nothing but that it is an error."""
+    if not workload.messages:
+        return
+    stay = replace(workload, sessions=tuple(replace(s, after=None) for s in _saying(workload, 1).sessions))
+    runs = [alone, player.play(stay, SERIAL)]
+    if any(run.errors or run.protocol_errors or run.escaped for run in runs):
+        return  # told as what it is
+    told = [m for run in runs for session in run.by_session for _, m in messages_of(run, session)]
+    if any(named or message.name not in _ERRORS for message in told):
+        return
+    user = workload.users[0].name
+    sent = next(action.payload for s in workload.sessions for action in s.script if isinstance(action, Send))
+    close = next((m for run in runs for m in run.moments if m.what is What.CLOSE and m.dir == "s2c"), None)
+    ended = "" if close is None else f"; the app closes the connection with {close.code}"
+    raise NothingVerified(
+        f"nobody is answered: what {user} sends ({show(str(sent), 100)}) brings"
+        f" {_errors(told) if told else 'no message at all'}{ended}; no race was looked for",
+        where=workload.sessions[0].path,
+        fix="say with --message what your clients send (--script for more than that), with --path where, with --as who"
+        " the users are (--as jwt:query:token --jwt-secret ENV, --as plain:query:user_id)"
+        + ("; if that is an answer: --done " + show(told[-1].name, 60) if told else ""),
+    )
+
+
+_ERRORS = frozenset(OR_ERROR.strip("|").split("|"))
+
+
+def _errors(told: list[Message]) -> str:
+    """Return what users are told instead of an answer: `error (unknown message) only`."""
+    first = told[0]
+    why = next((v for p, v in first.values if isinstance(v, str) and p.rpartition(".")[2] in _WHY and v), "")
+    return f"{first.name}{f' ({show(why, 100)})' if why else ''} only"
+
+
+_WHY = frozenset({"message", "error", "reason", "detail", "description", "text"})
 
 
 def last_event(answered: Run, silent: Run) -> str:

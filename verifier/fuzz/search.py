@@ -96,6 +96,8 @@ class Search:
         """Fingerprints that were told with a failure."""
         self._excused: set[tuple[str, tuple[str, ...]]] = set()
         """Fingerprints that are no failure where these faults are put in."""
+        self._unasked: dict[str, set[str]] = {}
+        """What fails for a user alone with faults that nobody asked for: its name, and the mixtures."""
         self._together: dict[str, tuple[Plan, Run, Failure]] = {}
         """New failures that came together with one that was told, by fingerprint."""
         self._seconds = 0.0
@@ -125,6 +127,7 @@ class Search:
         """Search until the budget is used up, or until somebody interrupts."""
         interrupted = False
         try:
+            self._look_at_each_alone()
             while not self._over:
                 self._hunt()
                 if self._pending is None:
@@ -221,9 +224,7 @@ class Search:
         if unasked and self.baselines.alone_too(plan.workload, failure):
             # What a contract demands when clients vanish is judged where somebody asks for that.
             self._excused.add((failure.fingerprint, plan.faults))
-            self.notes[
-                f"with {'+'.join(plan.faults)} {failure.detail} fails for a user alone: --faults counts that"
-            ] += 1
+            self._unasked.setdefault(failure.detail, set()).add("+".join(plan.faults))
             return False
         return True
 
@@ -232,6 +233,17 @@ class Search:
     def _known(self, fingerprints: Collection[str]) -> bool:
         """Return whether one of these has been told with a failure that needs company."""
         return any(found.explains(fingerprints) and not found.alone for found in self.found)
+
+    def _look_at_each_alone(self) -> None:
+        """Look into what is wrong when nobody else is there and nothing is put in: told first, for it is no race."""
+        begin = time.monotonic()
+        for user in self.workload.users:
+            solo = self.workload.only(user.name)
+            run = self.player.play(solo, SERIAL)
+            for failure in self.baselines.oracle(solo).judge(run):
+                if failure.fingerprint not in self._explained:
+                    self._look_into(Plan(solo, (), 0), run, failure)
+        self._shrunk += time.monotonic() - begin
 
     def _look_into_the_rest(self) -> None:
         """Look into some of what never came apart from a failure that was told."""
@@ -251,7 +263,9 @@ class Search:
     def _look_into(self, plan: Plan, run: Run, failure: Failure) -> None:
         before = self.player.runs
         try:
-            found = self.looking.into(plan.workload, run, failure, self.coverage.schedules, self._known)
+            found = self.looking.into(
+                plan.workload, run, failure, self.coverage.schedules, self._known, self._explained
+            )
         except Unconfirmed as why:
             self._excused.add((failure.fingerprint, plan.faults))
             (self.unconfirmed if why.strange else self.notes)[str(why)] += 1
@@ -274,6 +288,12 @@ class Search:
         masked = sorted({path for alone in self.baselines.learnt for _, path in alone.masked})
         if masked:
             self.notes[f"not compared, since they differ from run to run: {', '.join(masked)}"] += 1
+        if self._unasked:
+            mixed = ", ".join(sorted(set().union(*self._unasked.values())))
+            self.notes[
+                f"with faults that nobody asked for ({mixed}) a user alone already breaks"
+                f" {', '.join(sorted(self._unasked))}: not counted; --faults counts it"
+            ] += 1
         said = [kind for kind in self.coverage.kinds if kind.startswith("s2c ") and kind[4:] not in tuple(What)]
         if self.coverage.schedules and not said and not self.found:
             self.unconfirmed["the app never sent a message: nothing could be judged"] += 1

@@ -23,6 +23,8 @@ Walks = Callable[[Workload, int], Run | None]
 """Plays a schedule of chance, the n-th; returns the run if it fails as it should, else None."""
 WALKS = 5
 """Schedules of chance that a smaller workload gets, where the schedule that is left does not fail."""
+LAST, LAST_WALKS = 100, 12
+"""Runs that are kept for the end, where smaller workloads get more of chance: fewer messages may need more switches."""
 
 
 @dataclass
@@ -42,7 +44,19 @@ class Shrinking:
     def shrink(self) -> Shrinking:
         """Take away what can be taken away, until nothing can."""
         self._try(self.workload, SERIAL)
+        whole = self.most_runs
+        self.most_runs = max(whole - LAST, 0)
         self._smaller_workload(WALKS)
+        self._smaller_schedule()
+        self.most_runs = whole
+        size = len(self.workload.sessions), self.workload.messages
+        self._smaller_workload(LAST_WALKS)
+        if (len(self.workload.sessions), self.workload.messages) != size:
+            self._smaller_schedule()
+        return self
+
+    def _smaller_schedule(self) -> None:
+        """Take switches away, and what is then not needed any more, until nothing can be."""
         before = None
         while before != (self.workload, self.schedule) and not self._spent:
             before = self.workload, self.schedule
@@ -51,7 +65,6 @@ class Shrinking:
             self._smaller_workload(1)
             self._joined()
             self._fewer_steps()
-        return self
 
     @property
     def _spent(self) -> bool:

@@ -27,8 +27,8 @@ HINTS: Final = {
     " removed or taken by the other one.",
     Kind.DUPLICATED: "Look for something that two tasks find undone, do, and only then mark as done.",
     Kind.ORDER: "Look for two ways by which these events are sent, of which one can be slower than the other.",
-    Kind.DEADLOCK: "Look for locks that are taken in different orders, for places that are not given back, and for"
-    " something awaited that nobody sets any more.",
+    Kind.DEADLOCK: "Look for what should have sent it: a task that was cancelled, a connection that was replaced or"
+    " removed; and for locks taken in different orders, places not given back, something awaited that nobody sets.",
 }
 """Where to begin to look, for people who have not seen such a failure before."""
 _LEFT = 12
@@ -57,6 +57,8 @@ def _lines(found: Found, width: int) -> Iterator[str]:
     yield from _wrapped(f"needs: {found.needs}", width, "  ")
     if found.alone:
         yield "also when nobody else is there: no concurrency is needed"
+        if not any(moment.what is What.MESSAGE and moment.dir == "s2c" for moment in run.moments):
+            yield "and nothing was answered: if your clients send something else, say so with --message (or --script)"
     same, times = found.replays
     yield f"replays identically {same}/{times}     fingerprint {failure.fingerprint}"
     if failure.kind in (Kind.LEAK, Kind.MIXED) and not found.schedule:

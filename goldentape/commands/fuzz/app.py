@@ -104,7 +104,8 @@ def app(
     Users talk to the app over WebSockets in this process, on an event loop of ours: a schedule chooses what a real
     process could meet.  Each failure is made small, told step by step, and saved as a file that replays.
 
-    Exit codes: 0 nothing was found; 1 a failure, confirmed by replay; 4 something that did not come again.
+    Exit codes: 0 nothing was found; 1 a failure, confirmed by replay; 4 nobody is answered,
+    or something that did not come again.
     """
     papers = passports_of(passports, jwt_secret)
     workload = workload_from(script, tape, papers)
