@@ -23,8 +23,10 @@ Walks = Callable[[Workload, int], Run | None]
 """Plays a schedule of chance, the n-th; returns the run if it fails as it should, else None."""
 WALKS = 5
 """Schedules of chance that a smaller workload gets, where the schedule that is left does not fail."""
-LAST, LAST_WALKS = 100, 12
-"""Runs that are kept for the end, where smaller workloads get more of chance: fewer messages may need more switches."""
+LAST, LAST_WALKS = 60, 12
+"""Runs more, where several messages are left: smaller workloads get more of chance, for they may need more switches."""
+FEW = 2
+"""Messages that are few enough."""
 
 
 @dataclass
@@ -44,15 +46,14 @@ class Shrinking:
     def shrink(self) -> Shrinking:
         """Take away what can be taken away, until nothing can."""
         self._try(self.workload, SERIAL)
-        whole = self.most_runs
-        self.most_runs = max(whole - LAST, 0)
         self._smaller_workload(WALKS)
         self._smaller_schedule()
-        self.most_runs = whole
-        size = len(self.workload.sessions), self.workload.messages
-        self._smaller_workload(LAST_WALKS)
-        if (len(self.workload.sessions), self.workload.messages) != size:
-            self._smaller_schedule()
+        if self.workload.messages > FEW:
+            before = self.workload
+            self.most_runs = self.runs + LAST
+            self._smaller_workload(LAST_WALKS)
+            if self.workload != before:
+                self._smaller_schedule()
         return self
 
     def _smaller_schedule(self) -> None:
