@@ -179,7 +179,7 @@ def _write(
         feed.run(_introduction(settings, told, source), mark, tick)
         unnamed = writer.execute("SELECT count(*) FROM user WHERE rule = 'connection'").fetchone()[0]
         if unnamed:
-            told.lacks["users"] = f"who {unnamed:,} of the users are (--identify says how they are told)"
+            told.lacks["users"] = f"who the users are, of {unnamed:,} of them (--identify says how they are told)"
         head = seal(writer, True)
         ask = writer.execute
         return Imported(

@@ -21,7 +21,7 @@ OF_RECORDING = ("identify", "claim", "jwt_key_file", "redact", "redact_pattern",
 def told(path: Path, done: Imported) -> list[str]:
     """Return what to say of an import besides that it is done."""
     source = done.told.creator or done.told.source
-    lines = [f"{show(str(path), 400)}: {count:,} {show(what)}" for what, count in sorted(done.told.odd.items())]
+    lines = [f"{show(str(path), 400)}: {show(what)} ({count:,})" for what, count in sorted(done.told.odd.items())]
     if done.told.lacks:
         what = "; ".join(done.told.lacks[word] for word in sorted(done.told.lacks))
         lines.append(f"{show(source, 100)} does not say: {what}. What depends on it is inconclusive")
