@@ -76,3 +76,9 @@ def test_what_is_remembered_of_a_text_is_what_it_decodes_to(said, characters, pi
         return [[view for view, _ in zip(decode(text, DECODERS, budget), range(most), strict=False)] for text in said]
 
     assert all_of(views) == all_of(_walk)
+
+
+def test_a_shipped_contract_is_found_by_the_name_that_repro_files_have_of_it():
+    (again,) = read_contracts([GOLDEN.file], {})
+    assert again.file == GOLDEN.file == "golden-path.yaml"
+    assert again.digest == GOLDEN.digest

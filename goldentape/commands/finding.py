@@ -40,7 +40,7 @@ def find_contract(name: str) -> tuple[bytes, str]:
         except OSError as error:
             raise EnvironmentFault(error.strerror or "cannot be read", where=name) from error
     if (shipped := _shipped(name)) is not None:
-        return shipped, f"{name}.yaml"
+        return shipped, f"{name.removesuffix('.yaml')}.yaml"
     guess = nearest(name, _names())
     raise InputError(
         "there is no such file and no such contract", where=name,
@@ -54,9 +54,10 @@ def _names() -> list[str]:
 
 
 def _shipped(name: str) -> bytes | None:
-    if name not in _names():
+    bare = name.removesuffix(".yaml")  # as verdicts and repro files call it
+    if bare not in _names():
         return None
-    return files("goldentape.schemas").joinpath("contracts", f"{name}.yaml").read_bytes()
+    return files("goldentape.schemas").joinpath("contracts", f"{bare}.yaml").read_bytes()
 
 
 def find_document(name: str, perspective: str | None = None) -> tuple[Document, bytes]:
