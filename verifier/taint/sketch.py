@@ -33,7 +33,7 @@ _PLACEHOLDER = re.compile(r"\[r:(?:[a-z]+:)?[0-9a-f]{8,64}\]")
 _SPACES = ("  ", f" {_BETWEEN}", f"{_BETWEEN} ", *"\t\n\r\v\f\x1c\x1d\x1e\x1f")
 _MARKS = "%&\\{["
 _HIDING = re.compile(r"[A-Za-z0-9+/_-]{12,}")
-_TOLD = re.compile(r"\d[^\n]*\d[^\n]*\d[^\n]*\d|@|\[r:", re.DOTALL)
+_DIGIT = re.compile(r"\d")
 
 
 REMEMBERED: Final = 10_000
@@ -102,7 +102,7 @@ class Sketcher:
             joined, parts = self._folded(raws)
             hides = self._hides(clean(_BETWEEN.join(raws)))
             speaks = bool(self.canaries(joined))
-            tells = _TOLD.search(joined) is not None
+            tells = _tells(joined)
             for told, part in zip(new, parts, strict=True):
                 self._known[told] = array("q", self._of_one(told, part, hides, speaks, tells))
         return [self._known[told] for told in texts]
@@ -121,7 +121,7 @@ class Sketcher:
                 continue
             if not name and len(part) >= self._chars:
                 keys.add(hash(part))
-            if tells and _TOLD.search(part) is not None:
+            if tells and _tells(part):
                 for token in self._reader.tokens(timed, part, []):
                     self.tells = True
                     keys.add(hash(_mark(token)))
@@ -175,6 +175,11 @@ class Sketcher:
             return True
         found = set(_HIDING.findall(" ".join([word for word in text.replace(_BETWEEN, " ").split() if len(word) > 11])))
         return bool(found) and (self._hex or any(NO_BASE64.fullmatch(one) is None for one in found))
+
+
+def _tells(text: str) -> bool:
+    """Return whether an id, an address or a number may be in a text."""
+    return "@" in text or "[r:" in text or len(_DIGIT.findall(text)) >= 4
 
 
 def _mark(token: str) -> str:
