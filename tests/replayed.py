@@ -17,7 +17,7 @@ from typing import Any
 import msgpack
 from websockets.asyncio.client import connect
 
-COUNTER = itertools.count(random.randrange(1, 9))
+COUNTER = itertools.count(1 if sys.argv[-1] == "fresh" else random.randrange(1, 9))
 
 # -- MessagePack, by Starlette: binary, a subprotocol, an id in bytes of its own message
 

@@ -43,8 +43,10 @@ def test_every_replay_is_complete_and_a_mock_is_taken_for_the_server(tmp_path, n
         assert "diverged" not in told(started)
 
 
-def test_a_replay_of_a_replay_is_complete_too(tmp_path):
-    with process(sys.executable, str(HERE / "replayed.py"), "rpc") as (_, port):
+@pytest.mark.parametrize("counting", [["fresh"], []])
+def test_a_replay_of_a_replay_is_complete_too(tmp_path, counting):
+    # A server that has just been started counts from 1, as its clients do.
+    with process(sys.executable, str(HERE / "replayed.py"), "rpc", *counting) as (_, port):
         recorded(tmp_path / "0.tape", port, "rpc")
         for number in range(2):
             done = replay(tmp_path / f"{number}.tape", port, tmp_path / f"{number + 1}.tape", "--speed", "max")

@@ -164,7 +164,8 @@ def _may_be(names: tuple[str, ...], place: Place, seen: _Seen, value: Any) -> bo
 def _rank(path: Path, where: Path, found: list[_Candidate]) -> int:
     """Return how good a pair of places is for what was always found at both, 0 where it is none."""
     if path[0] in _REPLIES and path[1] == where[1] == ("id",):
-        return 5
+        # The server's own replies have the ids of what the client has asked: another row of numbers.
+        return 0 if where[0] in _REPLIES else 5
     names, others = field_names(path[1]), field_names(where[1])
     same = [name for name in names if name in others]
     telling = [name for name in same if name not in GENERIC]
