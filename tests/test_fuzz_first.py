@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
@@ -118,6 +120,20 @@ def test_whose_a_value_is_is_known_though_the_other_says_nothing_in_the_small_wo
     [found] = report.failures
     assert found.failure.kind is Kind.MIXED and found.failure.detail == "agent_started.thread_id"
     assert len(found.workload.users) == 2
+
+
+def test_a_job_and_a_timer_that_is_overdue_do_not_wait_for_each_other():
+    async def answer(say: Said, user: str, message: dict[str, Any]) -> None:
+        await say("agent_started")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.sleep(10), 0.01)
+        await say("agent_thinking")
+        await asyncio.wait_for(asyncio.to_thread(time.sleep, 0.02), 5)
+        await say("agent_completed")
+
+    report = fuzz_app(app_of(answer), schedules=60, **(USUAL | {"faults": None}))
+
+    assert report.ok, report.failures[0].narrative()
 
 
 def test_a_place_that_differs_in_any_event_proves_nothing_in_one_that_was_never_seen_twice():

@@ -178,7 +178,8 @@ class World:
         limit = self.window + (loop.now if busy else max(loop.now, first if strict is None else min(first, strict[0])))
         late: list[int] = []
         if strict is not None:
-            if not servers and not loop.jobs and first >= strict[0] <= limit:
+            # A job that is begun when the timer is overdue does not hold it up: neither could go on.
+            if not servers and strict[0] <= limit and (first > strict[0] or (first == strict[0] and not loop.jobs)):
                 late.append(strict[1])
             limit = min(limit, strict[0])
         late += [owner for at, owner in due if at <= limit and owner not in servers]
