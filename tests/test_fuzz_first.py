@@ -16,7 +16,11 @@ import pytest
 from goldentape.errors import NothingVerified
 from verifier.fuzz import fuzz_app
 from verifier.fuzz.alone import Alone
+from verifier.fuzz.crowd import crowd
 from verifier.fuzz.failure import Failure, Kind
+from verifier.fuzz.oracle import unsteady
+from verifier.fuzz.plans import with_faults
+from verifier.fuzz.prepare import with_waits
 
 FIVE = ("agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed")
 USUAL: dict[str, Any] = {"passports": ["plain:query:user_id"], "path": "/ws", "seed": 1, "certify": 0, "faults": []}
@@ -134,6 +138,14 @@ def test_a_job_and_a_timer_that_is_overdue_do_not_wait_for_each_other():
     report = fuzz_app(app_of(answer), schedules=60, **(USUAL | {"faults": None}))
 
     assert report.ok, report.failures[0].narrative()
+
+
+def test_nothing_is_counted_at_who_comes_back_and_takes_any_answer():
+    any_answer, own = (with_waits(crowd(3, 2), canary=canary, type_="agent_completed") for canary in (False, True))
+
+    assert set(unsteady(any_answer)) == set()
+    assert set(unsteady(with_faults(any_answer, ("reconnect",)))) == {"bob", "bob-again"}
+    assert set(unsteady(with_faults(own, ("reconnect",)))) == {"bob"}
 
 
 def test_a_place_that_differs_in_any_event_proves_nothing_in_one_that_was_never_seen_twice():

@@ -34,7 +34,7 @@ class Oracle:
         self._canaries = Canaries(workload.canaries(), self.user_of, on_purpose)
         self._contracts = Contracts(contracts, lambda session: self.user_of.get(session, session))
         self.comparison = None if alone is None else Comparison(alone, on_purpose, learnt)
-        self._leaving = frozenset(session.name for session in workload.sessions if _leaves_early(session))
+        self._leaving = frozenset(unsteady(workload))
 
     def judge(self, run: Run) -> list[Failure]:
         """Return what is wrong in a run, each thing once; what says most about the cause stands first."""
@@ -95,6 +95,19 @@ class Oracle:
             yield Failure(kind, victim, "", "", f"{victim} {owed.text.replace(OR_ERROR, '')} for ever: {why}", (last,))
         if not run.open:
             yield Failure(kind, "", "", "", why, (last,))
+
+
+def unsteady(workload: Workload) -> Iterator[str]:
+    """Yield the names of the sessions of which nothing is counted: how much they see is a matter of time.
+
+    So it is where a client may leave early, and for who comes after that and takes any answer for its own: some get the
+    rest of the old one.
+    """
+    early = {session.user for session in workload.sessions if _leaves_early(session)}
+    for session in workload.sessions:
+        takes_any = any(isinstance(action, Wait) and not action.canary for action in session.script)
+        if _leaves_early(session) or (session.user in early and takes_any):
+            yield session.name
 
 
 def _leaves_early(session: Session) -> bool:
