@@ -45,6 +45,9 @@ SERIALLY: Final = 2
 SURELY: Final = 2.0
 """Before silence is claimed, the clients wait at least so many seconds; and four times as long as in the search."""
 
+_LEAVING: Final = frozenset({"drop", "reconnect"})
+"""Faults after which a client is away."""
+
 PATIENT: Final = Pace(patience=10.0, linger=1.0)
 """Where nothing is known of the server yet."""
 
@@ -216,12 +219,13 @@ class Hunt:
             return
         failure = new[0]
         self._tell(f"try {number}: {failure.sentence}; repeating")
+        # What a contract demands when clients vanish is judged where somebody asks for that.
+        if self._unasked and not _LEAVING.isdisjoint(mixture) and self.stage.judge.is_about_leaving(failure):
+            self._excuse(failure, mixture, "fails")
+            return
         if not alone and failure.victim and await self._meets_it_alone(one, failure):
             if self._unasked and mixture and failure.kind is Kind.CONTRACT:
-                # What a contract demands when clients vanish is judged where somebody asks for that.
-                self._excused.add((failure.fingerprint, mixture))
-                what = f"with {'+'.join(mixture)} {failure.detail} fails for a user who is alone"
-                self.hunted.notes.append(f"{what}: --faults counts that")
+                self._excuse(failure, mixture, "fails for a user who is alone")
                 return
             alone = True
         # What else went wrong in the same play has mostly the same cause: it is looked into if it comes by itself.
@@ -241,6 +245,10 @@ class Hunt:
         self.hunted.caught.append(caught)
         if caught.is_confirmed:
             self._known |= {other.fingerprint for other in (*one.failures, *caught.shown.failures)}
+
+    def _excuse(self, failure: Failure, mixture: tuple[str, ...], what: str) -> None:
+        self._excused.add((failure.fingerprint, mixture))
+        self.hunted.notes.append(f"with {'+'.join(mixture)} {failure.detail} {what}: --faults counts that")
 
     def _is_excused(self, failure: Failure, mixture: Collection[str]) -> bool:
         """Return whether a failure came to a user who was alone, with one of these faults."""

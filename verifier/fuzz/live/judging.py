@@ -44,6 +44,11 @@ class Judge:
         specs = [c.invariants.get(failure.detail) for c in self._contracts]
         return failure.kind is Kind.CONTRACT and any(spec is not None and spec.kind in TIMED for spec in specs)
 
+    def is_about_leaving(self, failure: Failure) -> bool:
+        """Return whether a failure is of what a contract demands for clients that vanish and come back."""
+        specs = [c.invariants.get(failure.detail) for c in self._contracts]
+        return failure.kind is Kind.CONTRACT and any(spec is not None and spec.kind == "resume" for spec in specs)
+
     def failures(self, fresh: Fresh, run: Run, source: Source | None = None) -> list[Failure]:
         """Return what is wrong, each thing once, in the words of the workload; what says most stands first.
 
