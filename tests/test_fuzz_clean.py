@@ -44,3 +44,47 @@ def test_what_leans_on_the_order_of_all_users_tasks_is_kept_by_arrival_and_only_
     silent(tmp_path, clean_apps.GLOBAL_FIFO, "arrival")
     runner = runner_of(tmp_path, clean_apps.GLOBAL_FIFO, explore="ready")
     assert any(runner.run(WORKLOADS[0], policy("walk", 7, n)).errors for n in range(30))
+
+
+class ServerFirst:
+    """Lets clients act only where nothing else can happen."""
+
+    def chooser(self, names):
+        return self
+
+    def forced(self, way):
+        pass
+
+    def choose(self, ways, serial):
+        return next((way for way in ways if not way & 3), ways[0])
+
+
+BEATS = """
+import asyncio
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            kind = (await receive())["type"]
+            await send({"type": f"{kind}.complete"})
+            if kind.endswith("shutdown"):
+                return
+    await receive()
+    await send({"type": "websocket.accept"})
+
+    async def beat():
+        while True:
+            await asyncio.sleep(0.5)
+            await send({"type": "websocket.send", "text": '{"type": "beat"}'})
+
+    task = asyncio.create_task(beat())
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": message["text"].replace("user_message", "agent_completed")})
+    task.cancel()
+"""
+
+
+def test_who_is_always_put_behind_heartbeats_comes_in_the_end(tmp_path):
+    run = runner_of(tmp_path, BEATS).run(WORKLOADS[0], ServerFirst())
+
+    assert {moment.session for moment in run.moments} == {session.name for session in WORKLOADS[0].sessions}

@@ -18,6 +18,8 @@ from verifier.fuzz.seen import Ended, Run
 
 TELLING = 1000
 """Whole numbers below are anybody's."""
+REMEMBERED = 20_000
+"""Messages in which nothing differs that are remembered."""
 LONG = 4
 """Characters that a name needs to be looked for inside of texts."""
 SHORT = 3
@@ -37,6 +39,8 @@ class Comparison:
         self._shared = shared
         self.unproven: set[Field] = set()
         """Fields whose numbers differ from those seen alone: shared state, or a fault that cannot be told from it."""
+        self._like: set[tuple[str, Message]] = set()
+        """Messages of users in which nothing differs; a heartbeat comes often."""
 
     def failures(self, run: Run, unsteady: frozenset[str] = frozenset()) -> Iterator[Failure]:
         """Yield what differs; `unsteady` are sessions whose client leaves in the middle: of them nothing is counted."""
@@ -45,7 +49,11 @@ class Comparison:
             for session in alone.sessions:
                 said = messages_of(run, session)
                 for n, message in said:
-                    yield from self._content(alone, n, message)
+                    if (alone.user, message) not in self._like:
+                        found = list(self._content(alone, n, message))
+                        yield from found
+                        if not found and len(self._like) < REMEMBERED:
+                            self._like.add((alone.user, message))
                 if whole and session not in unsteady:
                     yield from self._counts(alone, session, said)
                 yield from self._order(alone, said)
@@ -61,11 +69,13 @@ class Comparison:
         if rows is None:
             yield self._new(alone, n, message)
             return
-        nearest = _nearest(alone, message)
+        nearest: dict[str, Scalar] | None = None
         for path, value in message.values:
             field = message.name, path
             if alone.is_masked(field) or self._shared(path) or value in alone.values.get(field, ()):
                 continue
+            if nearest is None:
+                nearest = _nearest(alone, message)
             was = nearest.get(path)
             owner = _owner(alone, field, value, self._alone.values(), LONG)
             if owner and field not in alone.counted:

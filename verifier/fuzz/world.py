@@ -38,6 +38,8 @@ BUSY = 12
 """After so many turns of the loop without anything else, somebody who is always ready waits for time: it passes."""
 _NEVER = float("inf")
 _NOBODY: frozenset[int] = frozenset()
+STARVED = 2000
+"""After so many steps without progress of a script, clients that can act do."""
 LIVELOCK = 5000
 """So many steps without anything visible are a livelock."""
 PATIENCE = 300.0
@@ -163,6 +165,9 @@ class World:
         self._runnable = frozenset(servers) if ready else _NOBODY
         if loop.latencies or loop.strict:
             self._add_timed(servers, bool(servers or codes or loop.jobs))
+        if self._actable and self.step - self._progress_step > STARVED:
+            # Heartbeats go on for ever: who is always put behind them would never come, and the run never end.
+            return sorted(self._actable)
         codes += [owner << 2 for owner in servers]
         codes.sort()
         return codes
