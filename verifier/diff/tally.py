@@ -12,6 +12,7 @@ from goldentape.event import Connection, Ending
 from verifier.diff.learn import Model
 from verifier.diff.names import Steps
 from verifier.diff.runs import Run
+from verifier.equality import type_name
 
 BUCKETS = 32
 """Groups of connections, by which it is seen whether what they say comes in clusters."""
@@ -244,7 +245,7 @@ class Teller:
     # -- fields
 
     def _look(self, node: Node, name: str, value: Any, steps: Steps, bucket: int, run: Run, message: Any) -> None:
-        kind = _kind(value)
+        kind = type_name(value)
         node.n += 1
         node.kinds[kind, bucket] += 1
         if kind not in node.places:
@@ -314,20 +315,6 @@ class Teller:
     def _ended(self, tally: Tally, what: str, place: Place) -> None:
         tally.ends[what] += 1
         tally.end_places.setdefault(what, place)
-
-
-def _kind(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int):
-        return "integer"
-    if isinstance(value, float):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    return "object" if isinstance(value, dict) else "array"
 
 
 def merged(parts: list[Node]) -> Node:

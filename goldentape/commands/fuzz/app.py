@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,15 @@ import click
 
 from goldentape.commands.finding import code_option, read_contracts
 from goldentape.commands.fuzz.telling import told
-from goldentape.commands.fuzz.users import workload_from
+from goldentape.commands.fuzz.users import passports_of, workload_from
 from goldentape.commands.progress import Progress
 from goldentape.commands.reporting import Judgement, reported
 from goldentape.commands.sizes import DURATION
 from goldentape.display import home_and_here, show
-from goldentape.errors import Exit, InputError
+from goldentape.errors import Exit
 from verifier.fuzz.api import SCHEDULES, fuzz_app
 from verifier.fuzz.found import Report
 from verifier.fuzz.load import ISOLATE
-from verifier.fuzz.passport import Passport
 from verifier.fuzz.plans import FAULTS
 from verifier.fuzz.run import EXPLORE
 from verifier.fuzz.verdicts import Place, judged_app
@@ -107,7 +105,7 @@ def app(
     Exit codes: 0 nothing was found; 1 a failure, confirmed by replay; 4 nobody is answered,
     or something that did not come again.
     """
-    papers = passports_of(passports, jwt_secret)
+    papers = passports_of(passports, jwt_secret, "app")
     workload = workload_from(script, tape, papers)
     progress = Progress(f"fuzzing {show(app, 60)}", schedules or 0, unit="schedules run")
     read = read_contracts(contracts, parse_settings(settings), allow_code=allow_code) if contracts else []
@@ -143,20 +141,6 @@ def _place(app: str, app_dir: str) -> Place:
     stem = Path(app_dir, *app.partition(":")[0].split("."))
     files = (stem.with_name(f"{stem.name}.py"), stem / "__init__.py")
     return Place(file=home_and_here(next((file for file in files if file.is_file()), Path(app_dir))))
-
-
-def passports_of(passports: tuple[str, ...], env: str | None) -> tuple[Passport, ...]:
-    """Return how users say who they are; raises `InputError`."""
-    secret = ""
-    if env is not None:
-        secret = os.environ.get(env, "")
-        if not secret:
-            raise InputError(
-                "--jwt-secret: there is no such environment variable", found=env,
-                fix=f"set it to the key that the app checks tokens by: {env}=... goldentape ...",
-            )  # fmt: skip
-    wanted = passports or (("jwt:header:Authorization", "jwt:query:token") if secret else ())
-    return tuple(Passport.parse(text, secret, env or "") for text in wanted)
 
 
 def _faults(text: str | None) -> list[str] | None:

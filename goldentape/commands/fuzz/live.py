@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import signal
 import sys
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 import click
 
 from goldentape.commands.finding import code_option, read_contracts
-from goldentape.commands.fuzz.users import workload_from
+from goldentape.commands.fuzz.users import passports_of, workload_from
 from goldentape.commands.reporting import Judgement, reported
 from goldentape.commands.sizes import DURATION
 from goldentape.display import home_and_here, show
@@ -179,7 +178,7 @@ class Reached:
         budget: float, known: tuple[Passport, ...] = (),
     ) -> None:  # fmt: skip
         self.tokens = None if token_command is None else TokenMaker(token_command, token_place)
-        self.passports = passports_of(passports, jwt_secret) or known
+        self.passports = passports_of(passports, jwt_secret, "server") or known
         identified = (*self.passports, *([self.tokens.passport] if self.tokens is not None else []))
         self.target: Target = target(url, owned, identified)
         if reset_url is not None:
@@ -202,20 +201,6 @@ def _demand_reset(url: str, target_: Target) -> None:
         raise InputError("--reset-url is no address", found=url, wanted="http://HOST:PORT/PATH")
     if parts.hostname != target_.host and not is_local(parts.hostname):
         raise InputError("--reset-url is another host than the server's", found=parts.hostname, wanted=target_.host)
-
-
-def passports_of(passports: tuple[str, ...], env: str | None) -> tuple[Passport, ...]:
-    """Return how users say who they are; raises InputError."""
-    secret = ""
-    if env is not None:
-        secret = os.environ.get(env, "")
-        if not secret:
-            raise InputError(
-                "--jwt-secret: there is no such environment variable", found=env,
-                fix=f"set it to the key that the server checks tokens by: {env}=... goldentape ...",
-            )  # fmt: skip
-    wanted = passports or (("jwt:header:Authorization", "jwt:query:token") if secret else ())
-    return tuple(Passport.parse(text, secret, env or "") for text in wanted)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

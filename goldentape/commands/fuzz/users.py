@@ -1,4 +1,4 @@
-"""Who does what, from a file: a script, or a tape."""
+"""Who does what, from a file: a script, or a tape; and how users say who they are."""
 
 from __future__ import annotations
 
@@ -43,3 +43,17 @@ def _of_tape(path: Path, passports: tuple[Passport, ...]) -> Workload:
         return workload_of_tape(connections, events, passports)
     except InputError as error:
         raise InputError(str(error), where=path) from None
+
+
+def passports_of(passports: tuple[str, ...], env: str | None, who: str) -> tuple[Passport, ...]:
+    """Return how users say who they are; `who` checks the tokens that are signed by the key.  Raises `InputError`."""
+    secret = ""
+    if env is not None:
+        secret = os.environ.get(env, "")
+        if not secret:
+            raise InputError(
+                "--jwt-secret: there is no such environment variable", found=env,
+                fix=f"set it to the key that the {who} checks tokens by: {env}=... goldentape ...",
+            )  # fmt: skip
+    wanted = passports or (("jwt:header:Authorization", "jwt:query:token") if secret else ())
+    return tuple(Passport.parse(text, secret, env or "") for text in wanted)
