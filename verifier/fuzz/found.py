@@ -72,11 +72,11 @@ class Found:
 
         return repro(self)
 
-    def save(self, path: str | Path) -> Path:
-        """Write the repro file, and return where it is."""
+    def save(self, path: str | Path, *, excerpts: bool = True) -> Path:
+        """Write the repro file, and return where it is; without `excerpts` its story has no values of messages."""
         from verifier.fuzz.repro import save
 
-        return save(self, Path(path))
+        return save(self, Path(path), excerpts=excerpts)
 
 
 @dataclass(frozen=True)

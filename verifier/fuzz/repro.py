@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from goldentape.errors import EnvironmentFault, InputError
+from verifier.fuzz import withheld
 from verifier.fuzz.anchors import Anchor
 from verifier.fuzz.failure import Failure, Kind
 from verifier.fuzz.schedule import Schedule
@@ -46,9 +47,12 @@ class Repro:
     path: Path | None = None
 
 
-def repro(found: Found, contracts: tuple[str, ...] = (), shared: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return a failure as a repro file has it."""
-    failure = found.failure
+def repro(
+    found: Found, contracts: tuple[str, ...] = (), shared: tuple[str, ...] = (), *, excerpts: bool = True
+) -> dict[str, Any]:
+    """Return a failure as a repro file has it; without `excerpts` its story has no values of messages."""
+    told = found if excerpts else withheld.found(found)
+    failure = told.failure
     return {
         "goldentape_repro": VERSION,
         "failure": {
@@ -68,7 +72,7 @@ def repro(found: Found, contracts: tuple[str, ...] = (), shared: tuple[str, ...]
         "shared": list(shared or found.shared),
         "log": {"sha256": found.run.digest(), "moments": len(found.run.moments), "ended": str(found.run.ended)},
         "versions": versions(),
-        "story": found.narrative().splitlines(),
+        "story": told.narrative().splitlines(),
     }  # fmt: skip
 
 
@@ -83,11 +87,11 @@ def versions() -> dict[str, str]:
     return found
 
 
-def save(found: Found, path: Path) -> Path:
+def save(found: Found, path: Path, *, excerpts: bool = True) -> Path:
     """Write the repro file of a failure; a directory gets `KIND-FINGERPRINT.json`.  Raises `EnvironmentFault`."""
     if path.is_dir() or not path.suffix:
         path = path / f"{found.failure.kind}-{found.failure.fingerprint}.json"
-    text = json.dumps(repro(found), indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(repro(found, excerpts=excerpts), indent=1, ensure_ascii=False) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # What users say is in it: for the owner's eyes, as a tape is.

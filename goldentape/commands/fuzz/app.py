@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from goldentape.commands.finding import code_option, read_contracts
+from goldentape.commands.fuzz.excerpts import excerpts_option
 from goldentape.commands.fuzz.telling import told
 from goldentape.commands.fuzz.users import passports_of, workload_from
 from goldentape.commands.progress import Progress
@@ -17,6 +18,7 @@ from goldentape.commands.reporting import Judgement, reported
 from goldentape.commands.sizes import DURATION
 from goldentape.display import home_and_here, show
 from goldentape.errors import Exit
+from verifier.fuzz import withheld
 from verifier.fuzz.api import SCHEDULES, fuzz_app
 from verifier.fuzz.found import Report
 from verifier.fuzz.load import ISOLATE
@@ -88,6 +90,7 @@ def with_app_options(command: Any) -> Any:
               help="End the search after so many different failures.")  # fmt: skip
 @click.option("--save", type=click.Path(file_okay=False, path_type=Path), default=HOME, show_default=True,
               metavar="DIR", help="Where repro files go.")  # fmt: skip
+@excerpts_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @reported("fuzz")
 def app(
@@ -95,7 +98,7 @@ def app(
     passports: tuple[str, ...], jwt_secret: str | None, script: Path | None, tape: Path | None, faults: str | None,
     schedules: int | None, budget: float | None, seed: int | None, policy: str, explore: str, window: float,
     certify: float, contracts: tuple[str, ...], settings: tuple[str, ...], allow_code: bool, shared: tuple[str, ...],
-    failures: int, save: Path, as_json: bool, judgement: Judgement,
+    failures: int, save: Path, excerpts: bool, as_json: bool, judgement: Judgement,
 ) -> int:  # fmt: skip
     """Search the ASGI app MODULE:APP for races of its users.
 
@@ -118,7 +121,8 @@ def app(
         )  # fmt: skip
     finally:
         progress.end()
-    saved = [one.save(save) for one in report.failures]
+    saved = [one.save(save, excerpts=excerpts) for one in report.failures]
+    report = report if excerpts else withheld.report(report)
     document = told_as_json(report, saved)
     judgement.judged.append(judged_app(
         report, saved, app=app, workload=workload, size=(users, messages), contracts=read, place=_place(app, app_dir),

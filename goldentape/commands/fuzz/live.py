@@ -16,11 +16,13 @@ from urllib.parse import urlsplit
 import click
 
 from goldentape.commands.finding import code_option, read_contracts
+from goldentape.commands.fuzz.excerpts import excerpts_option
 from goldentape.commands.fuzz.users import passports_of, workload_from
 from goldentape.commands.reporting import Judgement, reported
 from goldentape.commands.sizes import DURATION
 from goldentape.display import home_and_here, show
 from goldentape.errors import EnvironmentFault, Exit, InputError
+from verifier.fuzz import withheld
 from verifier.fuzz.api import fuzz_app
 from verifier.fuzz.crowd import MESSAGE, crowd
 from verifier.fuzz.live.hunt import Hunt, Hunted
@@ -106,6 +108,7 @@ _SERVER = [
 @click.option("--app-dir", metavar="DIR", default=".", show_default=True, help="Where that module is looked for.")
 @click.option("--save", type=click.Path(file_okay=False, path_type=Path), default=HOME, show_default=True,
               metavar="DIR", help="Where repro files and the tapes of confirmed failures go.")  # fmt: skip
+@excerpts_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--quiet", is_flag=True, help="Say nothing of how far it is.")
 @reported("fuzz")
@@ -113,8 +116,8 @@ def live(
     url: str, users: int, messages: int, message: str, done: str, script: Path | None, tape: Path | None,
     faults: str | None, tries: int, confirm: int, most: int, seed: int, patience: float | None,
     contracts: tuple[str, ...], settings: tuple[str, ...], allow_code: bool, shared: tuple[str, ...],
-    hand_to_app: str | None, app_dir: str, save: Path, as_json: bool, quiet: bool, judgement: Judgement,
-    **server: Any,
+    hand_to_app: str | None, app_dir: str, save: Path, excerpts: bool, as_json: bool, quiet: bool,
+    judgement: Judgement, **server: Any,
 ) -> int:  # fmt: skip
     """Search the server at URL for races of its users.
 
@@ -134,7 +137,7 @@ def live(
 
     async def hunted(folder: Path) -> tuple[Hunted, Stage, list[Path | None]]:
         stage = reached.stage(Judge(read, shared), folder)
-        tell = (lambda line: None) if quiet else Told()
+        tell = (lambda line: None) if quiet else Told(excerpts=excerpts)
         hunt = Hunt(
             stage, workload, tries=tries, confirm=confirm, seed=seed, faults=asked, most=most, patience=patience,
             tell=tell,
@@ -145,6 +148,7 @@ def live(
         except asyncio.CancelledError:
             hunt.hunted.interrupted = True
             found = hunt.hunted
+        found = found if excerpts else withheld.hunted(found)
         return found, stage, _saved(found, save, url, contracts, shared)
 
     with tempfile.TemporaryDirectory(prefix="goldentape-live-") as folder:
@@ -161,7 +165,7 @@ def live(
         for line in told(found, saved, url=url, restarts=stage.restarts, plays=stage.plays):
             click.echo(line)
     if hand_to_app is not None and found.confirmed and not found.interrupted:
-        _hand_over(found, hand_to_app, app_dir, read, shared, save, as_json=as_json)
+        _hand_over(found, hand_to_app, app_dir, read, shared, save, excerpts=excerpts, as_json=as_json)
     if found.interrupted:
         return Exit.INTERRUPTED
     if found.confirmed:
@@ -232,7 +236,8 @@ class Told:
 
     SELDOM = 25
 
-    def __init__(self) -> None:
+    def __init__(self, *, excerpts: bool) -> None:
+        self._excerpts = excerpts
         self._width = 0
         self._count = 0
 
@@ -240,6 +245,8 @@ class Told:
         """Tell a line; `try N of M` is how far it is."""
         text = show(line, 160)
         passing = line.startswith("try ") and " of " in line[:24] and ":" not in line
+        if not self._excerpts:
+            text = text.partition(": ")[0]
         self._count += passing
         if sys.stderr.isatty():
             click.echo(f"\r{text:<{self._width}}" + ("" if passing else "\n"), err=True, nl=False)
@@ -269,7 +276,8 @@ def _saved(
 
 
 def _hand_over(
-    found: Hunted, app: str, app_dir: str, contracts: Any, shared: tuple[str, ...], save: Path, *, as_json: bool
+    found: Hunted, app: str, app_dir: str, contracts: Any, shared: tuple[str, ...], save: Path, *, excerpts: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Search the app in process with each failure's small workload."""
     for caught in found.confirmed:
@@ -282,8 +290,8 @@ def _hand_over(
         for one in (same or list(report.failures))[:1]:
             click.echo("")
             click.echo(f"handed to {show(app, 100)}, in process:")
-            click.echo(one.narrative())
-            where = home_and_here(one.save(save))
+            click.echo((one if excerpts else withheld.found(one)).narrative())
+            where = home_and_here(one.save(save, excerpts=excerpts))
             click.echo(f"repro: {show(where, 300)}    (goldentape fuzz replay {show(where, 300)})")
         if not report.failures:
             click.echo(f"handed to {show(app, 100)}: not found in {report.schedules} schedules in process")

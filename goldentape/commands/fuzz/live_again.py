@@ -14,6 +14,7 @@ from goldentape.commands.finding import read_contracts
 from goldentape.commands.fuzz.live import Reached, run
 from goldentape.display import show
 from goldentape.errors import Exit, NothingVerified
+from verifier.fuzz import withheld
 from verifier.fuzz.live.judging import Judge
 from verifier.fuzz.live.replaying import ReplayedLive, replayed
 from verifier.fuzz.live.repro import LiveRepro, load
@@ -24,7 +25,7 @@ from verifier.fuzz.replay import Outcome
 EXITS = {Outcome.FIXED: Exit.OK, Outcome.FAILED: Exit.VIOLATION, Outcome.CHANGED: Exit.INCONCLUSIVE}
 
 
-def replay_live(file: Path, times: int, target: str | None, *, as_json: bool, **server: Any) -> int:
+def replay_live(file: Path, times: int, target: str | None, *, excerpts: bool, as_json: bool, **server: Any) -> int:
     """Play a saved live failure again; returns the exit code.  Raises InputError, EnvironmentFault."""
     saved = load(file, dict(os.environ))
     reached = Reached(target or saved.target, known=saved.workload.passports, **server)
@@ -41,10 +42,13 @@ def replay_live(file: Path, times: int, target: str | None, *, as_json: bool, **
 
     with tempfile.TemporaryDirectory(prefix="goldentape-live-") as folder:
         result = run(played(Path(folder)))
+    failure = saved.failure
+    if not excerpts:
+        failure, result = withheld.failure(failure), withheld.replayed_live(result)
     if as_json:
         click.echo(json.dumps(_as_json(saved, result)))
     else:
-        click.echo(show(saved.failure.title, 600))
+        click.echo(show(failure.title, 600))
         click.echo(f"{result.outcome}: {show(result.how, 600)}")
     return EXITS[result.outcome]
 

@@ -10,10 +10,12 @@ from typing import Any
 import click
 
 from goldentape.commands.finding import read_contracts
+from goldentape.commands.fuzz.excerpts import excerpts_option
 from goldentape.commands.fuzz.live import server_options
 from goldentape.commands.fuzz.live_again import replay_live
 from goldentape.display import show
 from goldentape.errors import Exit
+from verifier.fuzz import withheld
 from verifier.fuzz.inprocess import InProcess
 from verifier.fuzz.live.repro import is_live
 from verifier.fuzz.replay import Outcome, Replayed, replayed
@@ -28,29 +30,35 @@ EXITS = {Outcome.FIXED: Exit.OK, Outcome.FAILED: Exit.VIOLATION, Outcome.CHANGED
               help="How often to replay it.")  # fmt: skip
 @click.option("--app-dir", metavar="DIR", help="Where the module is looked for, instead of where it was then.")
 @click.option("--trace", is_flag=True, help="Tell the run step by step.")
+@excerpts_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--target", metavar="URL", help="Of a live failure: another server than then.")
 @server_options
 def replay(
-    file: Path, times: int, app_dir: str | None, trace: bool, as_json: bool, target: str | None, **server: Any
-) -> int:
+    file: Path, times: int, app_dir: str | None, trace: bool, excerpts: bool, as_json: bool, target: str | None,
+    **server: Any,
+) -> int:  # fmt: skip
     """Replay the failure in FILE, which `fuzz app` or `fuzz live` has written.
 
     FIXED (exit 0): it does not happen any more.  FAILED (1): it does, with the same fingerprint.  CHANGED (4): the app
     does something else now, so that nobody can tell.
     """
     if is_live(file):
-        return replay_live(file, times, target, as_json=as_json, **server)
+        return replay_live(file, times, target, excerpts=excerpts, as_json=as_json, **server)
     saved = load(file, dict(os.environ))
     settings = saved.settings if app_dir is None else saved.settings.in_directory(app_dir)
     contracts = tuple(read_contracts(saved.contracts, {})) if saved.contracts else ()
     result = replayed(InProcess(settings), saved, contracts, times)
+    failure = saved.failure
+    if not excerpts:
+        failure = withheld.failure(failure)
+        result = withheld.replayed(result)
     if as_json:
         click.echo(json.dumps(_as_json(saved, result)))
     else:
         if trace and result.found is not None:
             click.echo(result.found.narrative())
-        click.echo(f"{show(saved.failure.title, 600)}")
+        click.echo(show(failure.title, 600))
         click.echo(f"{result.same} of {result.times} replays are the same byte for byte as when it was saved")
         click.echo(f"{result.outcome}: {show(result.how, 600)}")
     return EXITS[result.outcome]

@@ -11,6 +11,7 @@ import click
 
 from goldentape.check import check as check_tape
 from goldentape.commands.finding import code_option, read_contracts
+from goldentape.commands.fuzz.excerpts import excerpts_option
 from goldentape.commands.opening import opened, unsealed
 from goldentape.commands.reporting import Judgement, reported
 from goldentape.commands.sizes import DURATION
@@ -18,6 +19,7 @@ from goldentape.display import home_and_here, show
 from goldentape.errors import Exit, GoldentapeError, InputError
 from goldentape.path import parse
 from verifier.contract import Contract, read_contract
+from verifier.fuzz import withheld
 from verifier.fuzz.offline.consumer import Consumer
 from verifier.fuzz.offline.run import CONSUMER, TapeReport, fuzz_tape
 from verifier.fuzz.offline.telling import lines, to_json
@@ -58,12 +60,13 @@ MOST = 20_000
               help="The same, and the server orders them itself: their recorded order is kept.")  # fmt: skip
 @code_option
 @click.option("--allow-unsealed", is_flag=True, help="Take a tape that is being recorded, or that a crash has ended.")
+@excerpts_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @reported("fuzz")
 def tape(
     tape: Path, contract: str | None, settings: tuple[str, ...], interleavings: int, budget: float, seed: int,
     consumer: str | None, shared: tuple[str, ...], ordered: tuple[str, ...], allow_code: bool, allow_unsealed: bool,
-    as_json: bool, judgement: Judgement,
+    excerpts: bool, as_json: bool, judgement: Judgement,
 ) -> int:  # fmt: skip
     """Judge what TAPE would say in other orders of its users.
 
@@ -91,6 +94,7 @@ def tape(
             shared=[parse(_bare(path)) for path in shared], ordered=[parse(_bare(path)) for path in ordered],
             reading_by=judged or read_contract(PLAIN, "plain.yaml"),
         )  # fmt: skip
+    report = report if excerpts else withheld.tape(report)
     document, exit = to_json(report, str(tape)), _exit(report)
     name = home_and_here(tape)
     judgement.judged.append(judged_tape(report, tape=name, contract=judged, exit=exit, document=document))
