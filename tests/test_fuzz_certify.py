@@ -1,6 +1,7 @@
 """Certified minimality is held to its word: against every short schedule there is, tried one by one."""
 
 import itertools
+import random
 
 import pytest
 import races
@@ -56,3 +57,21 @@ def test_every_run_of_one_slice_is_among_those_that_were_tried(small):
 
     assert certificate.complete == 1
     assert {player.play(workload, schedule).choices for schedule in every(names, 1, 14)} <= seen
+
+
+def test_every_run_of_two_slices_is_among_those_that_were_tried(small):
+    player, workload, _ = small
+    names = [session.name for session in workload.sessions]
+    seen = set()
+
+    def note(run):
+        seen.add(run.choices)
+        return False
+
+    three = Schedule((Slice("alice", 1), Slice("bob", 1), Slice("alice", 1)))
+    certificate = certify(lambda s: player.trace(workload, s), note, workload, three, player.play(workload, three), 60)
+
+    assert certificate.complete == 2
+    assert certificate.tried == len(seen)
+    some = random.Random(4).sample(list(every(names, 2, 14)), 150)
+    assert {player.play(workload, schedule).choices for schedule in some} <= seen

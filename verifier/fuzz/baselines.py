@@ -25,6 +25,8 @@ JUDGED = 4
 """Runs alone that are judged by contracts."""
 MORE = 40
 """The same, before it is claimed that something never happens to a user alone."""
+ENDLESS = 1 << 30
+"""Runs of a user alone, where all of them are the same."""
 COMPARED = frozenset({Kind.MIXED, Kind.DUPLICATED, Kind.LOST, Kind.ORDER, Kind.DIFFERENT, Kind.CLOSED})
 """What is known by comparing only."""
 
@@ -43,6 +45,7 @@ class Baselines:
         self._solo_run: dict[Workload, Run] = {}
         self._not_alone: set[tuple[Workload, str]] = set()
         self._more: dict[Workload, list[Run]] = {}
+        self._known: dict[Workload, dict[str, Alone]] = {}
         self._oracles: dict[tuple[Workload, str], Oracle] = {}
         self.correlation: str | None = None
         """The path of the id that joins the events of an answer; None: not looked for yet."""
@@ -78,9 +81,11 @@ class Baselines:
         if self.correlation is None:
             solos = [self._player.play(workload.only(user.name), SERIAL) for user in workload.users]
             self.correlation = correlation_of(solos)
-        found = {
-            user.name: replace(self._alone(workload, user.name, walks), serial=set(), serial_totals={})
-            for user in workload.users
+        learnt = {user.name: self._alone(workload, user.name, walks) for user in workload.users}
+        if workload in self._known:
+            return self._known[workload]
+        found = self._known[workload] = {
+            name: replace(alone, serial=set(), serial_totals={}) for name, alone in learnt.items()
         }
         if len(workload.users) > 1:
             for run in self._serial(workload):
@@ -131,8 +136,12 @@ class Baselines:
 
     def _walk(self, solo: Workload, alone: Alone, walks: int) -> None:
         for _ in range(walks):
-            self._learn(solo, alone, self._player.walk(solo, "walk", self._seed, alone.walks)[1])
+            run = self._player.walk(solo, "walk", self._seed, alone.walks)[1]
+            self._learn(solo, alone, run)
             alone.walks += 1
+            if not run.decisions:
+                alone.walks = ENDLESS  # there is one way only to go
+                break
 
     def confirmed(self, workload: Workload, failure: Failure, run: Run) -> bool:
         """Return whether a failure still stands when its victim has been watched alone for longer."""
@@ -145,7 +154,7 @@ class Baselines:
         names = {session.name for session in solo.sessions}
         mine = Schedule(tuple(slice_ for slice_ in run.schedule if slice_.session in names))
         self._learn(solo, alone, self._player.play(solo, mine))
-        self._walk(solo, alone, MORE)
+        self._walk(solo, alone, WALKS + MORE - alone.walks)
         self._oracles = {key: oracle for key, oracle in self._oracles.items() if key[0] != workload}
         return any(f.fingerprint == failure.fingerprint for f in self.oracle(workload, failure).judge(run))
 

@@ -16,7 +16,6 @@ from verifier.fuzz.workload import Workload
 
 SECONDS = 5.0
 """Of processor time."""
-Steps = tuple[tuple[str, Side], ...]
 Plays = Callable[[Schedule], tuple[Run, tuple[int, ...]]]
 Fails = Callable[[Run], bool]
 
@@ -69,27 +68,33 @@ class _Trial:
         self._slow = {
             session.name for session in workload.sessions if any(type(a).__name__ == "Slow" for a in session.script)
         }
-        self._seen: set[Steps] = set()
-        """Whole runs that were judged."""
+        self._ids: dict[tuple[int, int], int] = {}
+        """All steps that were seen, as a tree: from the state before to the one after."""
+        self._reached: set[int] = {0}
+        """States at which the last slice of a schedule was over: from there on all goes serially."""
+        self._serial: set[int] = set()
+        """States that a run went through after its last slice: a slice that ends there changes nothing."""
+        self._judged: set[int] = set()
+        """The last states of runs that were judged."""
         self._tried = 0
 
     def run(self) -> Certificate:
         complete = -1
         try:
-            run, _, failed = self._one(SERIAL)
-            if failed:
+            run, _ = self._played(SERIAL)
+            if self._failed(run, 0):
                 return self._certificate(0, SERIAL, run)
             complete = 0
-            level: list[tuple[Schedule, Steps]] = [(SERIAL, ())]
+            level = [SERIAL]
             for size in range(1, len(self._schedule)):
-                following: dict[Steps, Schedule] = {}
-                for prefix, _ in level:
-                    for candidate, run, steps, failed in self._longer(prefix):
-                        if failed:
-                            return self._certificate(size - 1, candidate, run)
-                        following.setdefault(steps, candidate)
+                following = []
+                for prefix in level:
+                    for candidate, failed in self._longer(prefix):
+                        if failed is not None:
+                            return self._certificate(size - 1, candidate, failed)
+                        following.append(candidate)
                 complete = size
-                level = [(candidate, steps) for steps, candidate in following.items()]
+                level = following
         except OutOfTime:
             pass
         return self._certificate(complete, self._schedule, self._run)
@@ -97,8 +102,11 @@ class _Trial:
     def _certificate(self, complete: int, schedule: Schedule, run: Run) -> Certificate:
         return Certificate(self._tried, complete, schedule, run, spent() - self._begin)
 
-    def _longer(self, prefix: Schedule) -> Iterator[tuple[Schedule, Run, Steps, bool]]:
-        """Yield the schedules with one more slice: each session, each side, one step, two steps, until it blocks."""
+    def _longer(self, prefix: Schedule) -> Iterator[tuple[Schedule, Run | None]]:
+        """Yield the schedules with one more slice that come to a state of their own, each with its run if that fails.
+
+        One run until the slice blocks tells where a slice of one step, of two, ... would be over.
+        """
         last = prefix.slices[-1] if prefix.slices else None
         size = len(prefix.slices)
         for name in [*self._names, APP]:
@@ -108,32 +116,45 @@ class _Trial:
             for side in sides:
                 if last is not None and (last.session, last.side) == (name, side):
                     continue
-                before: Steps | None = None
-                steps = 0
-                while True:
-                    steps += 1
-                    schedule = Schedule((*prefix.slices, Slice(name, steps, side)))
-                    run, taken, failed = self._one(schedule)
-                    mine = [n for n, of in enumerate(taken) if of == size]
-                    if not mine:
-                        break  # it did not land, nor would it for longer
-                    until: Steps = tuple((step.session, step.side) for step in run.steps[: mine[-1] + 1])
-                    if until == before:
-                        break  # it blocks there
-                    before = until
-                    yield schedule, run, until, failed
+                longest = Schedule((*prefix.slices, Slice(name, 0, side)))
+                whole, taken = self._played(longest)
+                states = self._states(whole)
+                ends = [states[n] for n, of in enumerate(taken) if of == size]
+                for steps, state in enumerate(ends, 1):
+                    if state in self._reached:
+                        continue
+                    self._reached.add(state)
+                    schedule = Schedule((*prefix.slices, Slice(name, steps, side))) if steps < len(ends) else longest
+                    if state in self._serial:
+                        yield schedule, None
+                        continue
+                    run = self._played(schedule)[0] if steps < len(ends) else whole
+                    yield schedule, run if self._failed(run, state) else None
 
-    def _one(self, schedule: Schedule) -> tuple[Run, tuple[int, ...], bool]:
+    def _played(self, schedule: Schedule) -> tuple[Run, tuple[int, ...]]:
         if spent() > self._until:
             raise OutOfTime
         run, taken = self._play(schedule)
-        if len(taken) != len(run.steps):
+        if len(taken) != len(run.choices):
             raise OutOfTime  # nobody saw which slice took which step (another process did): nothing is ruled out
-        whole: Steps = tuple((step.session, step.side) for step in run.steps)
-        if whole in self._seen:
-            return run, taken, False
-        self._seen.add(whole)
+        return run, taken
+
+    def _failed(self, run: Run, state: int) -> bool:
+        """Return whether a run fails whose last slice was over at a state; note what it went through then."""
+        states = [0, *self._states(run)]
+        self._serial.update(states[states.index(state) :])
+        if states[-1] in self._judged:
+            return False
+        self._judged.add(states[-1])
         self._tried += 1
         if not self._tried % 64:
             self._say(self._tried)
-        return run, taken, self._fails(run)
+        return self._fails(run)
+
+    def _states(self, run: Run) -> list[int]:
+        """Return the states after each step of a run."""
+        states, ids, state = [], self._ids, 0
+        for way, _ in run.choices:
+            state = ids.setdefault((state, way), len(ids) + 1)
+            states.append(state)
+        return states

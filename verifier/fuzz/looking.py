@@ -63,6 +63,7 @@ class Looking:
             workload,
             run.schedule,
             again,
+            may=lambda w: _may(handy, w, workload),
         ).shrink()
         seconds = time.monotonic() - begin
         small, short, last = shrinking.workload, shrinking.schedule, shrinking.run
@@ -118,3 +119,9 @@ class Looking:
             lambda r: self._same(failure, workload, r, workload) is not None,
             workload, schedule, run, self._certify,
         )  # fmt: skip
+
+
+def _may(failure: Failure, workload: Workload, of: Workload) -> bool:
+    """Return whether a part of a workload can show a failure: nobody differs from what is seen alone by being alone."""
+    two = is_compared(failure) or failure.owner not in ("", failure.victim)
+    return len(workload.users) > 1 or not two or len(of.users) == 1

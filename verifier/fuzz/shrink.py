@@ -41,7 +41,10 @@ class Shrinking:
     runs: int = 0
     most_runs: int = RUNS
     until: float = field(default_factory=lambda: spent() + SECONDS)
+    may: Callable[[Workload], bool] = lambda workload: True
+    """Tells whether a workload can fail as it should at all."""
     _tried: set[tuple[Workload, Schedule]] = field(default_factory=set)
+    _walked: set[tuple[Workload, int]] = field(default_factory=set)
 
     def shrink(self) -> Shrinking:
         """Take away what can be taken away, until nothing can."""
@@ -118,6 +121,8 @@ class Shrinking:
                 if what.startswith("wait"):
                     continue  # who does not wait for the answer leaves sooner, which is no simpler
                 smaller = settled(less)
+                if not self.may(smaller):
+                    continue
                 names = {session.name for session in smaller.sessions}
                 gone = [session.name for session in self.workload.sessions if session.name not in names]
                 schedule = self.schedule
@@ -132,6 +137,9 @@ class Shrinking:
         for n in range(walks):
             if self._spent:
                 return False
+            if (workload, n) in self._walked:
+                continue
+            self._walked.add((workload, n))
             self.runs += 1
             run = self.walk(workload, n)
             if run is not None:
