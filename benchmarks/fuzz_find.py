@@ -1,82 +1,136 @@
 """How soon the fuzzer finds each planted race, how small it gets, and whether clean apps stay silent.
 
-    python benchmarks/fuzz_find.py [--seeds 5] [--clean 500] [APP ...]
+    python benchmarks/fuzz_find.py [--seeds 20] [--jobs 1] [APP ...]
+    python benchmarks/fuzz_find.py --clean 10000 [--jobs 1] [clean_APP ...]
 
-One line an app: of how many seeds it was found; at which schedule (median, most); switches before and after;
-connections and messages after (most); how often the result is certified minimal; runs to shrink it; seconds of
-processor time from the begin to the first failure (median, most), start-up of the app included.
+Each search is a process of its own, `goldentape fuzz app`, as users start it; the apps are those of fixtures/races.
+
+One line an app with a race: of how many seeds it was found within 60 schedules; at which schedule (median, most);
+seconds of wall time from the start of the process to the first sign of it, start-up included (median, most); switches
+before and after; connections and messages after (most); how often the result is certified minimal; runs and seconds to
+shrink it, seconds to certify it (median, most).  One line an app without, in arrival and in ready order: alarms.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import pty
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-from verifier.fuzz import fuzz_app
-from verifier.fuzz.passport import Passport
+from typing import Any
 
 HOME = Path(__file__).parent.parent / "fixtures" / "races"
-SECRET = "only-for-tests-of-the-fuzzer-0123456789abcdef"
+KEY = {"RACES_KEY": "only-for-tests-of-the-fuzzer-0123456789abcdef"}
 CAP = 60
+SIGN = b"looks wrong"
 
 
-def find(name: str, seeds: int) -> None:
-    found, seconds = [], []
-    for seed in range(seeds):
-        began = time.process_time()
-        first: list[float] = []
-        report = fuzz_app(
-            f"{name}:app", app_dir=HOME, passports=[Passport.parse("jwt:query:token", SECRET)], schedules=CAP,
-            seed=seed, failures=1, say=lambda done, spent, first=first, began=began: first.append(
-                time.process_time() - began),
-        )  # fmt: skip
-        seconds.append(first[-1] if first else 0.0)
-        found += [one for one in report.failures if not one.alone][:1]
-    kinds = ",".join(sorted({str(one.failure.kind) for one in found}))
+def search(name: str, *args: object) -> tuple[dict[str, Any], float]:
+    """Run a search; return its report, and the seconds until it said that something looks wrong (0: never)."""
+    with tempfile.TemporaryDirectory() as saved:
+        command = [sys.executable, "-m", "goldentape", "fuzz", "app", f"{name}:app", "--app-dir", HOME, "--json"]
+        command += ["--jwt-secret", *KEY, "--save", saved, *args]
+        terminal, theirs = pty.openpty()
+        began = time.monotonic()
+        process = subprocess.Popen(
+            list(map(str, command)), stdout=subprocess.PIPE, stderr=theirs, env={**os.environ, **KEY}
+        )
+        os.close(theirs)
+        with ThreadPoolExecutor(1) as pool, os.fdopen(terminal, "rb", buffering=0) as said:
+            assert process.stdout is not None
+            report = pool.submit(process.stdout.read)
+            told, first = b"", 0.0
+            while data := _some(said):
+                told += data
+                if not first and SIGN in told:
+                    first = time.monotonic() - began
+            process.wait()
+            text = report.result()
+    if not text:
+        raise SystemExit(f"{name}: {told.decode()}")
+    found: dict[str, Any] = json.loads(text)
+    return found, first
+
+
+def _some(terminal: Any) -> bytes:
+    try:
+        data: bytes = terminal.read(65536)
+    except OSError:  # nobody has the other end any more
+        return b""
+    return data
+
+
+def find(name: str, seeds: int, pool: ThreadPoolExecutor) -> str:
+    def one(seed: int) -> tuple[dict[str, Any], float]:
+        return search(name, "--schedules", CAP, "--failures", 1, "--seed", seed)
+
+    found, firsts = [], []
+    for report, first in pool.map(one, range(seeds)):
+        if races := [failure for failure in report["failures"] if not failure["alone"]]:
+            found.append(races[0] | report["seconds"])
+            firsts.append(first)
     if not found:
-        print(f"{name:24} 0/{seeds}")
-        return
-    at = [one.first for one in found]
-    after = [len(one.schedule) for one in found]
-    print(
-        f"{name:24} {len(found)}/{seeds}  at {statistics.median(at):g}/{max(at)}"
-        f"  switches {statistics.median(one.switches_before for one in found):g} -> "
-        f"{statistics.median(after):g}/{max(after)}"
-        f"  connections {max(len(one.workload.sessions) for one in found)}"
-        f"  messages {max(one.workload.messages for one in found)}"
-        f"  certified {sum(one.minimal == 'certified' for one in found)}"
-        f"  shrink {statistics.median(one.shrink_runs for one in found):g}/{max(one.shrink_runs for one in found)} runs"
-        f"  first after {statistics.median(seconds):.2f}/{max(seconds):.2f} s  {kinds}",
-        flush=True,
+        return f"{name:24} 0/{seeds}"
+
+    def of(field: str, show: str = "g") -> str:
+        return both([failure[field] for failure in found], show)
+
+    return (
+        f"{name:24} {len(found)}/{seeds}  at {of('first_schedule')}  after {both(firsts, '.2f')} s"
+        f"  switches {of('switches_before')} -> {of('switches')}"
+        f"  connections {max(failure['connections'] for failure in found)}"
+        f"  messages {max(failure['messages'] for failure in found)}"
+        f"  certified {sum(failure['minimal'] == 'certified' for failure in found)}"
+        f"  shrink {of('shrink_runs')} runs, {of('shrink', '.2f')} s"
+        f"  certificate {of('certify', '.2f')} s"
+        f"  {','.join(sorted({failure['kind'] for failure in found}))}"
     )
 
 
-def silent(name: str, schedules: int) -> None:
-    for explore in ("arrival", "ready"):
-        report = fuzz_app(
-            f"{name}:app", app_dir=HOME, passports=[Passport.parse("jwt:query:token", SECRET)],
-            schedules=schedules, seed=0, explore=explore,
-        )  # fmt: skip
-        titles = "; ".join(one.failure.title[:100] for one in report.failures)
-        print(f"{name:24} {explore:8} {report.summary()}  unconfirmed {len(report.unconfirmed)}  {titles}", flush=True)
+def both(values: Sequence[float], show: str) -> str:
+    """Return the median and the most."""
+    return f"{statistics.median(values):{show}}/{max(values):{show}}"
+
+
+def silent(name: str, schedules: int, explore: str) -> str:
+    report, _ = search(name, "--schedules", schedules, "--seed", 0, "--explore", explore)
+    titles = "; ".join(failure["sentence"][:100] for failure in report["failures"])
+    return (
+        f"{name:24} {explore:8} {report['schedules']} schedules ({report['rate']:.0f}/s),"
+        f" distinct traces {report['distinct_traces']}, alarms {report['violations']},"
+        f" unconfirmed {len(report['unconfirmed'])}  {titles}"
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("apps", nargs="*")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--clean", type=int, default=500, help="schedules of each clean app")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--clean", type=int, default=0, help="run the clean apps instead, so many schedules of each")
+    parser.add_argument("--jobs", type=int, default=1, help="so many processes at a time; more than one slows each")
     options = parser.parse_args()
-    names = options.apps or sorted(path.stem for path in HOME.glob("*.py") if path.stem != "agent_kit")
-    for name in names:
-        if name.startswith("clean_"):
-            silent(name, options.clean)
+    names = options.apps or sorted(
+        path.stem for path in HOME.glob("*.py")
+        if path.stem != "agent_kit" and path.stem.startswith("clean_") == bool(options.clean)
+    )  # fmt: skip
+    with ThreadPoolExecutor(options.jobs) as pool:
+        lines: Iterable[str]
+        if options.clean:
+            both_ways = [(name, options.clean, explore) for name in names for explore in ("arrival", "ready")]
+            lines = pool.map(lambda args: silent(*args), both_ways)
         else:
-            find(name, options.seeds)
+            lines = (find(name, options.seeds, pool) for name in names)
+        for line in lines:
+            print(line, flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

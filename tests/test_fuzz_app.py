@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -171,3 +173,25 @@ def test_what_a_contract_asks_of_who_comes_back_counts_where_somebody_asks_for_t
     assert unasked.failures == ()
     assert sum("a user alone already breaks" in note and "resumes" in note for note in unasked.notes) == 1
     assert [found.failure.detail for found in asked.failures] == ["resumes"]
+
+
+def test_what_only_contracts_need_is_not_loaded_without_one(shop):
+    code = "import sys; from goldentape.commands.fuzz import app, telling; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+    assert "verifier.fuzz.search" in loaded
+    assert not {"jsonschema", "jwt", "verifier.contract", "verifier.check", "recorder"} & set(loaded)
+
+
+def test_on_a_terminal_what_looks_wrong_is_told_at_once(shop):
+    terminal, theirs = pty.openpty()
+    found = subprocess.run(
+        [*GOLDENTAPE, "app", "leak_contextvar:app", *map(str, SMALL), "--failures", "1"],
+        stdout=subprocess.PIPE, stderr=theirs, timeout=110, cwd=shop, env={**os.environ, races.ENV: races.SECRET},
+    )  # fmt: skip
+    os.close(theirs)
+    with os.fdopen(terminal, "rb") as read:
+        said = read.read1().decode()
+
+    assert found.returncode == 1
+    assert re.search(r"schedule \d+ looks wrong, looking into it: LEAK  \w+ receives what", said)

@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from goldentape.errors import Exit
 from goldentape.tape import Tape
-from verifier.contract import Contract
 from verifier.verdict import (
     ERROR,
     FAIL,
@@ -24,6 +23,9 @@ from verifier.verdict import (
     Verdict,
     plural,
 )
+
+if TYPE_CHECKING:
+    from verifier.contract import Contract
 
 FAILED: Final = "failed"
 """An invariant is violated, and that counts."""

@@ -11,8 +11,9 @@ from pathlib import Path
 import click
 
 from goldentape.check import check as check_tape
+from goldentape.commands.allowing import code_option
 from goldentape.commands.asyncapi import perspective_option
-from goldentape.commands.finding import code_option, read_contracts
+from goldentape.commands.finding import read_contracts
 from goldentape.commands.opening import bring_in, unsealed
 from goldentape.commands.progress import Progress
 from goldentape.commands.reporting import Judgement, reported

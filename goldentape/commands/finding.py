@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
-import click
-
 from goldentape.commands.asyncapi import is_asyncapi, merge_asyncapi, read_asyncapi
 from goldentape.commands.folder import Folder
 from goldentape.errors import EnvironmentFault, InputError
@@ -22,11 +20,6 @@ from verifier.references import Library
 from verifier.schema_folder import SchemaFolder
 
 FILES = (".yaml", ".yml", ".json")
-
-
-code_option = click.option(
-    "--allow-code", is_flag=True, help="Run the Python files whose invariants the contract uses."
-)
 
 
 def find_contract(name: str) -> tuple[bytes, str]:

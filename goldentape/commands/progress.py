@@ -56,6 +56,13 @@ class Progress:
             sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
 
+    def news(self, line: str) -> None:
+        """Say something that cannot wait, on a terminal: it stays above the line that is written over."""
+        if self._terminal:
+            self.end()
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
+
     def end(self) -> None:
         """Leave a clean line."""
         if self._width:

@@ -17,8 +17,9 @@ from goldentape.around import Place, around
 from goldentape.check import check as check_tape
 from goldentape.check import expect_head as demand_head
 from goldentape.cli import fail
+from goldentape.commands.allowing import code_option
 from goldentape.commands.asyncapi import perspective_option
-from goldentape.commands.finding import code_option, read_contracts
+from goldentape.commands.finding import read_contracts
 from goldentape.commands.opening import bring_in, unsealed
 from goldentape.commands.progress import Progress
 from goldentape.commands.reporting import Judged, Judgement, Unjudged, reported

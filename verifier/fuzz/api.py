@@ -16,6 +16,7 @@ from verifier.fuzz.asgi import App
 from verifier.fuzz.contracts import Contracts, contracts_of
 from verifier.fuzz.crowd import MESSAGE, crowd
 from verifier.fuzz.doors import path_of
+from verifier.fuzz.failure import Failure
 from verifier.fuzz.found import Report
 from verifier.fuzz.inprocess import InProcess
 from verifier.fuzz.passport import Passport
@@ -61,6 +62,7 @@ class Job:
     failures: int = 5
     database: ExampleDatabase | None = None
     say: Callable[[int, float], None] = lambda schedules, seconds: None
+    warn: Callable[[Failure, int], None] = lambda failure, schedule: None
 
 
 def fuzz_app(app: str | App, **options: Any) -> Report:
@@ -102,7 +104,7 @@ def prepare(job: Job) -> Search:
             seconds=job.seconds, failures=job.failures, certify=job.certify,
         ),
         database=hypothesis.settings().database if job.database is None else job.database,
-        key=f"goldentape {settings.app} {job.explore} {workload.to_json()}".encode(), say=job.say,
+        key=f"goldentape {settings.app} {job.explore} {workload.to_json()}".encode(), say=job.say, warn=job.warn,
     )  # fmt: skip
     for note in (waits, *player.target.uncontrolled):
         if note:

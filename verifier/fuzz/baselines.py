@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from verifier.choose import choose
-from verifier.contract import Contract
 from verifier.fuzz.alone import Alone, correlation_of
 from verifier.fuzz.failure import Failure, Kind
 from verifier.fuzz.message import Field
@@ -16,6 +15,9 @@ from verifier.fuzz.schedule import APP, SERIAL, Schedule, Slice
 from verifier.fuzz.script import Close, Drop
 from verifier.fuzz.seen import Run, What
 from verifier.fuzz.workload import Workload
+
+if TYPE_CHECKING:
+    from verifier.contract import Contract
 
 WALKS = 8
 """Runs of each user alone under schedules of chance: what one's own connections do to each other is no interference."""
@@ -231,4 +233,6 @@ def switches(run: Run) -> int:
 
 
 def _only(contract: Contract, name: str) -> Contract:
+    from verifier.choose import choose  # much to load, where there is no contract
+
     return choose(contract, frozenset({name}), frozenset())

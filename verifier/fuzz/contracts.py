@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from verifier.contract import Contract
+if TYPE_CHECKING:
+    from verifier.contract import Contract
 
-Contracts = str | Contract | Collection[str | Contract] | None
+
+Contracts: TypeAlias = "str | Contract | Collection[str | Contract] | None"
 
 
 def contracts_of(contract: Contracts) -> tuple[tuple[str, ...], tuple[Contract, ...]]:
     """Return contracts by the names that they have in a repro file, and ready to judge by."""
     if contract is None:
         return (), ()
-    several = [contract] if isinstance(contract, str | Contract) else list(contract)
+    several = [contract] if isinstance(contract, str) or not isinstance(contract, Collection) else list(contract)
     read: dict[str, Contract] = {}
     if wanted := [c for c in several if isinstance(c, str)]:
         # Where contracts are found is the command line's business; a library that names one asks it.

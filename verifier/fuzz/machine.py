@@ -22,14 +22,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from hypothesis.strategies import SearchStrategy
 
-from verifier.contract import Contract
 from verifier.fuzz.asgi import App
 from verifier.fuzz.baselines import Baselines
 from verifier.fuzz.canary import canary
@@ -40,6 +39,9 @@ from verifier.fuzz.passport import Passport
 from verifier.fuzz.script import Action, Close, Drop, Fast, Send, Slow, Wait
 from verifier.fuzz.settings import Settings
 from verifier.fuzz.workload import After, Session, User, Workload
+
+if TYPE_CHECKING:
+    from verifier.contract import Contract
 
 
 def users(*names: str) -> SearchStrategy[str]:

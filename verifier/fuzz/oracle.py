@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from verifier.contract import Contract
 from verifier.fuzz.alone import Alone
 from verifier.fuzz.canaries import Canaries
 from verifier.fuzz.compare import Comparison
 from verifier.fuzz.failure import RANK, Failure, Kind
-from verifier.fuzz.judged import Contracts
 from verifier.fuzz.message import OR_ERROR, shared_by
 from verifier.fuzz.script import Close, Drop, Send, Wait
 from verifier.fuzz.seen import AppError, Ended, Run, What, Where
 from verifier.fuzz.workload import Session, Workload
+
+if TYPE_CHECKING:
+    from verifier.contract import Contract
 
 INTERNAL_ERROR = 1011
 CLOSE_1011 = "close 1011"
@@ -32,7 +34,11 @@ class Oracle:
         self.user_of = {session.name: session.user for session in workload.sessions}
         on_purpose = shared_by(shared)
         self._canaries = Canaries(workload.canaries(), self.user_of, on_purpose)
-        self._contracts = Contracts(contracts, lambda session: self.user_of.get(session, session))
+        self._contracts = None
+        if contracts:
+            from verifier.fuzz.judged import Contracts  # much to load, where there is no contract
+
+            self._contracts = Contracts(contracts, lambda session: self.user_of.get(session, session))
         self.comparison = None if alone is None else Comparison(alone, on_purpose, learnt)
         self._leaving = frozenset(unsteady(workload))
 
@@ -51,7 +57,8 @@ class Oracle:
         yield from self._closes(run)
         if self.comparison is not None:
             yield from self.comparison.failures(run, self._leaving)
-        yield from self._contracts.failures(run)
+        if self._contracts is not None:
+            yield from self._contracts.failures(run)
         yield from self._stuck(run)
 
     def _exceptions(self, run: Run) -> Iterator[Failure]:

@@ -6,9 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
-
-import jwt
 
 from goldentape.errors import InputError
 
@@ -49,6 +48,8 @@ class Passport:
                 wanted="KIND:PLACE:NAME with KIND jwt or plain, PLACE header, query, cookie or subprotocol",
                 fix="for instance jwt:header:Authorization, jwt:query:token or plain:query:user_id",
             )
+        if kind == "jwt":
+            import_module("jwt")  # here, since `token` may be called in the middle of a run
         if kind == "jwt" and not secret:
             raise InputError(
                 "a JWT needs a secret to sign with", where=text, fix="give the key that the app checks with"
@@ -81,5 +82,7 @@ class Passport:
 @lru_cache(4096)
 def token(user: str, claims: str, secret: str) -> str:
     """Return a JWT (HS256) whose `sub` is the user; equal arguments give equal tokens."""
+    import jwt  # much to load, and many users say plainly who they are
+
     payload = {"sub": user, "iat": ISSUED, "exp": EXPIRES, **json.loads(claims or "{}")}
     return jwt.encode(payload, secret, algorithm="HS256")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from verifier.contract import Contract
 from verifier.fuzz.anchors import anchored
 from verifier.fuzz.baselines import Baselines
 from verifier.fuzz.failure import Failure
@@ -14,6 +14,9 @@ from verifier.fuzz.found import Found, ScheduleFailure
 from verifier.fuzz.play import Player
 from verifier.fuzz.repro import Repro
 from verifier.fuzz.seen import Ended, Run, What
+
+if TYPE_CHECKING:
+    from verifier.contract import Contract
 
 MORE = 200
 """Other schedules of the same workload that are tried before a failure is called fixed."""

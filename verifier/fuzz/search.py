@@ -12,13 +12,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import hypothesis
 from hypothesis import HealthCheck, Phase
 from hypothesis.database import ExampleDatabase
 from hypothesis.errors import NoSuchExample
 
-from verifier.contract import Contract
 from verifier.fuzz.baselines import Baselines, in_turns
 from verifier.fuzz.coverage import Coverage
 from verifier.fuzz.failure import RANK, Failure, Kind
@@ -30,6 +30,9 @@ from verifier.fuzz.schedule import SERIAL
 from verifier.fuzz.seen import Ended, Run, What
 from verifier.fuzz.settings import Settings
 from verifier.fuzz.workload import Workload
+
+if TYPE_CHECKING:
+    from verifier.contract import Contract
 
 BATCH = 24
 """Schedules of one example."""
@@ -83,6 +86,8 @@ class Search:
     """What the examples are kept under."""
     say: Callable[[int, float], None] = lambda schedules, seconds: None
     """Hears how many schedules were run, and in how many seconds."""
+    warn: Callable[[Failure, int], None] = lambda failure, schedule: None
+    """Hears what looks wrong, and at which schedule, before it is made small and confirmed."""
 
     def __post_init__(self) -> None:
         self.baselines = Baselines(self.player, self.contracts, self.shared, self.seed or 0)
@@ -262,6 +267,7 @@ class Search:
 
     def _look_into(self, plan: Plan, run: Run, failure: Failure) -> None:
         before = self.player.runs
+        self.warn(failure, self.coverage.schedules)
         try:
             found = self.looking.into(
                 plan.workload, run, failure, self.coverage.schedules, self._known, self._explained

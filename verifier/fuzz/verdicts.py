@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from goldentape.display import home_and_here, show
 from goldentape.errors import Exit
-from verifier.contract import Contract
 from verifier.fuzz.failure import Failure, Kind
 from verifier.fuzz.found import Report
-from verifier.fuzz.live.hunt import Hunted
-from verifier.fuzz.live.telling import rate, story
-from verifier.fuzz.offline.run import CONSUMER, TapeReport
-from verifier.fuzz.offline.telling import possible_story, told_of
 from verifier.fuzz.workload import Workload
 from verifier.judgement import Judged
 from verifier.verdict import ERROR, FAIL, INCONCLUSIVE, PASS, Group, Outcome, Tally, Verdict, Violation
+
+if TYPE_CHECKING:
+    from verifier.contract import Contract
+    from verifier.fuzz.live.hunt import Hunted
+    from verifier.fuzz.offline.run import TapeReport
 
 TITLES: Mapping[Kind, str] = {
     Kind.LEAK: "no user is shown what another one has said",
@@ -72,6 +72,8 @@ def judged_live(
     place: Place, document: Mapping[str, Any],
 ) -> Judged:  # fmt: skip
     """Return a search of a running server as one judgement."""
+    from verifier.fuzz.live.telling import rate, story  # each of the three commands loads its own
+
     found: list[_One] = []
     doubts: list[str] = []
     for one, path in zip(hunted.caught, saved, strict=True):
@@ -139,6 +141,9 @@ def _by_kind(
 
 def _of_tape(report: TapeReport, tape: str, contract: Contract | None) -> Iterator[Outcome]:
     """Yield an outcome for each rule: of one user's by the metamorphic check, of several users' by the search."""
+    from verifier.fuzz.offline.run import CONSUMER
+    from verifier.fuzz.offline.telling import possible_story, told_of
+
     home = Place(file=tape if contract is None else contract.document.name)
 
     def place(name: str) -> Place:

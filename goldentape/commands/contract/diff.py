@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from goldentape.check import check as check_tape
-from goldentape.commands.finding import code_option, read_contracts
+from goldentape.commands.allowing import code_option
+from goldentape.commands.finding import read_contracts
 from goldentape.commands.opening import bring_in
 from goldentape.display import show
 from goldentape.errors import Exit, NothingVerified

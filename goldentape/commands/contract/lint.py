@@ -8,8 +8,9 @@ from dataclasses import asdict
 import click
 
 from goldentape.cli import fail
+from goldentape.commands.allowing import code_option
 from goldentape.commands.asyncapi import perspective_option
-from goldentape.commands.finding import code_option, find_document
+from goldentape.commands.finding import find_document
 from goldentape.errors import Exit, GoldentapeError
 from verifier.finding import ERROR, WARNING, Finding, duplicate
 from verifier.finding import lint as look

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from goldentape.commands.finding import code_option, read_contracts
+from goldentape.commands.allowing import code_option
+from goldentape.commands.finding import read_contracts
 from goldentape.commands.opening import opened
 from goldentape.errors import Exit, InputError, NothingVerified
 from verifier.exporters.selftest import lines, render

@@ -6,8 +6,9 @@ import json
 
 import click
 
+from goldentape.commands.allowing import code_option
 from goldentape.commands.asyncapi import perspective_option
-from goldentape.commands.finding import code_option, read_contracts
+from goldentape.commands.finding import read_contracts
 from verifier.dump import dump
 from verifier.params import parse_settings
 from verifier.resolve import resolved

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from goldentape.commands.finding import code_option, read_contracts
+from goldentape.commands.allowing import code_option
 from goldentape.commands.fuzz.excerpts import excerpts_option
-from goldentape.commands.fuzz.telling import told
+from goldentape.commands.fuzz.telling import suspected, told
 from goldentape.commands.fuzz.users import passports_of, workload_from
 from goldentape.commands.progress import Progress
 from goldentape.commands.reporting import Judgement, reported
@@ -25,7 +25,9 @@ from verifier.fuzz.load import ISOLATE
 from verifier.fuzz.plans import FAULTS
 from verifier.fuzz.run import EXPLORE
 from verifier.fuzz.verdicts import Place, judged_app
-from verifier.params import parse_settings
+
+if TYPE_CHECKING:
+    from verifier.contract import Contract
 
 HOME = Path(".goldentape")
 """Where repro files go."""
@@ -111,13 +113,14 @@ def app(
     papers = passports_of(passports, jwt_secret, "app")
     workload = workload_from(script, tape, papers)
     progress = Progress(f"fuzzing {show(app, 60)}", schedules or 0, unit="schedules run")
-    read = read_contracts(contracts, parse_settings(settings), allow_code=allow_code) if contracts else []
+    read = _contracts(contracts, settings, allow_code)
     try:
         report = fuzz_app(
             app, users=users, messages=messages, workload=workload, path=path, message=message, done=done,
             passports=papers, faults=_faults(faults), schedules=schedules, seconds=budget, seed=seed, policy=policy,
             explore=explore, window=window, certify=certify, isolate=isolate, factory=factory, app_dir=app_dir,
             contract=read, shared=shared, failures=failures, say=progress.at,
+            warn=lambda failure, schedule: progress.news(suspected(failure, schedule)),
         )  # fmt: skip
     finally:
         progress.end()
@@ -145,6 +148,15 @@ def _place(app: str, app_dir: str) -> Place:
     stem = Path(app_dir, *app.partition(":")[0].split("."))
     files = (stem.with_name(f"{stem.name}.py"), stem / "__init__.py")
     return Place(file=home_and_here(next((file for file in files if file.is_file()), Path(app_dir))))
+
+
+def _contracts(names: tuple[str, ...], settings: tuple[str, ...], allow_code: bool) -> list[Contract]:
+    if not names:
+        return []
+    from goldentape.commands.finding import read_contracts  # much to load, where there is no contract
+    from verifier.params import parse_settings
+
+    return read_contracts(names, parse_settings(settings), allow_code=allow_code)
 
 
 def _faults(text: str | None) -> list[str] | None:
@@ -178,6 +190,11 @@ def told_as_json(report: Report, saved: list[Path]) -> dict[str, Any]:
         "runs": report.runs,
         "baseline_runs": report.runs - report.schedules - report.failure_runs,
         "failure_runs": report.failure_runs,
+        "seconds": {
+            "search": round(report.seconds, 3),
+            "shrink": round(sum(found.shrink_seconds for found in report.failures), 3),
+            "certify": round(sum(f.certificate.seconds for f in report.failures if f.certificate), 3),
+        },
         "notes": list(report.notes),
         "unconfirmed": list(report.unconfirmed),
         "interrupted": report.interrupted,

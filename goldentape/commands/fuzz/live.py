@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from goldentape.commands.finding import code_option, read_contracts
+from goldentape.commands.allowing import code_option
+from goldentape.commands.finding import read_contracts
 from goldentape.commands.fuzz.excerpts import excerpts_option
 from goldentape.commands.fuzz.users import passports_of, workload_from
 from goldentape.commands.reporting import Judgement, reported

@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from goldentape.check import check as check_tape
-from goldentape.commands.finding import code_option, read_contracts
+from goldentape.commands.allowing import code_option
+from goldentape.commands.finding import read_contracts
 from goldentape.commands.fuzz.excerpts import excerpts_option
 from goldentape.commands.opening import opened, unsealed
 from goldentape.commands.reporting import Judgement, reported

@@ -6,12 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from goldentape.display import home_and_here, show
+from verifier.fuzz.failure import Failure
 from verifier.fuzz.found import Found, Report
 
 OPEN = (
     "not explored: the inside of threads, real sockets, files and processes, other workers of the same app",
     "a green run is no proof: it says that these schedules held, for these users and messages",
 )
+
+
+def suspected(failure: Failure, schedule: int) -> str:
+    """Return what is told of a failure at once, before it is made small and confirmed."""
+    where = f"schedule {schedule:,}" if schedule else "a user alone"
+    return f"{where} looks wrong, looking into it: {show(failure.title, 200)}"
 
 
 def told(report: Report, saved: list[Path], *, app: str, policy: str, explore: str, window: float) -> Iterator[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from goldentape.commands.opening import opened
 from goldentape.errors import InputError
 from verifier.fuzz.passport import Passport
 from verifier.fuzz.script_file import workload_of
@@ -34,7 +33,8 @@ def _of_script(script: Path, passports: tuple[Passport, ...]) -> Workload:
 
 
 def _of_tape(path: Path, passports: tuple[Passport, ...]) -> Workload:
-    from verifier.fuzz.from_tape import workload_of_tape  # much to load, and few need it
+    from goldentape.commands.opening import opened  # much to load, and few need it
+    from verifier.fuzz.from_tape import workload_of_tape
 
     with opened(path) as tape:
         connections = list(tape.connections())
