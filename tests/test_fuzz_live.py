@@ -24,10 +24,10 @@ from goldentape.tape import open_tape
 from verifier.fuzz.canary import word_of
 from verifier.fuzz.crowd import crowd
 from verifier.fuzz.live.fresh import fresh
-from verifier.fuzz.live.hunt import paced
+from verifier.fuzz.live.pace import Pace, paced
 from verifier.fuzz.live.plan import Turn, drawn, from_json, joined, simpler, to_json
 from verifier.fuzz.live.processes import Process, Recorder, Server
-from verifier.fuzz.live.sequencer import Address, Pace, Sequencer, sessions_of
+from verifier.fuzz.live.sequencer import Address, Sequencer, sessions_of
 from verifier.fuzz.live.target import identify, target
 from verifier.fuzz.live.tokens import TokenMaker
 from verifier.fuzz.live.wilson import Rate

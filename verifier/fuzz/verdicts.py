@@ -17,7 +17,7 @@ from verifier.verdict import ERROR, FAIL, INCONCLUSIVE, PASS, Group, Outcome, Ta
 
 if TYPE_CHECKING:
     from verifier.contract import Contract
-    from verifier.fuzz.live.hunt import Hunted
+    from verifier.fuzz.live.caught import Hunted
     from verifier.fuzz.offline.run import TapeReport
 
 TITLES: Mapping[Kind, str] = {

@@ -16,7 +16,7 @@ from verifier.fuzz.seen import AppError, Moment, Run, What
 
 if TYPE_CHECKING:
     from verifier.fuzz.found import Found, Report
-    from verifier.fuzz.live.hunt import Caught, Hunted
+    from verifier.fuzz.live.caught import Caught, Hunted
     from verifier.fuzz.live.replaying import ReplayedLive
     from verifier.fuzz.offline.run import TapeReport
     from verifier.fuzz.replay import Replayed

@@ -26,7 +26,8 @@ from goldentape.errors import EnvironmentFault, Exit, InputError
 from verifier.fuzz import withheld
 from verifier.fuzz.api import fuzz_app
 from verifier.fuzz.crowd import MESSAGE, crowd
-from verifier.fuzz.live.hunt import Hunt, Hunted
+from verifier.fuzz.live.caught import Hunted
+from verifier.fuzz.live.hunt import Hunt
 from verifier.fuzz.live.judging import Judge
 from verifier.fuzz.live.processes import Server
 from verifier.fuzz.live.repro import save as save_repro

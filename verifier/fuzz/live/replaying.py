@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from verifier.fuzz.failure import Failure, Kind
-from verifier.fuzz.live.hunt import SERIALLY, SURELY, longest_gap, paced
+from verifier.fuzz.live.hunt import SERIALLY
+from verifier.fuzz.live.pace import SURELY, longest_gap, paced
 from verifier.fuzz.live.repro import LiveRepro
 from verifier.fuzz.live.stage import Stage
 from verifier.fuzz.live.wilson import Rate

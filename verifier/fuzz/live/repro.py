@@ -13,7 +13,7 @@ from typing import Any
 
 from goldentape.errors import EnvironmentFault, InputError
 from verifier.fuzz.failure import Failure, Kind
-from verifier.fuzz.live.hunt import Caught
+from verifier.fuzz.live.caught import Caught
 from verifier.fuzz.live.plan import Plan, from_json, to_json
 from verifier.fuzz.live.telling import rate_as_json, story
 from verifier.fuzz.live.wilson import Rate

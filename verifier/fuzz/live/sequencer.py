@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from goldentape.errors import EnvironmentFault
 from verifier.fuzz.answers import filled
 from verifier.fuzz.live.line import Line, dial
+from verifier.fuzz.live.pace import Pace
 from verifier.fuzz.live.plan import Plan, schedule
 from verifier.fuzz.live.seat import Seat
 from verifier.fuzz.script import Wait
@@ -32,20 +33,6 @@ class Address:
     path: str = ""
     """Of the server's URL, where sessions say no path of their own."""
     tls: ssl.SSLContext | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How long the sequencer waits, in seconds."""
-
-    quiet: float = 0.03
-    """In a turn: nothing came for so long, so the session waits for others."""
-    waiting: float = 0.15
-    """In all turns of a play together; then who would wait is passed over at once."""
-    patience: float = 2.0
-    """At the end: what has not come by then does not come."""
-    linger: float = 0.025
-    """Before the clients leave: nothing came to anybody for so long."""
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from verifier.divide import Divided
 from verifier.fuzz.failure import Failure, Kind
 from verifier.fuzz.live.fresh import Fresh, fresh
 from verifier.fuzz.live.judging import Judge, of_session, seen_on_tape
+from verifier.fuzz.live.pace import Pace
 from verifier.fuzz.live.plan import Plan
 from verifier.fuzz.live.processes import Recorder, Server
-from verifier.fuzz.live.sequencer import Address, Pace, Played, Sequencer
+from verifier.fuzz.live.sequencer import Address, Played, Sequencer
 from verifier.fuzz.live.target import Target
 from verifier.fuzz.live.tokens import TokenMaker
 from verifier.fuzz.seen import Run

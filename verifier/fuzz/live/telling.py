@@ -12,7 +12,7 @@ from typing import Any
 
 from goldentape.display import home_and_here, show
 from verifier.fuzz.failure import Kind
-from verifier.fuzz.live.hunt import Caught, Hunted
+from verifier.fuzz.live.caught import Caught, Hunted
 from verifier.fuzz.live.plan import to_json
 from verifier.fuzz.live.wilson import Rate
 from verifier.fuzz.seen import What

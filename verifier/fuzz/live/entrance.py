@@ -1,0 +1,85 @@
+"""Before the search: does the server let a user in, and what ends its answers?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from goldentape.errors import EnvironmentFault, InputError
+from verifier.fuzz.live.pace import PATIENT
+from verifier.fuzz.live.stage import Stage
+from verifier.fuzz.prepare import last_event, with_waits, without_waits
+from verifier.fuzz.script import Send, Wait
+from verifier.fuzz.seen import Ended, Run, What
+from verifier.fuzz.workload import Session, Workload
+
+
+async def entered(stage: Stage, workload: Workload) -> tuple[Workload, str]:
+    """Return the workload whose clients wait for whole answers, and in a sentence what they wait for.
+
+    Raises InputError where the server does not let the first user in.
+    """
+    first = workload.only(workload.users[0].name)
+    one = await stage.play(saying(first, 1), (), pace=PATIENT)
+    for session in first.sessions:
+        _demand_entry(one.run, session)
+    waits = [a for session in workload.sessions for a in session.script if isinstance(a, Wait)]
+    if not waits:
+        return workload, ""
+    if any(wait.type for wait in waits):
+        # What is waited for is said; whether it can be told whose answer it is, is to be seen.
+        for candidate in (workload, unmarked(workload)):
+            if await _comes_to_its_end(stage, candidate):
+                return candidate, ""
+        return workload, ""
+    last = last_event(one.run, (await stage.play(saying(first, 0), (), pace=PATIENT)).run)
+    for canary, type_ in ((True, last), (False, last)) if last else ((True, ""), (False, "")):
+        waiting = with_waits(workload, canary=canary, type_=type_)
+        if await _comes_to_its_end(stage, waiting):
+            own = " to their own message" if canary else ""
+            return waiting, f"clients wait for {type_ or 'an answer'}{own}"
+    nothing = "no answer was recognized: clients wait for nothing (--done says what ends an answer)"
+    return without_waits(workload), nothing
+
+
+async def _comes_to_its_end(stage: Stage, workload: Workload) -> bool:
+    """Return whether the first user, alone, is sent all that is waited for."""
+    one = await stage.play(workload.only(workload.users[0].name), (), pace=PATIENT)
+    return one.run.ended is Ended.DONE
+
+
+def unmarked(workload: Workload) -> Workload:
+    """Return the workload whose clients take any event of the name they wait for as the answer to their own message."""
+    sessions = tuple(
+        replace(
+            session, script=tuple(Wait("", a.type) if isinstance(a, Wait) and a.type else a for a in session.script)
+        )
+        for session in workload.sessions
+    )
+    return replace(workload, sessions=sessions)
+
+
+def saying(workload: Workload, messages: int) -> Workload:
+    """Return the workload whose clients send so many messages and then stay, so that all that comes is seen."""
+    sessions = tuple(
+        replace(session, script=tuple(action for action in session.script if isinstance(action, Send))[:messages])
+        for session in workload.sessions
+    )
+    return replace(workload, sessions=sessions)
+
+
+def _demand_entry(run: Run, session: Session) -> None:
+    moments = run.by_session.get(session.name, ())
+    refused = next((moment for moment in moments if moment.what is What.REJECT), None)
+    if refused is not None:
+        raise InputError(
+            f"the server refuses {session.user}'s connection to {session.path}", found=refused.code,
+            fix="say the path in the URL, and with --as, --jwt-secret or --token-command who the users are",
+        )  # fmt: skip
+    if moments and not any(moment.what is What.ACCEPT for moment in moments):
+        raise EnvironmentFault(f"the server does not answer {session.user}'s handshake", where=session.path)
+    lost = next((m for m in moments if m.dir == "s2c" and m.what in (What.CLOSE, What.LOST)), None)
+    if lost is not None and not any(m.what is What.MESSAGE and m.dir == "s2c" for m in moments):
+        raise InputError(
+            f"the server closes {session.user}'s connection at once", found=lost.code,
+            fix="say with --as, --jwt-secret or --token-command who the users are, and with --message what they send",
+        )  # fmt: skip
