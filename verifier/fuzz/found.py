@@ -15,6 +15,7 @@ from verifier.fuzz.schedule import Schedule
 from verifier.fuzz.script import Drop, Slow
 from verifier.fuzz.seen import Run
 from verifier.fuzz.settings import Settings
+from verifier.fuzz.standing import NOWHERE, Standing
 from verifier.fuzz.workload import Workload
 
 
@@ -43,6 +44,8 @@ class Found:
     contracts: tuple[str, ...] = ()
     """What it was judged by, as it was named."""
     shared: tuple[str, ...] = ()
+    standing: Standing = NOWHERE
+    """Where the app's code stands in the run."""
     alone: bool = False
     """Its victim meets it without anybody else, too."""
 
@@ -170,7 +173,8 @@ def needs(workload: Workload, schedule: Schedule, *, reordering: bool = False) -
         parts.append(_many(len(schedule), "switch", "switches"))
     else:
         parts.append("no concurrency" if sessions == 1 else "nobody interrupted")
-    parts.append("callbacks of different users out of order" if reordering else "asyncio's own order of callbacks")
+    if reordering:
+        parts.append("callbacks of different users out of order, as asyncio itself does not run them")
     return ", ".join(parts)
 
 

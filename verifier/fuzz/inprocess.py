@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from verifier.fuzz.asgi import App
 from verifier.fuzz.load import Target
@@ -11,6 +12,8 @@ from verifier.fuzz.run import Choosing, Runner
 from verifier.fuzz.schedule import Schedule
 from verifier.fuzz.seen import Run
 from verifier.fuzz.settings import Settings
+from verifier.fuzz.standing import NOWHERE, Standing
+from verifier.fuzz.witness import Witness
 from verifier.fuzz.workload import Workload
 
 
@@ -76,6 +79,21 @@ class InProcess:
         traced = _Traced(schedule)
         run = self._runner(0).run(workload, traced)
         return run, tuple(traced.player.taken)
+
+    def standing(self, workload: Workload, schedule: Schedule, digest: str) -> Standing:
+        """Return where the app's code stands in a run, which has this digest; nowhere, where that cannot be seen."""
+        if self.settings.isolate == "fork":
+            return NOWHERE
+        runner = Runner(self.target, explore=self.settings.explore, window=self.settings.window)
+        seen: list[Witness] = []
+
+        def witness(*args: Any, **options: Any) -> Witness:
+            seen.append(Witness(*args, **options))
+            return seen[-1]
+
+        runner.world = witness
+        self.runs += 1
+        return seen[-1].standing if runner.run(workload, schedule).digest() == digest and seen else NOWHERE
 
     def walk(self, workload: Workload, policy_name: str, seed: int, n: int) -> tuple[str, Run]:
         """Run a workload under the n-th schedule that a policy makes up from a seed; return which policy it was."""

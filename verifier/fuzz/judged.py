@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 
 from verifier.check import verify
@@ -93,6 +94,15 @@ def _failure(outcome: Outcome, violation: Violation, places: list[int]) -> Failu
     owner = users[0] if users and outcome.kind in _FOREIGN else ""
     what = f"{outcome.title}: " if outcome.title else ""
     shown = tuple(places[seq - 1] for seq in violation.seqs if 0 < seq <= len(places))
-    return Failure(
-        Kind.CONTRACT, violation.user or "", owner, outcome.name, f"{what}{outcome.name}: {violation.why}", shown
-    )
+    whose = f"{violation.user}: " if violation.user and violation.user not in violation.why else ""
+
+    def as_told(found: re.Match[str]) -> str:
+        """Return the number that a message has in the story, which counts connects and the like, too."""
+        seq = int(found[1])
+        return f"#{places[seq - 1] + 1}" if 0 < seq <= len(places) else found[0]
+
+    sentence = f"{whose}{what}{outcome.name}: {_SEQ.sub(as_told, violation.why)}"
+    return Failure(Kind.CONTRACT, violation.user or "", owner, outcome.name, sentence, shown)
+
+
+_SEQ = re.compile(r"#(\d{1,9})\b")

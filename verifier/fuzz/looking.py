@@ -50,7 +50,7 @@ class Looking:
         """
         if not self._baselines.confirmed(workload, failure, run):
             raise Unconfirmed(
-                f"{failure.detail}: unlike what {failure.victim} saw alone, until that was seen alone too"
+                f"{failure.detail} looked wrong at {failure.victim}, but it comes when nobody else is there, too"
             )
         handy = self._handier(workload, run, failure, told)
         again = self._fails(handy, workload, run.schedule, workload)
@@ -85,6 +85,7 @@ class Looking:
             anchors=anchors(last, short, self._player.trace(small, short)[1]),
             switches_before=len(run.schedule), shrink_runs=shrinking.runs, shrink_seconds=seconds,
             certificate=certificate, replays=(same, REPLAYS),
+            standing=self._player.standing(small, short, last.digest()),
             alone=len(small.users) == 1 and len(small.sessions) == 1,
         )  # fmt: skip
 

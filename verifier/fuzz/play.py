@@ -6,6 +6,7 @@ from typing import Protocol
 
 from verifier.fuzz.schedule import Schedule
 from verifier.fuzz.seen import Run
+from verifier.fuzz.standing import Standing
 from verifier.fuzz.workload import Workload
 
 
@@ -20,6 +21,9 @@ class Player(Protocol):
 
     def trace(self, workload: Workload, schedule: Schedule) -> tuple[Run, tuple[int, ...]]:
         """Run a workload under a schedule; return also which of its slices took each step, -1 where none did."""
+
+    def standing(self, workload: Workload, schedule: Schedule, digest: str) -> Standing:
+        """Return where the app's code stands in a run, which has this digest; nowhere, where that cannot be seen."""
 
     def walk(self, workload: Workload, policy: str, seed: int, n: int) -> tuple[str, Run]:
         """Run a workload under a schedule that a policy (`mix`, `walk`, `pos`, `pct:3`) makes up; return which it was.

@@ -39,7 +39,7 @@ def prepared(player: Player, workload: Workload) -> tuple[Workload, str]:
         waiting = with_waits(workload, canary=canary, type_=type_ + OR_ERROR if type_ else "")
         if player.play(waiting.only(workload.users[0].name), SERIAL).ended is Ended.DONE:
             own = " to their own message" if canary else ""
-            return waiting, f"clients wait for {type_ or 'an answer'}{own}"
+            return waiting, f"clients wait for {f'`{type_}`' if type_ else 'an answer'}{own}"
     return without_waits(
         workload
     ), "no answer was recognized: clients wait for nothing (say with --done what ends an answer)"

@@ -78,6 +78,7 @@ def replayed(
                 failure=mine, workload=saved.workload, schedule=run.schedule, run=run, settings=saved.settings,
                 also=tuple(f for f in failures if f.fingerprint != mine.fingerprint), replays=(same, len(runs)),
                 contracts=saved.contracts, shared=saved.shared,
+                standing=player.standing(saved.workload, run.schedule, run.digest()),
             )  # fmt: skip
         return Replayed(outcome, how, run, same, len(runs), tuple(failures), found)
 

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from asyncio import events
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -78,6 +78,8 @@ class Runner:
         self.seed = seed
         self.patience = patience
         self.quiet = quiet
+        self.world: Callable[..., World] = World
+        """What plays a run; another one may look closer."""
 
     def run(self, workload: Workload, how: Schedule | Choosing) -> Run:
         """Return what one run shows.  The same arguments give the same run, byte for byte."""
@@ -94,7 +96,7 @@ class Runner:
         chooser = policy.chooser(names)
         forget()
         running = events._get_running_loop()
-        world = World(
+        world = self.world(
             workload, window=self.window, grace=self.grace, ready_mode=self.explore == "ready", limit=self.limit
         )
         collecting, hooks = gc.isenabled(), sys.get_asyncgen_hooks()

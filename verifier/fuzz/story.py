@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from goldentape.display import show
-from verifier.fuzz.failure import Kind
-from verifier.fuzz.message import OR_ERROR, read
+from verifier.fuzz.failure import Failure, Kind
+from verifier.fuzz.lanes import LEFT, Mark, lanes, said, wrapped
+from verifier.fuzz.message import OR_ERROR
 from verifier.fuzz.schedule import APP
-from verifier.fuzz.seen import Moment, Run, What
+from verifier.fuzz.seen import Moment, What
+from verifier.fuzz.standing import Sites
 
 if TYPE_CHECKING:
     from verifier.fuzz.found import Found
 
+__all__ = ["HINTS", "WIDTH", "said", "story"]
+
+WIDTH: Final = 120
+"""Columns of a story, where nobody says how many."""
 _SHARED = (
     "Look for something that both users' code can reach (a variable of a module, an attribute of a shared object,"
     " a cache, a buffer) and that is written before an await and read after it."
@@ -27,23 +32,33 @@ HINTS: Final = {
     " removed or taken by the other one.",
     Kind.DUPLICATED: "Look for something that two tasks find undone, do, and only then mark as done.",
     Kind.ORDER: "Look for two ways by which these events are sent, of which one can be slower than the other.",
+    Kind.CLOSED: "Look for what changed while the code waited: a collection that somebody else adds to or removes from,"
+    " an entry that is gone.",
     Kind.DEADLOCK: "Look for what should have sent it: a task that was cancelled, a connection that was replaced or"
     " removed; and for locks taken in different orders, places not given back, something awaited that nobody sets.",
 }
 """Where to begin to look, for people who have not seen such a failure before."""
-_LEFT = 12
-"""Columns before the first lane: number and time."""
+_HERE: Final = {
+    Kind.LEAK: "{owner} sent this, and {victim} got it",
+    Kind.MIXED: "this is {owner}'s, and {victim} got it",
+    Kind.DIFFERENT: "{victim} never gets this alone",
+    Kind.LOST: "the last that {victim} gets",
+    Kind.DUPLICATED: "{victim} gets this too often",
+    Kind.ORDER: "{victim} gets this too early",
+    Kind.CLOSED: "{victim} is thrown out",
+    Kind.CONTRACT: "{detail}",
+}
 
 
-def story(found: Found, width: int = 120) -> list[str]:
-    """Return the story as lines, at most `width` columns wide; recorded text is made harmless."""
+def story(found: Found, width: int = WIDTH) -> list[str]:
+    """Return the story as lines, at most `width` columns wide (60 at least); recorded text is made harmless."""
     return list(_lines(found, max(width, 60)))
 
 
 def _lines(found: Found, width: int) -> Iterator[str]:
     failure, run = found.failure, found.run
-    yield from _wrapped(f"{failure.kind.upper()}  {show(failure.sentence, 600)}", width, "  ")
-    yield f"      minimal: {_minimal(found)}"
+    yield from wrapped(f"{failure.kind.upper()}  {show(failure.sentence, 600)}", width, "  ")
+    yield from wrapped(f"      minimal: {_minimal(found)}", width, "        ")
     yield ""
     yield from _lanes(found, width)
     yield ""
@@ -52,29 +67,33 @@ def _lines(found: Found, width: int) -> Iterator[str]:
             yield from (f"  | {show(line, width - 4)}" for line in error.traceback.strip().splitlines()[-6:])
             yield ""
             break
+    yield from (line for text in _canaries(found) for line in wrapped(text, width, "  "))
     if found.also:
-        yield from _wrapped("also wrong in this run: " + "; ".join(_brief(f) for f in found.also), width, "  ")
-    yield from _wrapped(f"needs: {found.needs}", width, "  ")
+        yield from wrapped("also wrong in this run: " + "; ".join(_brief(f) for f in found.also), width, "  ")
+    yield from wrapped(f"needs: {found.needs}", width, "  ")
     if found.alone:
         yield "also when nobody else is there: no concurrency is needed"
         if not any(moment.what is What.MESSAGE and moment.dir == "s2c" for moment in run.moments):
-            yield "and nothing was answered: if your clients send something else, say so with --message (or --script)"
+            yield from wrapped(
+                "and nothing was answered: if your clients send something else, say so with --message (or --script)",
+                width,
+                "  ",
+            )
     same, times = found.replays
     yield f"replays identically {same}/{times}     fingerprint {failure.fingerprint}"
     if failure.kind in (Kind.LEAK, Kind.MIXED) and not found.schedule:
         path = failure.detail.partition(".")[2] or "PATH"
-        yield from _wrapped(
+        yield from wrapped(
             f"It happens though nobody is interrupted. If users are meant to share this: --shared {show(path, 80)}",
             width,
             "  ",
         )
     if found.schedule and failure.kind in HINTS:
-        yield from _wrapped(HINTS[failure.kind], width, "  ")
+        yield from wrapped(HINTS[failure.kind], width, "  ")
 
 
-def _brief(failure: object) -> str:
-    kind, detail = getattr(failure, "kind", ""), getattr(failure, "detail", "")
-    return f"{kind} {show(str(detail), 80)}".strip()
+def _brief(failure: Failure) -> str:
+    return f"{failure.kind} {show(failure.detail, 80)}".strip()
 
 
 def _minimal(found: Found) -> str:
@@ -91,111 +110,97 @@ def _minimal(found: Found) -> str:
     return f"smallest known, {size} switches ({known}, {certificate.tried:,} schedules; --certify gives it more time)"
 
 
+def _canaries(found: Found) -> Iterator[str]:
+    """Yield what the marks in the messages are that the failure speaks of."""
+    failure = found.failure
+    users = {session.name: session.user for session in found.workload.sessions}
+    for token in found.workload.canaries():
+        if token not in failure.sentence:
+            continue
+        for n, moment in enumerate(found.run.moments):
+            if moment.dir == "c2s" and isinstance(moment.payload, str) and token in moment.payload:
+                user = users.get(moment.session, moment.session)
+                yield f"{token} was put into what {show(user, 40)} sends ({n + 1}), to be known wherever it turns up."
+                break
+
+
 def _lanes(found: Found, width: int) -> Iterator[str]:
     run = found.run
-    names = [name for name in run.by_session if name != APP]
-    lane = max(18, min(56, (width - _LEFT) // max(1, len(names))))
-    yield f"{'':>{_LEFT}}" + "".join(f"{show(name, lane - 2):<{lane}}" for name in names).rstrip()
-    marks = {n: _mark(found) for n in found.failure.moments}
-    breaks = _switches(run)
-    before = -1
-    for n, moment in enumerate(run.moments):
-        if moment.what is What.END:
-            break
-        for step in sorted(step for step in breaks if before < step <= moment.step):
-            yield _switch(breaks[step], width)
-        before = moment.step
-        at = names.index(moment.session) if moment.session in names else 0
-        told = said(moment)
-        if n in marks:
-            told = f"{told}  <--"
-        lines = textwrap.wrap(told, lane - 2) or [""]
-        head = f"{n + 1:>4} {_time(moment.at):>6} "
-        for row, text in enumerate(lines):
-            yield f"{head if not row else '':<{_LEFT}}{'':<{lane * at}}{text}".rstrip()
-        if n in marks:
-            yield f"{'':<{_LEFT}}{'^' * min(width - _LEFT, 60)} {marks[n]}"
+    end = next((n for n, moment in enumerate(run.moments) if moment.what is What.END), len(run.moments))
+    users = {session.name: session.user for session in found.workload.sessions}
+    titles = {
+        name: name if users.get(name, name) == name else f"{name} ({users[name]}'s, too)"
+        for name in run.by_session if name != APP
+    }  # fmt: skip
+    moments = run.moments[:end]
+    yield from lanes(moments, titles, width, _marks(found, width), _switches(found, moments, width))
     if str(run.ended) != "done":
-        owed = "; ".join(f"{o.session} {show(o.text.replace(OR_ERROR, ''), 200)}" for o in run.open)
-        yield f"{'':<{_LEFT}}and then nothing more: {owed}"
+        for owed in run.open:
+            told = f"and then nothing more: {show(owed.session, 40)} {show(owed.text.replace(OR_ERROR, ''), 200)}"
+            yield from (f"{'':<{LEFT}}{line}" for line in wrapped(told, width - LEFT, "  "))
+            yield from _stands(
+                f"{show(owed.session, 40)}'s code stands at", found.standing.end.get(owed.session, ()), width
+            )
 
 
-def _mark(found: Found) -> str:
-    return f"here: {found.failure.kind}"
+def _marks(found: Found, width: int) -> dict[int, Mark]:
+    failure = found.failure
+    who = {"owner": show(failure.owner, 40), "victim": show(failure.victim, 40), "detail": show(failure.detail, 80)}
+    here = f"here: {failure.kind}" + (f", {_HERE[failure.kind].format(**who)}" if failure.kind in _HERE else "")
+    path = failure.detail.partition(".")[2]
+    token = next((token for token in found.workload.canaries() if token in failure.sentence), "")
+    marks: dict[int, Mark] = {}
+    for n in failure.moments:
+        below: list[str] = []
+        if failure.kind is not Kind.LOST:  # there nothing is wrong with what is marked
+            below += _stands("sent at", found.standing.sent.get(n, ())[:1], width)
+            below += _stands("after its code had waited at", found.standing.waited.get(n, ()), width)
+        marks[n] = Mark(here, tuple(below), path, token)
+    return marks
 
 
-def _switch(change: tuple[str, str], width: int) -> str:
-    line = f"   ~~~~ switch: {change[0]} is interrupted here, {change[1]} goes on "
-    return line.ljust(min(width, 100), "~")
-
-
-def _switches(run: Run) -> dict[int, tuple[str, str]]:
-    """Return the steps at which a session is interrupted that has more to do, with who and who goes on."""
+def _switches(found: Found, moments: tuple[Moment, ...], width: int) -> dict[int, list[str]]:
+    """Return by moment the lines that stand before it: who is interrupted there, at which line, and who goes on."""
+    run, standing = found.run, found.standing
     last_of = {step.session: n for n, step in enumerate(run.steps)}
-    shown = {moment.step for moment in run.moments}
-    end = max(shown, default=0)
-    found: dict[int, tuple[str, str]] = {}
+    end = max((moment.step for moment in run.moments), default=0)
+    lines: dict[int, list[str]] = {}
     for n in range(1, min(len(run.steps), end + 1)):
         before, now = run.steps[n - 1].session, run.steps[n].session
-        if before != now and last_of[before] > n and APP not in (before, now) and _chosen(run, n):
-            found[n] = before, now
-    return found
+        if before == now or APP in (before, now) or not _chosen(found, n):
+            continue
+        place = next((place for place, moment in enumerate(moments) if moment.step >= n), len(moments))
+        names = show(before, 40), show(now, 40)
+        if last_of[before] > n:
+            # Nobody looked whether it could have gone on (`standing`): then it is taken to have been able to.
+            could = not standing.left or n in standing.stopped
+            text = f"switch: {names[0]} {'is interrupted here' if could else 'has to wait here'}, {names[1]} goes on"
+            told = [
+                *_line(f"   ~~~~ {text} ", "~", width),
+                *_stands(f"{names[0]}'s code stands at", standing.left.get(n, ()), width),
+            ]
+        else:
+            told = _line(f"   ---- {names[0]} has done all, {names[1]} goes on ", "-", width)
+        lines[place] = [*lines.get(place, []), *told]
+    return lines
 
 
-def _chosen(run: Run, n: int) -> bool:
+def _line(text: str, fill: str, width: int) -> list[str]:
+    """Return a line from side to side, with a text in it."""
+    if len(text) <= width:
+        return [text.ljust(min(width, 100), fill)]
+    return wrapped(text, width, "        ")
+
+
+def _stands(begin: str, sites: Sites, width: int) -> Iterator[str]:
+    """Yield where code stands, the innermost call first."""
+    for n, site in enumerate(sites):
+        text = f"{'called at' if n else begin} {show(str(site), 160)}"
+        yield from (f"{'':<{LEFT - 4}}{line}" for line in wrapped(text, width - LEFT + 4, "    "))
+
+
+def _chosen(found: Found, n: int) -> bool:
     """Return whether a step was taken because the schedule says so."""
+    run = found.run
     slices = run.slice_of_step
     return n < len(slices) and (slices[n] >= 0 or slices[n - 1] >= 0) and run.steps[n].choices > 1
-
-
-def said(moment: Moment) -> str:
-    """Return a moment in words: `sends user_message: Tell me about ...`, `receives agent_started`."""
-    payload = moment.payload if isinstance(moment.payload, str) else moment.payload.decode("utf-8", "replace")
-    reason = f" ({show(payload, 80)})" if payload else ""
-    match moment.what:
-        case What.CONNECT:
-            return "connects"
-        case What.ACCEPT:
-            return "is accepted"
-        case What.REJECT:
-            return f"is refused ({moment.code})" if moment.code else "is refused"
-        case What.MESSAGE:
-            verb = "sends" if moment.dir == "c2s" else "receives"
-            return f"{verb} {_content(moment)}"
-        case What.CLOSE:
-            if moment.dir == "c2s":
-                return f"closes ({moment.code})"
-            return f"is closed by the server: {moment.code}{reason}"
-        case What.DROP:
-            return "vanishes, without a close frame"
-        case What.LOST:
-            return "loses the connection: the server ends it without a word"
-        case What.SLOW:
-            return "reads slowly from here on"
-        case What.FAST:
-            return "reads at once again"
-    return str(moment.what)
-
-
-_DULL = frozenset({"type", "event", "timestamp", "time", "ts", "event_id", "seq", "agent_name", "user_id"})
-
-
-def _content(moment: Moment) -> str:
-    message = read(moment.payload)
-    if len(message.values) == 1 and not message.values[0][0]:
-        return f'"{show(str(message.values[0][1]), 120)}"'
-    telling = [
-        f"{path.rpartition('.')[2]}={value}" for path, value in message.values
-        if path.rpartition(".")[2] not in _DULL and isinstance(value, str | int | float) and value != ""
-        and not path.rpartition(".")[2].endswith("_id")
-    ]  # fmt: skip
-    return show(f"{message.name} {', '.join(telling)}".strip(), 160)
-
-
-def _time(at: int) -> str:
-    ms = at / 1_000_000
-    return f"{ms:.0f}ms" if ms < 10_000 else f"{ms / 1000:.0f}s"
-
-
-def _wrapped(text: str, width: int, indent: str) -> list[str]:
-    return textwrap.wrap(text, width, subsequent_indent=indent) or [""]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from goldentape.display import home_and_here, show
 from goldentape.errors import Exit
 from verifier.fuzz.failure import Failure, Kind
-from verifier.fuzz.found import Report
+from verifier.fuzz.found import Found, Report
 from verifier.fuzz.workload import Workload
 from verifier.judgement import Judged
 from verifier.verdict import ERROR, FAIL, INCONCLUSIVE, PASS, Group, Outcome, Tally, Verdict, Violation
@@ -50,12 +50,12 @@ class Place:
 
 
 def judged_app(
-    report: Report, saved: Sequence[Path], *, app: str, workload: Workload | None, size: tuple[int, int],
+    report: Report, saved: Sequence[Path | None], *, app: str, workload: Workload | None, size: tuple[int, int],
     contracts: Sequence[Contract], place: Place, document: Mapping[str, Any],
 ) -> Judged:  # fmt: skip
     """Return a search of an app as one judgement.  `size`: users and messages of each, where there is no workload."""
     found = [
-        _One(one.failure, (*one.narrative(110).splitlines()[1:], *_repro(path)), one.also)
+        _One(one.failure, (*one.narrative(110).splitlines()[1:], *_repro(path)), one.also, _in_code(one))
         for one, path in zip(report.failures, saved, strict=True)
     ]
     exit = Exit.VIOLATION if found else Exit.INCONCLUSIVE if report.unconfirmed else Exit.OK
@@ -108,6 +108,19 @@ class _One:
     failure: Failure
     told: tuple[str, ...]
     also: Sequence[Failure]
+    place: Place | None = None
+    """The line of the app that it showed at, where that is known."""
+
+
+def _in_code(found: Found) -> Place | None:
+    """Return the line of the app that sent what is wrong, else where its victim's code stood in the end."""
+    standing = found.standing
+    sent = [standing.sent.get(n, ()) for n in found.failure.moments if found.failure.kind is not Kind.LOST]
+    mine = [session.name for session in found.workload.sessions if session.user == found.failure.victim]
+    for sites in (*sent, *(standing.end.get(name, ()) for name in mine)):
+        if sites:
+            return Place(file=sites[0].file, line=sites[0].line)
+    return None
 
 
 def _repro(path: Path | None) -> tuple[str, ...]:
@@ -119,10 +132,11 @@ def _by_kind(
 ) -> list[Outcome]:  # fmt: skip
     outcomes = []
     for kind, title in TITLES.items():
-        tally = Tally(activations=runs)
+        tally, where = Tally(activations=runs), place
         for one in found:
             failure = one.failure
             if failure.kind is kind:
+                where = one.place if one.place is not None and not tally.violated else where
                 _add(tally, kind, kind, failure.sentence, failure.fingerprint, one.told, user=failure.victim or None)
             elif any(other.kind is kind for other in one.also):
                 # Mostly the same cause: neither another violation, nor something that holds.
@@ -130,7 +144,7 @@ def _by_kind(
         if tally.accepting and kind not in looked_for:
             continue
         verdict = FAIL if tally.violated else INCONCLUSIVE if tally.unknown else PASS
-        outcomes.append(_outcome(kind, kind, title, verdict, tally, place))
+        outcomes.append(_outcome(kind, kind, title, verdict, tally, where))
     tally = Tally(activations=runs)
     tally.unknown.update(show(doubt, 600) for doubt in doubts)
     if tally.unknown:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import click
 
 from goldentape.commands.allowing import code_option
 from goldentape.commands.fuzz.excerpts import excerpts_option
-from goldentape.commands.fuzz.telling import suspected, told
+from goldentape.commands.fuzz.telling import saved_in, suspected, told
 from goldentape.commands.fuzz.users import passports_of, workload_from
 from goldentape.commands.progress import Progress
 from goldentape.commands.reporting import Judgement, reported
@@ -124,7 +124,7 @@ def app(
         )  # fmt: skip
     finally:
         progress.end()
-    saved = [one.save(save, excerpts=excerpts) for one in report.failures]
+    saved = saved_in(save, report.failures, excerpts=excerpts)
     report = report if excerpts else withheld.report(report)
     document = told_as_json(report, saved)
     judgement.judged.append(judged_app(
@@ -165,7 +165,7 @@ def _faults(text: str | None) -> list[str] | None:
     return [name.strip() for name in text.split(",") if name.strip() and name.strip() != "none"]
 
 
-def told_as_json(report: Report, saved: list[Path]) -> dict[str, Any]:
+def told_as_json(report: Report, saved: Sequence[Path | None]) -> dict[str, Any]:
     """Return a report as JSON."""
     return {
         **report.coverage.to_json(),
@@ -180,7 +180,8 @@ def told_as_json(report: Report, saved: list[Path]) -> dict[str, Any]:
                 "switches": len(found.schedule), "connections": len(found.workload.sessions),
                 "messages": found.workload.messages, "shrink_runs": found.shrink_runs,
                 "tried_for_certificate": found.certificate.tried if found.certificate else 0,
-                "replays": list(found.replays), "also": [str(f.title) for f in found.also], "repro": str(path),
+                "replays": list(found.replays), "also": [str(f.title) for f in found.also],
+                "repro": None if path is None else str(path),
                 "story": found.narrative().splitlines(),
             }
             for found, path in zip(report.failures, saved, strict=True)

@@ -13,6 +13,7 @@ from goldentape.commands.finding import read_contracts
 from goldentape.commands.fuzz.excerpts import excerpts_option
 from goldentape.commands.fuzz.live import server_options
 from goldentape.commands.fuzz.live_again import replay_live
+from goldentape.commands.fuzz.telling import columns
 from goldentape.display import show
 from goldentape.errors import Exit
 from verifier.fuzz import withheld
@@ -57,7 +58,7 @@ def replay(
         click.echo(json.dumps(_as_json(saved, result)))
     else:
         if trace and result.found is not None:
-            click.echo(result.found.narrative())
+            click.echo(result.found.narrative(columns()))
         click.echo(show(failure.title, 600))
         click.echo(f"{result.same} of {result.times} replays are the same byte for byte as when it was saved")
         click.echo(f"{result.outcome}: {show(result.how, 600)}")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import click
+
 from goldentape.display import home_and_here, show
+from goldentape.errors import EnvironmentFault
 from verifier.fuzz.failure import Failure
 from verifier.fuzz.found import Found, Report
+from verifier.fuzz.story import WIDTH
 
 OPEN = (
     "not explored: the inside of threads, real sockets, files and processes, other workers of the same app",
@@ -21,16 +26,38 @@ def suspected(failure: Failure, schedule: int) -> str:
     return f"{where} looks wrong, looking into it: {show(failure.title, 200)}"
 
 
-def told(report: Report, saved: list[Path], *, app: str, policy: str, explore: str, window: float) -> Iterator[str]:
+def columns() -> int:
+    """Return how wide a story may be: as the terminal, or as `COLUMNS` says, and not wider than people read."""
+    return min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)
+
+
+def saved_in(folder: Path, failures: Sequence[Found], *, excerpts: bool = True) -> list[Path | None]:
+    """Write the repro file of each failure; where that cannot be, say so in a line and go on: the story is told."""
+    saved: list[Path | None] = []
+    for found in failures:
+        try:
+            saved.append(found.save(folder, excerpts=excerpts))
+        except EnvironmentFault as fault:
+            click.echo(f"goldentape: the repro file is not saved: {fault} (--save DIR for another place)", err=True)
+            saved.append(None)
+    return saved
+
+
+def told(
+    report: Report, saved: Sequence[Path | None], *, app: str, policy: str, explore: str, window: float
+) -> Iterator[str]:
     """Yield the lines of a report; the last one is its summary."""
     for n, (found, path) in enumerate(zip(report.failures, saved, strict=True), 1):
         if len(report.failures) > 1:
             yield f"--- {n} of {len(report.failures)} " + "-" * 60
-        yield from found.narrative().splitlines()
+        yield from found.narrative(columns()).splitlines()
         yield ""
+        if path is None:
+            continue
         where = home_and_here(path)
         yield f"repro: {show(where, 300)}    (goldentape fuzz replay {show(where, 300)})"
-        yield from (f"    {line}" for line in test_of(found, path))
+        yield "as a test that fails until it is fixed:"
+        yield from (f"    {line}".rstrip() for line in test_of(found, path))
         yield ""
     coverage = report.coverage
     shares = ", ".join(f"{name} {count}" for name, count in sorted(_policies(report).items()))
