@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 import hypothesis
 from hypothesis.database import ExampleDatabase
 
+from goldentape.errors import InputError
 from verifier.fuzz.asgi import App
 from verifier.fuzz.contracts import Contracts, contracts_of
 from verifier.fuzz.crowd import MESSAGE, crowd
@@ -21,11 +22,11 @@ from verifier.fuzz.found import Report
 from verifier.fuzz.inprocess import InProcess
 from verifier.fuzz.passport import Passport
 from verifier.fuzz.plans import mixtures
-from verifier.fuzz.policy import policy as policy_of
+from verifier.fuzz.policy import demand_policy
 from verifier.fuzz.prepare import prepared
 from verifier.fuzz.replay import Replayed, replayed
 from verifier.fuzz.repro import load
-from verifier.fuzz.search import Budget, Search
+from verifier.fuzz.search import LAZY, Budget, Search
 from verifier.fuzz.settings import Settings, named
 from verifier.fuzz.workload import Workload
 
@@ -85,7 +86,9 @@ def fuzz_app(app: str | App, **options: Any) -> Report:
 def prepare(job: Job) -> Search:
     """Load an app, learn how it answers, and return the search."""
     mixtures(job.faults)
-    policy_of(job.policy, 0, 0)
+    kind, _ = demand_policy(job.policy)
+    if kind == LAZY and job.isolate == "fork":
+        raise InputError("lazy slices are drawn in this process", found="--isolate fork", fix="use reexec or factory")
     app = job.app
     settings = Settings(
         app=app if isinstance(app, str) else named(app), factory=job.factory, app_dir=str(job.app_dir),
@@ -96,6 +99,7 @@ def prepare(job: Job) -> Search:
     workload = job.workload or usual(player, job.users, job.messages, job.path, job.message, job.done, passports)
     workload, waits = prepared(player, workload)
     names, contracts = contracts_of(job.contract)
+    way = f"{job.explore} lazy" if kind == LAZY else job.explore
     search = Search(
         player, settings, workload, contracts=contracts, names=names, faults=job.faults, shared=tuple(job.shared),
         policy=job.policy, seed=job.seed,
@@ -104,7 +108,7 @@ def prepare(job: Job) -> Search:
             seconds=job.seconds, failures=job.failures, certify=job.certify,
         ),
         database=hypothesis.settings().database if job.database is None else job.database,
-        key=f"goldentape {settings.app} {job.explore} {workload.to_json()}".encode(), say=job.say, warn=job.warn,
+        key=f"goldentape {settings.app} {way} {workload.to_json()}".encode(), say=job.say, warn=job.warn,
     )  # fmt: skip
     for note in (waits, *player.target.uncontrolled):
         if note:

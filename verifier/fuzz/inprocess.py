@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from verifier.fuzz.asgi import App
 from verifier.fuzz.load import Target
-from verifier.fuzz.policy import Pct, Player, Pos, policy
-from verifier.fuzz.run import Choosing, Runner
+from verifier.fuzz.policy import Choosing, Pct, Player, Policy, Walk, policy
+from verifier.fuzz.run import Runner
 from verifier.fuzz.schedule import Schedule
 from verifier.fuzz.seen import Run
 from verifier.fuzz.settings import Settings
@@ -62,6 +63,7 @@ class InProcess:
         self.runs = 0
         self.settings = settings
         self._runners: dict[int, Runner] = {}
+        self._decisions: dict[Workload, int] = {}
 
     def play(self, workload: Workload, schedule: Schedule, chance: int = 0) -> Run:
         """Run a workload under a schedule; `chance` seeds what is random in the app."""
@@ -95,13 +97,20 @@ class InProcess:
         self.runs += 1
         return seen[-1].standing if runner.run(workload, schedule).digest() == digest and seen else NOWHERE
 
-    def walk(self, workload: Workload, policy_name: str, seed: int, n: int) -> tuple[str, Run]:
+    def walk(self, workload: Workload, policy_name: str, seed: int, n: int) -> tuple[Policy, Run]:
         """Run a workload under the n-th schedule that a policy makes up from a seed; return which policy it was."""
-        self.runs += 1
         chosen = policy(policy_name, seed, n)
-        run = self._runner(0).run(workload, chosen)
-        name = f"pct:{chosen.depth}" if isinstance(chosen, Pct) else "pos" if isinstance(chosen, Pos) else "walk"
-        return name, run
+        if isinstance(chosen, Pct):
+            chosen = replace(chosen, steps=self._longest(workload))
+        return chosen, self.follow(workload, chosen)
+
+    def _longest(self, workload: Workload) -> int:
+        """Return how many decisions a run of a workload has at most, as far as two runs can tell."""
+        longest = self._decisions.get(workload)
+        if longest is None:
+            runs = [self.follow(workload, Walk(n)) for n in range(2)]
+            longest = self._decisions[workload] = 2 * max(run.decisions for run in runs) + 1
+        return longest
 
     def _runner(self, chance: int) -> Runner:
         runner = self._runners.get(chance)

@@ -15,7 +15,8 @@ from verifier.fuzz.api import Job, prepare
 from verifier.fuzz.asgi import App
 from verifier.fuzz.found import ScheduleFailure
 from verifier.fuzz.plans import Plan, plan_strategy
-from verifier.fuzz.search import Search
+from verifier.fuzz.search import LAZY, Search
+from verifier.fuzz.strategies import Drawn, schedules
 
 BATCH = 24
 
@@ -38,6 +39,7 @@ def interleave(
             raise InputError(
                 f"{function.__name__}: a test that is interleaved takes nothing, or a run", found=", ".join(parameters)
             )
+        lazy = options.get("policy") == LAZY
         trial = _Trial(app, batch, faults, options, function if parameters else None)
         usual = hypothesis.settings(
             settings or hypothesis.settings(), deadline=None, suppress_health_check=list(HealthCheck),
@@ -45,12 +47,14 @@ def interleave(
                     if phase not in (Phase.shrink, Phase.explain)],
         )  # fmt: skip
 
-        def test(plan: Plan) -> None:
-            trial.batch(plan)
+        def test(plan: Plan, drawn: Drawn | None) -> None:
+            trial.batch(plan, drawn)
 
         test.__name__, test.__qualname__ = function.__name__, function.__qualname__
         test.__doc__, test.__module__ = function.__doc__, function.__module__
-        made: Callable[[], None] = usual(given(plan=st.deferred(lambda: trial.plans()))(test))
+        made: Callable[[], None] = usual(
+            given(plan=st.deferred(lambda: trial.plans()), drawn=schedules() if lazy else st.none())(test)
+        )
         return made
 
     return decorate
@@ -78,10 +82,10 @@ class _Trial:
         search = self.search()
         return plan_strategy(search.workload, search.mixtures)
 
-    def batch(self, plan: Plan) -> None:
-        """Run a batch; raises `ScheduleFailure`, the same for the same plan."""
-        if plan not in self._failed:
-            found = self.search().one(plan, self._size, self._each)
+    def batch(self, plan: Plan, drawn: Drawn | None = None) -> None:
+        """Run a batch, or what is drawn; raises `ScheduleFailure`, the same for the same plan."""
+        if drawn is not None or plan not in self._failed:
+            found = self.search().one(plan, self._size, self._each, drawn)
             event(f"faults: {'+'.join(plan.faults) or 'none'}")
             event(f"kind: {found.failure.kind if found else 'holds'}")
             if found is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from verifier.fuzz.policy import Choosing, Policy
 from verifier.fuzz.schedule import Schedule
 from verifier.fuzz.seen import Run
 from verifier.fuzz.standing import Standing
@@ -25,7 +26,10 @@ class Player(Protocol):
     def standing(self, workload: Workload, schedule: Schedule, digest: str) -> Standing:
         """Return where the app's code stands in a run, which has this digest; nowhere, where that cannot be seen."""
 
-    def walk(self, workload: Workload, policy: str, seed: int, n: int) -> tuple[str, Run]:
+    def follow(self, workload: Workload, how: Choosing) -> Run:
+        """Run a workload under whatever chooses."""
+
+    def walk(self, workload: Workload, policy: str, seed: int, n: int) -> tuple[Policy, Run]:
         """Run a workload under a schedule that a policy (`mix`, `walk`, `pos`, `pct:3`) makes up; return which it was.
 
         `seed` and `n` are all that it is made of: the n-th of the schedules of a seed.

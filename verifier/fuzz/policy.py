@@ -28,11 +28,23 @@ class Chooser(Protocol):
         """Take note of a step at which there was nothing to choose."""
 
 
+class Choosing(Protocol):
+    """What makes a chooser for a run: a policy, or a strategy of Hypothesis."""
+
+    def chooser(self, names: Sequence[str]) -> Chooser:
+        """Return what chooses in one run; `names` are those of the sessions, in order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Walk:
     """Each way with the same chance, at each decision."""
 
     seed: int
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return "walk"
 
     def chooser(self, names: Sequence[str]) -> Chooser:
         """Return what chooses in one run."""
@@ -45,6 +57,11 @@ class Pos:
 
     seed: int
 
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return "pos"
+
     def chooser(self, names: Sequence[str]) -> Chooser:
         """Return what chooses in one run."""
         return _Pos(self.seed)
@@ -52,19 +69,32 @@ class Pos:
 
 @dataclass(frozen=True, slots=True)
 class Pct:
-    """PCT: priorities drawn once, and `depth` - 1 steps at which who goes falls to the bottom."""
+    """PCT (Burckhardt and others, 2010): priorities drawn once, and `depth` - 1 decisions at which who goes falls.
+
+    Who falls gets one of `depth` - 1 places at the bottom, drawn too: who fell first may have to go on last.
+    """
 
     seed: int
     depth: int
     steps: int = 120
-    """How many decisions a run is believed to have; the points of change are drawn among them."""
+    """How many decisions a run has at most; the points of change are drawn among them."""
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return f"pct:{self.depth}"
 
     def chooser(self, names: Sequence[str]) -> Chooser:
         """Return what chooses in one run."""
         return _Pct(self)
 
-    def bound(self, ways: int) -> float:
-        """Return the least probability to find a bug of this depth in one run, with so many who take turns."""
+    def bound(self, ways: int, decisions: int) -> float:
+        """Return the least probability to meet a bug of this depth in a run with so many who took turns.
+
+        1/(n k^(d-1)), where a run of n ways has k decisions at most; nought, where it had more of them after all.
+        """
+        if decisions > self.steps:
+            return 0.0
         return 1.0 / float(max(1, ways) * max(1, self.steps) ** (self.depth - 1))
 
 
@@ -79,19 +109,27 @@ class Play:
         return Player(self.schedule, names)
 
 
-Policy = Walk | Pos | Pct | Play
-POLICIES = ("mix", "walk", "pos", "pct")
+Policy = Walk | Pos | Pct
+POLICIES = ("mix", "walk", "pos", "pct", "lazy")
+
+
+def demand_policy(name: str) -> tuple[str, str]:
+    """Return the kind of a policy and its depth, as it was written; raises `InputError` where there is none."""
+    kind, _, depth = name.partition(":")
+    if kind not in POLICIES or (":" in name and (kind != "pct" or not depth.isdecimal() or int(depth) < 1)):
+        raise InputError("no such policy", found=name, wanted="mix, walk, pos, pct, pct:DEPTH or lazy")
+    return kind, depth
 
 
 def policy(name: str, seed: int, n: int, steps: int = 120) -> Walk | Pos | Pct:
     """Return the policy of the n-th run: `mix` (80 % walk, 10 % POS, 10 % PCT), `walk`, `pos`, `pct` or `pct:5`.
 
-    The same arguments give the same policy.  `steps` is how many decisions runs have had so far, for PCT.
-    Raises `InputError` for another name.
+    The same arguments give the same policy.  `steps` is how many decisions a run has at most, for PCT.  `lazy` draws by
+    Hypothesis, not from a seed: see `strategies.Drawn`.  Raises `InputError` for another name.
     """
-    kind, _, depth = name.partition(":")
-    if kind not in POLICIES or (depth and (kind != "pct" or not depth.isdecimal() or int(depth) < 1)):
-        raise InputError("no such policy", found=name, wanted="mix, walk, pos, pct or pct:DEPTH")
+    kind, depth = demand_policy(name)
+    if kind == "lazy":
+        raise InputError("is drawn by Hypothesis, not from a seed", found=name, wanted="mix, walk, pos or pct")
     own = seed * 1_000_003 + n
     if kind == "mix":
         share = random.Random(own * 31 + 7).random()
@@ -137,7 +175,7 @@ class _Pct:
         drawn = random.Random(policy.seed)
         self._random = drawn.random
         self._priority: dict[int, float] = {}
-        self._changes = {drawn.randint(1, max(1, policy.steps)) for _ in range(policy.depth - 1)}
+        self._changes = {drawn.randint(1, max(1, policy.steps)): -1.0 - place for place in range(policy.depth - 1)}
         self._step = 0
 
     def choose(self, ways: Sequence[int], serial: int) -> int:
@@ -148,7 +186,7 @@ class _Pct:
                 priority[way] = self._random()
         chosen = max(ways, key=priority.__getitem__)
         if self._step in self._changes:
-            priority[chosen] = -float(self._step)
+            priority[chosen] = self._changes[self._step]
             chosen = max(ways, key=priority.__getitem__)
         return chosen
 

@@ -13,7 +13,7 @@ from verifier.fuzz.contracts import Contracts, contracts_of
 from verifier.fuzz.failure import Failure
 from verifier.fuzz.found import Found, ScheduleFailure
 from verifier.fuzz.inprocess import InProcess
-from verifier.fuzz.run import Choosing
+from verifier.fuzz.policy import Choosing
 from verifier.fuzz.schedule import Schedule
 from verifier.fuzz.seen import Run
 from verifier.fuzz.settings import Settings, named

@@ -10,9 +10,9 @@ import signal
 import sys
 import threading
 from asyncio import events
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from goldentape.errors import EnvironmentFault, InputError
 from verifier.fuzz.asgi import App
@@ -22,7 +22,7 @@ from verifier.fuzz.load import Target
 from verifier.fuzz.loop import START
 from verifier.fuzz.patches import Patched
 from verifier.fuzz.played import schedule_of
-from verifier.fuzz.policy import Chooser, Play, Player
+from verifier.fuzz.policy import Choosing, Play, Player
 from verifier.fuzz.schedule import SERIAL, Schedule
 from verifier.fuzz.seen import Ended, Owed, Run
 from verifier.fuzz.workload import Workload
@@ -32,13 +32,6 @@ EXPLORE = ("arrival", "ready")
 WINDOW = 1.0
 GRACE = 30.0
 NOTHING: tuple[Owed, ...] = ()
-
-
-class Choosing(Protocol):
-    """What makes a chooser for a run: a policy, or a strategy of Hypothesis."""
-
-    def chooser(self, names: Sequence[str]) -> Chooser:
-        """Return what chooses in one run; `names` are those of the sessions, in order."""
 
 
 class Runner:

@@ -6,7 +6,6 @@ native and made of the example itself, so an example that failed fails again.  W
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections import Counter
@@ -16,8 +15,9 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 from hypothesis import HealthCheck, Phase
+from hypothesis import strategies as st
 from hypothesis.database import ExampleDatabase
-from hypothesis.errors import NoSuchExample
+from hypothesis.errors import Flaky, NoSuchExample
 
 from verifier.fuzz.baselines import Baselines, in_turns
 from verifier.fuzz.coverage import Coverage
@@ -26,9 +26,12 @@ from verifier.fuzz.found import Found, Report
 from verifier.fuzz.looking import Looking, Unconfirmed
 from verifier.fuzz.plans import Plan, mixtures, plan_strategy, with_faults
 from verifier.fuzz.play import Player
+from verifier.fuzz.policy import Pct
+from verifier.fuzz.promise import Promise
 from verifier.fuzz.schedule import SERIAL
 from verifier.fuzz.seen import Ended, Run, What
 from verifier.fuzz.settings import Settings
+from verifier.fuzz.strategies import Drawn, schedules
 from verifier.fuzz.workload import Workload
 
 if TYPE_CHECKING:
@@ -54,6 +57,8 @@ class Budget:
     """Seconds for each certificate of minimality; 0: none is made."""
 
 
+LAZY = "lazy"
+"""The policy by which Hypothesis draws each schedule, slice by slice, in an example of its own."""
 SPREAD = 1_000_000_007
 """What keeps the schedules of one seed apart from those of the next: Hypothesis' first plan is always the same."""
 REST = 3
@@ -94,6 +99,7 @@ class Search:
         self.looking = Looking(self.player, self.settings, self.baselines, self.budget.certify)
         self.coverage = Coverage()
         self.policies: Counter[str] = Counter()
+        self.promise = Promise()
         self.found: list[Found] = []
         self.notes: Counter[str] = Counter()
         self.unconfirmed: Counter[str] = Counter()
@@ -164,25 +170,37 @@ class Search:
         )  # fmt: skip
         chance = None if self.seed is None else random.Random(self.seed * 1_000_003 + self._examples)
         plans = plan_strategy(self.workload, self.mixtures, self._examples)
+        tries = st.tuples(plans, schedules() if self.policy == LAZY else st.none())
         try:
-            hypothesis.find(plans, self.batch, settings=settings, random=chance, database_key=self.key)
+            hypothesis.find(
+                tries, lambda drawn: self.batch(*drawn), settings=settings, random=chance, database_key=self.key
+            )
         except (Enough, NoSuchExample):
             pass
+        except Flaky:
+            # That an example ends early since the budget is used up looks like that, too.
+            if not self._over:
+                self.unconfirmed["the same choices gave another run, which Hypothesis cannot search: --policy mix"] += 1
 
-    def batch(self, plan: Plan) -> bool:
-        """Run the schedules of one plan, up to the first that is wrong in a new way; return whether there is one."""
-        if self._plan == plan:
-            return True  # Hypothesis looks once more at what failed
+    def batch(self, plan: Plan, drawn: Drawn | None = None) -> bool:
+        """Run the schedules of one plan, up to the first that is wrong in a new way; return whether there is one.
+
+        `drawn`: the only schedule, where Hypothesis draws it.
+        """
+        if self._plan == plan:  # Hypothesis looks once more at what failed
+            if drawn is not None:
+                self.player.follow(plan.workload, drawn)
+            return True
         if self._over:
             raise Enough
         self._examples += 1
         begin = time.monotonic()
         try:
             oracle = self.baselines.oracle(plan.workload)
-            for n in range(FIRST if self._examples <= FIRST else BATCH):
+            for n in range(1 if drawn is not None else FIRST if self._examples <= FIRST else BATCH):
                 if self._over:
                     raise Enough
-                run = self._walk(plan, n)
+                run = self._walk(plan, n, drawn)
                 failures = oracle.judge(run)
                 new = [failure for failure in failures if self._is_new(plan, failure)]
                 if new and self._known([failure.fingerprint for failure in failures]):
@@ -197,11 +215,16 @@ class Search:
             self.say(self.coverage.schedules, self._seconds)
         return False
 
-    def one(self, plan: Plan, size: int, each: Callable[[Run], object] | None = None) -> Found | None:
-        """Run the schedules of one plan, and return the first failure, made small; `each` is called with each run."""
+    def one(
+        self, plan: Plan, size: int, each: Callable[[Run], object] | None = None, drawn: Drawn | None = None
+    ) -> Found | None:
+        """Run the schedules of one plan, and return the first failure, made small; `each` is called with each run.
+
+        `drawn`: the only schedule, where Hypothesis draws it.
+        """
         oracle = self.baselines.oracle(plan.workload)
-        for n in range(size):
-            run = self._walk(plan, n)
+        for n in range(1 if drawn is not None else size):
+            run = self._walk(plan, n, drawn)
             if each is not None:
                 each(run)
             for failure in oracle.judge(run):
@@ -211,9 +234,15 @@ class Search:
                         return replace(self.found.pop(), contracts=self.names, shared=self.shared)
         return None
 
-    def _walk(self, plan: Plan, n: int) -> Run:
-        policy, run = self.player.walk(plan.workload, self.policy, plan.seed + SPREAD * (self.seed or 0), n)
-        self.policies[policy] += 1
+    def _walk(self, plan: Plan, n: int, drawn: Drawn | None = None) -> Run:
+        if drawn is not None:
+            run = self.player.follow(plan.workload, drawn)
+            self.policies[LAZY] += 1
+        else:
+            policy, run = self.player.walk(plan.workload, self.policy, plan.seed + SPREAD * (self.seed or 0), n)
+            self.policies[policy.name] += 1
+            if isinstance(policy, Pct):
+                self.promise.add(policy, run)
         users = {session.name: session.user for session in plan.workload.sessions}
         self.coverage.add(run, lambda session: users.get(session, session))
         if run.ended is Ended.ESCAPED and run.escaped is not None:
@@ -308,17 +337,6 @@ class Search:
             failures=tuple(found), coverage=self.coverage, seconds=self._seconds, seed=self.seed,
             policies=dict(self.policies), notes=tuple(self.notes), shrunk_seconds=self._shrunk,
             runs=self.player.runs, failure_runs=self._failure_runs,
-            unconfirmed=tuple(self.unconfirmed), bound=self._bound(),
+            unconfirmed=tuple(self.unconfirmed), bound=self.promise.told() if self.policy.startswith("pct") else "",
             interrupted=interrupted,
         )  # fmt: skip
-
-    def _bound(self) -> str:
-        """Return what PCT promises, where it alone was asked for with a depth."""
-        kind, _, depth = self.policy.partition(":")
-        if kind != "pct" or not depth.isdecimal() or not self.coverage.schedules:
-            return ""
-        steps = max(1, self.coverage.decisions // self.coverage.schedules)
-        ways = 3 * len(self.workload.sessions) + 1
-        each = 1.0 / (ways * steps ** (int(depth) - 1))
-        whole = -math.expm1(self.coverage.schedules * math.log1p(-each)) if each < 1 else 1.0
-        return f"a bug of depth {depth} shows with probability >= {whole:.2g} ({ways} ways, {steps} decisions a run)"

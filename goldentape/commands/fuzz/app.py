@@ -17,7 +17,7 @@ from goldentape.commands.progress import Progress
 from goldentape.commands.reporting import Judgement, reported
 from goldentape.commands.sizes import DURATION
 from goldentape.display import home_and_here, show
-from goldentape.errors import Exit
+from goldentape.errors import Exit, InputError
 from verifier.fuzz import withheld
 from verifier.fuzz.api import SCHEDULES, fuzz_app
 from verifier.fuzz.found import Report
@@ -75,7 +75,8 @@ def with_app_options(command: Any) -> Any:
 @click.option("--seed", type=click.IntRange(0), metavar="N",
               help="The same search each time.  Default: chance, and first what failed last time.")  # fmt: skip
 @click.option("--policy", default="mix", show_default=True, metavar="NAME",
-              help="Who makes up schedules: walk, pos, pct, pct:DEPTH, or a mix of them.")  # fmt: skip
+              help="Who makes up schedules: walk, pos, pct, pct:DEPTH, a mix, or lazy: Hypothesis alone.")  # fmt: skip
+@click.option("--hypothesis", is_flag=True, help="The same as --policy lazy.")
 @click.option("--explore", type=click.Choice(EXPLORE), default="arrival", show_default=True,
               help="arrival: what asyncio can do; ready: callbacks of different users in any order, too.")  # fmt: skip
 @click.option("--window", type=DURATION, default="1s", show_default=True,
@@ -98,9 +99,9 @@ def with_app_options(command: Any) -> Any:
 def app(
     app: str, app_dir: str, factory: bool, isolate: str, users: int, messages: int, path: str, message: str, done: str,
     passports: tuple[str, ...], jwt_secret: str | None, script: Path | None, tape: Path | None, faults: str | None,
-    schedules: int | None, budget: float | None, seed: int | None, policy: str, explore: str, window: float,
-    certify: float, contracts: tuple[str, ...], settings: tuple[str, ...], allow_code: bool, shared: tuple[str, ...],
-    failures: int, save: Path, excerpts: bool, as_json: bool, judgement: Judgement,
+    schedules: int | None, budget: float | None, seed: int | None, policy: str, hypothesis: bool, explore: str,
+    window: float, certify: float, contracts: tuple[str, ...], settings: tuple[str, ...], allow_code: bool,
+    shared: tuple[str, ...], failures: int, save: Path, excerpts: bool, as_json: bool, judgement: Judgement,
 ) -> int:  # fmt: skip
     """Search the ASGI app MODULE:APP for races of its users.
 
@@ -110,6 +111,9 @@ def app(
     Exit codes: 0 nothing was found; 1 a failure, confirmed by replay; 4 nobody is answered,
     or something that did not come again.
     """
+    if hypothesis and policy not in ("mix", "lazy"):
+        raise InputError("--hypothesis is --policy lazy", found=f"--policy {policy}", fix="leave one of them out")
+    policy = "lazy" if hypothesis else policy
     papers = passports_of(passports, jwt_secret, "app")
     workload = workload_from(script, tape, papers)
     progress = Progress(f"fuzzing {show(app, 60)}", schedules or 0, unit="schedules run")
