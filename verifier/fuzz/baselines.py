@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from verifier.fuzz.alone import Alone, correlation_of
-from verifier.fuzz.failure import Failure, Kind
+from verifier.fuzz.failure import UNANSWERED, Failure, Kind
 from verifier.fuzz.message import Field
 from verifier.fuzz.oracle import CLOSE_1011, Oracle
 from verifier.fuzz.play import Player
@@ -73,7 +73,7 @@ class Baselines:
             return Oracle(workload, tuple(_only(c, for_.detail) for c in self._contracts), self._shared)
         if is_compared(for_):
             if of is not None and for_.kind not in (Kind.LOST, Kind.DUPLICATED):
-                return Oracle(workload, (), self._shared, self.alone(of), learnt)
+                return Oracle(workload, (), self._shared, self._known_from(of, workload), learnt)
             alone = self.alone(workload, WALKS if of is None else ROUGHLY)
             return Oracle(workload, (), self._shared, alone, learnt)
         return Oracle(workload, (), self._shared)
@@ -94,6 +94,14 @@ class Baselines:
                 for alone in found.values():
                     alone.add_serial(run)
                     alone.count(self._solo_run[workload.only(alone.user)], run)
+        return found
+
+    def _known_from(self, larger: Workload, workload: Workload) -> dict[str, Alone]:
+        """Return what users see alone in a larger workload, and one after the other in that and in this one."""
+        found = self.alone(larger)
+        for run in self._serial(workload) if workload != larger and len(workload.users) > 1 else ():
+            for alone in found.values():
+                alone.add_serial(run)
         return found
 
     def _serial(self, workload: Workload) -> list[Run]:
@@ -150,9 +158,7 @@ class Baselines:
         if not is_compared(failure):
             return True
         solo = workload.only(failure.victim)
-        alone = self._solo.get(solo)
-        if alone is None:
-            return True
+        alone = self._alone(workload, failure.victim)
         names = {session.name for session in solo.sessions}
         mine = Schedule(tuple(slice_ for slice_ in run.schedule if slice_.session in names))
         self._learn(solo, alone, self._player.play(solo, mine))
@@ -195,7 +201,7 @@ class Baselines:
 
 def is_compared(failure: Failure) -> bool:
     """Return whether a failure is known by comparing with runs alone only."""
-    return failure.kind in COMPARED and failure.detail != CLOSE_1011
+    return failure.kind in COMPARED and failure.detail not in (CLOSE_1011, UNANSWERED)
 
 
 def staying(workload: Workload) -> Workload:

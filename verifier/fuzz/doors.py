@@ -38,5 +38,9 @@ def _paths(app: Any, before: str, depth: int) -> Iterator[str]:
         path = str(getattr(route, "path", ""))
         if "websocket" in type(route).__name__.lower():
             yield before + path
+        elif depth < _DEEP and (included := getattr(route, "original_router", None)) is not None:
+            # FastAPI's include_router, since it is lazy: the router stands beside what it was included with.
+            prefix = getattr(getattr(route, "include_context", None), "prefix", "")
+            yield from _paths(included, f"{before}{prefix}", depth + 1)
         elif depth < _DEEP and (inner := getattr(route, "app", None)) is not None:
             yield from _paths(_with_routes(inner), before + path, depth + 1)

@@ -24,7 +24,7 @@ class Kind(StrEnum):
     ORDER = "order"
     """Events come in an order that they never have when the user is alone.  Who leaves at the last one loses others."""
     LOST = "lost"
-    """An event does not come that comes whenever the user is alone."""
+    """An answer never comes, or an event that comes whenever the user is alone."""
     CLOSED = "closed"
     """The server closes with 1011, or ends a connection without a word, where it does not when the user is alone."""
     CONTRACT = "contract"
@@ -32,11 +32,13 @@ class Kind(StrEnum):
     PROTOCOL = "protocol"
     """The app does what the ASGI specification forbids."""
     DEADLOCK = "deadlock"
-    """Nothing can go on, and somebody still waits."""
+    """Nothing can go on: somebody waits for a lock or a place that nobody gives back."""
     LIVELOCK = "livelock"
     """The app runs on for ever and nothing comes of it."""
 
 
+UNANSWERED = "an answer"
+"""The detail of a LOST or a DEADLOCK in which a client waits in vain: known without comparing."""
 RANK = {kind: n for n, kind in enumerate(Kind)}
 
 

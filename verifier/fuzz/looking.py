@@ -10,7 +10,6 @@ from verifier.fuzz.baselines import Baselines, is_compared
 from verifier.fuzz.certify import Certificate, certify
 from verifier.fuzz.failure import Failure, Kind
 from verifier.fuzz.found import Found
-from verifier.fuzz.oracle import CLOSE_1011
 from verifier.fuzz.play import Player
 from verifier.fuzz.schedule import Schedule
 from verifier.fuzz.seen import Run
@@ -97,7 +96,7 @@ class Looking:
         if not is_compared(failure):
             return failure
         others = self._baselines.oracle(workload).judge(run)
-        handy = (f for f in others if f.kind in (Kind.DEADLOCK, Kind.EXCEPTION) or f.detail == CLOSE_1011)
+        handy = (f for f in others if not is_compared(f) and f.kind not in (Kind.LEAK, Kind.CONTRACT))
         return next((f for f in handy if f.victim == failure.victim and f.fingerprint not in told), failure)
 
     def _fails(self, failure: Failure, workload: Workload, schedule: Schedule, of: Workload) -> Run | None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from verifier.fuzz.alone import Alone
 from verifier.fuzz.canaries import Canaries
 from verifier.fuzz.compare import Comparison
-from verifier.fuzz.failure import RANK, Failure, Kind
+from verifier.fuzz.failure import RANK, UNANSWERED, Failure, Kind
 from verifier.fuzz.message import OR_ERROR, shared_by
 from verifier.fuzz.script import Close, Drop, Send, Wait
-from verifier.fuzz.seen import AppError, Ended, Run, What, Where
+from verifier.fuzz.seen import AppError, Ended, Owed, Rest, Run, What, Where
 from verifier.fuzz.workload import Session, Workload
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Oracle:
         found: dict[tuple[str, str], Failure] = {}
         for failure in self._all(run):
             found.setdefault((failure.fingerprint, failure.victim), failure)
-        return sorted(found.values(), key=lambda failure: RANK[failure.kind])
+        return sorted(found.values(), key=_telling)
 
     def _all(self, run: Run) -> Iterator[Failure]:
         yield from self._canaries.failures(run)
@@ -94,14 +94,43 @@ class Oracle:
     def _stuck(self, run: Run) -> Iterator[Failure]:
         if run.ended not in (Ended.DEADLOCK, Ended.LIVELOCK):
             return
-        kind = Kind.DEADLOCK if run.ended is Ended.DEADLOCK else Kind.LIVELOCK
-        why = "nothing can go on any more" if kind is Kind.DEADLOCK else "the app runs on and nothing comes of it"
         last = len(run.moments) - 1
         for owed in run.open:
             victim = self.user_of.get(owed.session, owed.session)
-            yield Failure(kind, victim, "", "", f"{victim} {owed.text.replace(OR_ERROR, '')} for ever: {why}", (last,))
+            kind, detail, sentence = _owed(run, owed, victim)
+            yield Failure(kind, victim, "", detail, sentence, (last,))
         if not run.open:
-            yield Failure(kind, "", "", "", why, (last,))
+            kind = Kind.DEADLOCK if run.ended is Ended.DEADLOCK else Kind.LIVELOCK
+            yield Failure(kind, "", "", "", _ENDLESS[kind], (last,))
+
+
+_ENDLESS = {
+    Kind.DEADLOCK: "nothing can go on any more",
+    Kind.LIVELOCK: "the app runs on and nothing comes of it",
+}
+
+
+def _owed(run: Run, owed: Owed, victim: str) -> tuple[Kind, str, str]:
+    """Return what is wrong where something is owed for ever: the kind, what tells it from others, and the sentence."""
+    text = owed.text.replace(OR_ERROR, "")
+    if run.ended is Ended.LIVELOCK or owed.rest is Rest.UNKNOWN:
+        kind = Kind.DEADLOCK if run.ended is Ended.DEADLOCK else Kind.LIVELOCK
+        return kind, "", f"{victim} {text} for ever: {_ENDLESS[kind]}"
+    what = f"{victim} never gets {text.removeprefix('waits for ')}" if owed.action >= 0 else (
+        f"{victim}'s {text.removeprefix('its ')}")  # fmt: skip
+    if owed.rest is Rest.IDLE:
+        return Kind.LOST, UNANSWERED, f"{what}: nothing is at work on it any more"
+    if owed.rest is Rest.WAITS:
+        return Kind.LOST, UNANSWERED, f"{what}: what should do it waits for ever ({owed.where})"
+    why = "what should do it waits for ever for a lock or a place"
+    return Kind.DEADLOCK, UNANSWERED, f"{what}: {why} ({owed.where})"
+
+
+def _telling(failure: Failure) -> tuple[int, bool]:
+    """Return what to sort failures by: what says most about the cause stands first."""
+    unanswered = failure.detail == UNANSWERED
+    plain = failure.owner not in ("", failure.victim) if failure.kind is Kind.CONTRACT else unanswered
+    return RANK[Kind.LOST if unanswered else failure.kind], not plain
 
 
 def unsteady(workload: Workload) -> Iterator[str]:

@@ -132,6 +132,19 @@ class Ended(StrEnum):
     """The app asked for something that cannot be controlled (`Run.escaped`): the run says nothing about it."""
 
 
+class Rest(StrEnum):
+    """How the code of a session has come to rest."""
+
+    UNKNOWN = ""
+    """Nobody looked: it runs elsewhere."""
+    IDLE = "idle"
+    """It waits for its client, or is over: nothing is at work on an answer."""
+    WAITS = "waits"
+    """It waits for something that nobody will do."""
+    LOCK = "lock"
+    """It waits for a lock, or for a place, that nobody will give back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Owed:
     """Something that was still open when nothing could run any more."""
@@ -141,6 +154,10 @@ class Owed:
     """Which action of its script waits, counted from 0; -1: its connection is neither accepted nor refused."""
     text: str
     """In words: `waits for the answer to "..."`."""
+    rest: Rest = Rest.UNKNOWN
+    """How the code that should have done it has come to rest."""
+    where: str = ""
+    """And where it waits: `chat.py:27 in answer`; empty: nowhere in the app."""
 
 
 @dataclass(frozen=True, slots=True)

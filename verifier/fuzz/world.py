@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from verifier.fuzz.asgi import App, Lifespan
+from verifier.fuzz.blocked import rest_of
 from verifier.fuzz.client import Client
 from verifier.fuzz.escape import first as escapes
 from verifier.fuzz.escape import stuck
@@ -309,12 +310,16 @@ class World:
         found: list[Owed] = []
         for session in self.sessions:
             client = session.client
-            if client.over or not client.begun:
+            if client.over or not client.begun or (client.accepted and client.place >= len(client.session.script)):
                 continue
-            if not client.accepted:
-                found.append(Owed(session.name, -1, "its connection is neither accepted nor refused"))
-            elif client.place < len(client.session.script):
-                found.append(Owed(session.name, client.place, f"waits for {client.session.script[client.place]}"))
+            mine = (t for t, owner in zip(self.loop.tasks, self.loop.owners, strict=True) if owner == session.number)
+            rest, where = rest_of(mine)
+            if client.accepted:
+                text = f"waits for {client.session.script[client.place]}"
+                found.append(Owed(session.name, client.place, text, rest, where))
+            else:
+                text = "its connection is neither accepted nor refused"
+                found.append(Owed(session.name, -1, text, rest, where))
         return tuple(found)
 
     def start(self) -> bool:

@@ -1,0 +1,98 @@
+"""What a find is called: the plainest kind, the place where the code waits, and small for the same reason."""
+
+from small_apps import searched
+
+from verifier.fuzz.doors import path_of
+from verifier.fuzz.failure import Kind
+
+RPC = """
+waiting, last = {}, 0
+
+def answered(number):
+    if number in waiting:
+        waiting.pop(number).set_result(1)
+
+async def call():
+    global last
+    number = last + 1
+    await asyncio.sleep(0.001)
+    last = number
+    waiting[number] = future = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_later(0.02, answered, number)
+    return await future
+
+async def serve(client):
+    await client.accept()
+    async for question in client.questions():
+        run = uuid.uuid4().hex
+        await client.say("agent_started", run)
+        await call()
+        await client.say("agent_completed", run)
+"""
+SLOTS = """
+slots = asyncio.Semaphore(1)
+
+async def serve(client):
+    await client.accept()
+    async for question in client.questions():
+        run = uuid.uuid4().hex
+        await client.say("agent_started", run)
+        await slots.acquire()
+        await asyncio.sleep(0.02)
+        await client.say("agent_completed", run)
+        slots.release()
+"""
+BUSY = """
+serving = None
+
+async def answer(client):
+    for name in FIVE:
+        await client.say(name, client.run)
+        await asyncio.sleep(0.01)
+
+async def serve(client):
+    global serving
+    await client.accept()
+    async for question in client.questions():
+        client.run = uuid.uuid4().hex
+        serving = asyncio.create_task(answer(client))
+    serving.cancel()
+"""
+
+
+def test_an_answer_that_never_comes_is_lost_and_the_place_where_its_code_waits_is_told(tmp_path):
+    [found] = searched(tmp_path, RPC).failures
+
+    assert found.failure.kind is Kind.LOST
+    assert "never gets agent_completed" in found.failure.sentence
+    assert "what should do it waits for ever (small_app_" in found.failure.sentence
+    assert found.failure.sentence.endswith(" in call)")
+
+
+def test_where_nothing_is_at_work_any_more_it_says_so(tmp_path):
+    found = searched(tmp_path, BUSY, faults=[]).failures[0]
+
+    assert found.failure.kind is Kind.LOST
+    assert found.failure.sentence.endswith("nothing is at work on it any more")
+
+
+def test_who_waits_for_a_place_that_is_not_given_back_is_in_a_deadlock(tmp_path):
+    found = searched(tmp_path, SLOTS, faults=["drop"], schedules=200).failures[0]
+
+    assert found.failure.kind is Kind.DEADLOCK
+    assert "for a lock or a place (small_app_" in found.failure.sentence
+
+
+def test_a_router_that_was_included_is_looked_into():
+    from fastapi import APIRouter, FastAPI, WebSocket
+
+    inner, outer, app = APIRouter(prefix="/agents"), APIRouter(prefix="/v1"), FastAPI()
+
+    @inner.websocket("/{name}/chat")
+    async def chat(ws: WebSocket, name: str) -> None:
+        await ws.accept()
+
+    outer.include_router(inner)
+    app.include_router(outer, prefix="/api")
+
+    assert path_of(app) == "/api/v1/agents/{user}/chat"
