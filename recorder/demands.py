@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 
 from goldentape.errors import InputError
 from recorder.faults.spec import parse_faults
@@ -26,6 +27,11 @@ def demand_possible(settings: Settings) -> None:
         if name in named:
             raise InputError("--tag names a tag twice", found=name)
         named.add(name)
+    for address in settings.connect_to:
+        try:
+            ip_address(address)
+        except ValueError:
+            raise InputError("--connect-to is an IP address", found=address, wanted="127.0.0.1 or ::1") from None
     parse_faults(settings.fault)
     Identifier(settings.identify, None, lambda: 0.0)
     # The fold does the redaction, and would find a bad rule only when messages wait for it already.

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from goldentape.errors import EnvironmentFault, InputError
+from goldentape.tls import client_context
 from recorder.child import FoldChild, free_bytes
 from recorder.claim import Claim, claim
 from recorder.control import Control
@@ -34,7 +35,7 @@ from recorder.limits import no_core_dumps, room_for
 from recorder.recover import recover, remove
 from recorder.settings import Settings
 from recorder.spool import Kind, SpoolWriter, segments
-from recorder.upstream import Upstream, client_context, parse_upstream, server_context
+from recorder.upstream import Upstream, parse_upstream, server_context
 
 log = logging.getLogger("goldentape.recorder")
 
@@ -57,7 +58,7 @@ class Recorder:
         context = client_context(settings.ca, settings.insecure) if tls or settings.ca else None
         self._upstream = Upstream(
             host=host, port=port, prefix=prefix, tls=context if tls else None,
-            timeout=settings.handshake_timeout,
+            timeout=settings.handshake_timeout, addresses=settings.connect_to,
         )  # fmt: skip
         self._tls = server_context(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
         self.id = secrets.token_hex(16)

@@ -44,6 +44,8 @@ class Settings:
     """`stop` or `pass`."""
     keep_host: bool = False
     http: bool = True
+    connect_to: tuple[str, ...] = ()
+    """Addresses that are dialled in place of what the upstream's name leads to, in this order."""
     ca: str | None = None
     insecure: bool = False
     tls_cert: str | None = None

@@ -7,6 +7,7 @@ import re
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -34,6 +35,8 @@ class Upstream:
     prefix: str
     tls: ssl.SSLContext | None
     timeout: float = 10.0
+    addresses: tuple[str, ...] = ()
+    """What is dialled, one after the other; empty: what the host's name leads to."""
 
     @property
     def authority(self) -> str:
@@ -46,9 +49,7 @@ class Upstream:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.timeout):
-                await loop.create_connection(
-                    protocol, self.host, self.port, ssl=self.tls, server_hostname=self.host if self.tls else None
-                )
+                await self._dial(loop, protocol)
         except TimeoutError as error:
             raise UpstreamFailed(504, f"{self.authority} did not answer in {self.timeout:g} s") from error
         except ssl.SSLCertVerificationError as error:
@@ -59,6 +60,15 @@ class Upstream:
             raise UpstreamFailed(502, f"the name {self.host} cannot be resolved") from error
         except OSError as error:
             raise UpstreamFailed(502, f"cannot connect to {self.authority}: {error.strerror or error}") from error
+
+    async def _dial(self, loop: asyncio.AbstractEventLoop, protocol: Callable[[], asyncio.Protocol]) -> None:
+        *others, last = self.addresses or (self.host,)
+        name = self.host if self.tls else None
+        for address in others:
+            with suppress(ConnectionError):
+                await loop.create_connection(protocol, address, self.port, ssl=self.tls, server_hostname=name)
+                return
+        await loop.create_connection(protocol, last, self.port, ssl=self.tls, server_hostname=name)
 
 
 def parse_upstream(url: str) -> tuple[str, int, str, bool]:
@@ -90,21 +100,6 @@ def parse_upstream(url: str) -> tuple[str, int, str, bool]:
         raise InputError("the upstream's port is not a number from 1 to 65535", found=url)
     tls = parts.scheme == "wss"
     return parts.hostname, port or (443 if tls else 80), parts.path.rstrip("/"), tls
-
-
-def client_context(ca: str | None, insecure: bool) -> ssl.SSLContext:
-    """Return the context for a wss:// upstream; raise InputError for a CA file that is none."""
-    try:
-        context = ssl.create_default_context(cafile=ca)
-    except FileNotFoundError:
-        raise InputError("--ca names no file", where=ca) from None
-    except (ssl.SSLError, OSError) as error:
-        reason = "is not a PEM file of certificates" if isinstance(error, ssl.SSLError) else str(error.strerror)
-        raise InputError(f"--ca {reason}", where=ca) from None
-    if insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def server_context(cert: str, key: str | None) -> ssl.SSLContext:

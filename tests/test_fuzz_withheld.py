@@ -19,6 +19,7 @@ APP = """
 import asyncio, json
 said = {}
 turn = 0
+S = "hunter" + str(1 + 1)
 
 async def app(scope, receive, send):
     global turn
@@ -31,31 +32,31 @@ async def app(scope, receive, send):
         turn += 1
         mine = turn
         said["last"] = json.loads(event["text"])["content"]
-        await send({"type": "websocket.send", "text": json.dumps({"type": "thinking", "user": "hunter2-" + user})})
+        await send({"type": "websocket.send", "text": json.dumps({"type": "thinking", "user": S + user})})
         await asyncio.sleep(0.01)
         if await WRONG(send, user, mine):
             return
-        await send({"type": "websocket.send", "text": json.dumps({"type": "done", "for": "hunter2-of-" + user})})
+        await send({"type": "websocket.send", "text": json.dumps({"type": "done", "for": S + "-of-" + user})})
 """
 WRONG = {
     "leak": """
 async def WRONG(send, user, mine):
-    await send({"type": "websocket.send", "text": json.dumps({"type": "note", "of": said["last"] + " hunter2"})})
+    await send({"type": "websocket.send", "text": json.dumps({"type": "note", "of": said["last"] + S})})
 """,
     "different": """
 async def WRONG(send, user, mine):
-    text = "hunter2 is busy" if turn != mine else "hunter2 is idle"
+    text = S + " is busy" if turn != mine else S + " is idle"
     await send({"type": "websocket.send", "text": json.dumps({"type": "note", "state": text})})
 """,
     "exception": """
 async def WRONG(send, user, mine):
     if turn != mine:
-        raise RuntimeError("hunter2\\nhunter2 in two lines")
+        raise RuntimeError(S + "\\n" + S + " in two lines")
 """,
     "closed": """
 async def WRONG(send, user, mine):
     if turn != mine:
-        await send({"type": "websocket.close", "code": 1011, "reason": "hunter2"})
+        await send({"type": "websocket.close", "code": 1011, "reason": S})
         return True
 """,
 }

@@ -1,62 +1,15 @@
 """TLS on both sides, and upstream URLs: who is believed, and what ends look like through TLS."""
 
 import asyncio
-import datetime
-import ipaddress
 import ssl
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from authority import DAY, Authority
 from heads import HANDSHAKE
 from peers import LOOPS, PATIENCE, dial, ends, recorder, rows, run, serving, switch, upgraded
 
 from goldentape.errors import InputError
 from recorder.upstream import Upstream, parse_upstream, server_context
-
-NOW = datetime.datetime.now(datetime.UTC)
-DAY = datetime.timedelta(days=1)
-
-
-class Authority:
-    """A certificate authority of one test, and the files it makes."""
-
-    def __init__(self, directory) -> None:
-        self._directory = directory
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test authority")])
-        self.file = directory / "ca.pem"
-        own = self._build(self._name, self._key, DAY, x509.BasicConstraints(ca=True, path_length=None))
-        self.file.write_bytes(own.public_bytes(serialization.Encoding.PEM))
-
-    def _build(self, name, key, lasts, *extensions):
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(NOW - 2 * DAY)
-            .not_valid_after(NOW + lasts)
-        )
-        for extension in extensions:
-            builder = builder.add_extension(extension, critical=False)
-        return builder.sign(self._key, hashes.SHA256())
-
-    def issue(self, host="127.0.0.1", lasts=DAY):
-        """Make a certificate and a key; return their files."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
-        cert = self._build(x509.Name([]), key, lasts, names)
-        files = self._directory / f"{host}.pem", self._directory / f"{host}.key"
-        files[0].write_bytes(cert.public_bytes(serialization.Encoding.PEM))
-        files[1].write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-        return tuple(map(str, files))
 
 
 async def echo(peer):
@@ -204,3 +157,41 @@ def test_a_path_of_the_upstream_is_put_before_the_clients(tmp_path):
             return await server.outcome()
 
     assert run(main()).startswith(b"GET /base/chat?user_id=ann HTTP/1.1\r\n")
+
+
+def test_the_address_that_is_said_is_dialled_and_the_name_is_who_must_prove_it(tmp_path):
+    """A name that leads elsewhere, or nowhere: the certificate and the Host header are the name's all the same."""
+    authority = Authority(tmp_path)
+
+    async def main():
+        heads = []
+
+        async def told(peer):
+            heads.append(await switch(peer))
+
+        async with serving(told, ssl=server_context(*authority.issue("shop.test"))) as server:
+            upstream = f"wss://shop.test:{server.port}"
+            options = {"ca": str(authority.file), "connect_to": ("127.0.0.1",)}
+            async with recorder(tmp_path / "a.tape", server, upstream=upstream, **options) as r:
+                client = await dial(r.port)
+                await client.send(HANDSHAKE)
+                status = await asyncio.wait_for(client.head(), PATIENCE)
+                client.close()
+            return status, heads[0], f"Host: shop.test:{server.port}\r\n".encode()
+
+    status, head, host = run(main())
+    assert status.startswith(b"HTTP/1.1 101") and host in head
+
+
+def test_addresses_are_dialled_one_after_the_other(tmp_path):
+    async def main():
+        async with serving(echo) as server:
+            options = {"connect_to": ("127.0.0.9", "127.0.0.1")}
+            async with recorder(tmp_path / "a.tape", server, upstream=f"ws://b.test:{server.port}", **options) as r:
+                client = await dial(r.port)
+                await client.send(HANDSHAKE)
+                status = await asyncio.wait_for(client.head(), PATIENCE)
+                client.close()
+                return status
+
+    assert run(main()).startswith(b"HTTP/1.1 101")

@@ -124,6 +124,13 @@ def parse_listen(text: str) -> tuple[str, int]:
 @click.option(
     "--insecure", is_flag=True, help="Do not check the upstream's certificate; said at every start and in the tape."
 )
+@click.option(
+    "--connect-to",
+    multiple=True,
+    metavar="ADDRESS",
+    help="An IP address to dial in place of those that the upstream's name leads to; may be given several times, "
+    "tried in order.  Host header and certificate are the name's.",
+)
 @click.option("--tls-cert", type=click.Path(), help="PEM certificate of the listening side.")
 @click.option("--tls-key", type=click.Path(), help="PEM key of the listening side.")
 @click.option("--control-port", type=click.IntRange(0, 65535), help="Loopback port for marks; 0 picks a free one.")

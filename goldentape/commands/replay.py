@@ -84,7 +84,10 @@ class Speed(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
     help="Test key that fresh tokens (HS256) are signed with.",
 )  # fmt: skip
 @click.option("--jwt-claim", multiple=True, metavar="NAME=VALUE", help="A further claim of those tokens.")
-@click.option("--i-own-this-host", "owned", metavar="HOST", help="Say the host of a --target elsewhere once more.")
+@click.option(
+    "--i-own-this-host", "owned", multiple=True, metavar="HOST",
+    help="The target's host is not this machine, and is mine to be driven: its name once more.",
+)  # fmt: skip
 @click.option("--strict", is_flag=True, help="Every difference is a divergence, also what may be chance.")
 @click.option("--fault", multiple=True, metavar="NAME:KEY=VALUE,...", help="A fault on the way, as `record` has them.")
 @click.option("--tag", multiple=True, metavar="NAME=VALUE", help="What contracts know the new tape by.")
@@ -97,15 +100,15 @@ class Speed(click.ParamType):  # type: ignore[type-arg]  # generic only from cli
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def replay(
     tape: Path, target: str | None, out: Path | None, speed: float, patience: float, maps: tuple[str, ...],
-    token_command: str | None, jwt_key_file: Path | None, jwt_claim: tuple[str, ...], owned: str | None, strict: bool,
-    as_json: bool, quiet: bool, **recorder: Any,
+    token_command: str | None, jwt_key_file: Path | None, jwt_claim: tuple[str, ...], owned: tuple[str, ...],
+    strict: bool, as_json: bool, quiet: bool, **recorder: Any,
 ) -> int:  # fmt: skip
     """Play the clients recorded on TAPE against a live server, and record what it says onto a new tape."""
     if target is None:
         raise InputError("missing target", fix="say --target ws://HOST:PORT")
     if out is None:
         raise InputError("where does the new tape go?", fix="say -o NEW.tape")
-    upstream, path = read_target(target, owned)
+    upstream, path, addresses = read_target(target, owned)
     rules = parse_rules(maps)
     minter = _minter(token_command, jwt_key_file, jwt_claim)
     with opened(tape) as source:
@@ -113,7 +116,7 @@ def replay(
             raise EnvironmentFault("is being recorded", where=tape, fix="stop the recorder first")
         digest = digest_of(source, recorder["redaction_key_file"])
         recording = learn(source.connections(), source.events(), rules, digest)
-        arguments = _arguments(source, out, upstream, jwt_key_file, recorder)
+        arguments = _arguments(source, out, upstream, jwt_key_file, {**recorder, "connect_to": addresses})
         state = source.state
     if state != "sealed" and not quiet:
         print(f"{show(str(tape), 500)} is {state}: its end may be missing", file=sys.stderr)

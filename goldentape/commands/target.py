@@ -1,19 +1,19 @@
-"""The server that a command drives: which one, whether it may be driven at all, and where on it.  Pure."""
+"""The server that a command drives: which one, whether it may be driven at all, and where on it."""
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from urllib.parse import urlsplit
 
 from goldentape.errors import InputError
+from goldentape.hosts import demand_mine
 
 
-def read_target(text: str, owned: str | None) -> tuple[str, str]:
-    """Return (URL without a path, path) of `--target`.
+def read_target(text: str, owned: Collection[str]) -> tuple[str, str, tuple[str, ...]]:
+    """Return (URL without a path, path, addresses to dial) of `--target`.
 
     Raises InputError for what is no WebSocket URL, and for a server that is not on this machine unless `owned` names
-    its host once more: traffic of a recording, sent by mistake, is real traffic.
+    its host once more, whose address is looked up when it is dialled.
     """
     try:
         url = urlsplit(text)
@@ -26,24 +26,9 @@ def read_target(text: str, owned: str | None) -> tuple[str, str]:
         raise InputError("credentials in --target are not accepted", fix="use --map, --token-command or --jwt-key-file")
     if url.fragment or url.query:
         raise InputError("--target ends with its path; query and fragment come from the tape", found=text)
-    if not is_here(url.hostname) and owned != url.hostname:
-        raise InputError(
-            "--target is not on this machine, and a replay is real traffic",
-            found=url.hostname,
-            fix=f"if it is yours to be driven, add --i-own-this-host {url.hostname}",
-        )
+    addresses = demand_mine(url.hostname, owned)
     host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
-    return f"{url.scheme}://{host}" + (f":{port}" if port is not None else ""), url.path.rstrip("/")
-
-
-def is_here(host: str) -> bool:
-    """Return whether a host is this machine, by its name or address alone."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return f"{url.scheme}://{host}" + (f":{port}" if port is not None else ""), url.path.rstrip("/"), addresses
 
 
 def mapped_path(path: str, targets: Iterable[str]) -> Callable[[str], str]:
@@ -60,4 +45,4 @@ def mapped_path(path: str, targets: Iterable[str]) -> Callable[[str], str]:
     return lambda target: path + target
 
 
-__all__ = ["is_here", "mapped_path", "read_target"]
+__all__ = ["mapped_path", "read_target"]

@@ -5,74 +5,36 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import signal
 import sys
-import tempfile
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import Any
 
 import click
 
 from goldentape.commands.allowing import code_option
 from goldentape.commands.finding import read_contracts
 from goldentape.commands.fuzz.excerpts import excerpts_option
-from goldentape.commands.fuzz.users import passports_of, workload_from
+from goldentape.commands.fuzz.reached import Reached, Workplace, run, server_options, workplace
+from goldentape.commands.fuzz.users import workload_from
 from goldentape.commands.reporting import Judgement, reported
 from goldentape.commands.sizes import DURATION
 from goldentape.display import home_and_here, show
-from goldentape.errors import EnvironmentFault, Exit, InputError
+from goldentape.errors import EnvironmentFault, Exit
 from verifier.fuzz import withheld
 from verifier.fuzz.api import fuzz_app
 from verifier.fuzz.crowd import MESSAGE, crowd
 from verifier.fuzz.live.caught import Hunted
 from verifier.fuzz.live.hunt import Hunt
 from verifier.fuzz.live.judging import Judge
-from verifier.fuzz.live.processes import Server
 from verifier.fuzz.live.repro import save as save_repro
-from verifier.fuzz.live.stage import RESTART, Limits, Stage
-from verifier.fuzz.live.target import Target, is_local, target
+from verifier.fuzz.live.stage import Stage
 from verifier.fuzz.live.telling import as_json as told_as_json
 from verifier.fuzz.live.telling import told
-from verifier.fuzz.live.tokens import TokenMaker
-from verifier.fuzz.passport import Passport
 from verifier.fuzz.plans import FAULTS
 from verifier.fuzz.verdicts import Place, judged_live
 from verifier.params import parse_settings
 
 HOME = Path(".goldentape")
-T = TypeVar("T")
-
-
-def server_options(command: Any) -> Any:
-    """Add the options that say how the server is reached, started and made fresh."""
-    for option in reversed(_SERVER):
-        command = option(command)
-    return command
-
-
-_SERVER = [
-    click.option("--server-cmd", metavar="COMMAND",
-                 help="Starts the server; it must listen where the URL says, and is stopped at the end."),
-    click.option("--restart", type=click.Choice(RESTART), default="on-failure", show_default=True,
-                 help="When the server is started again, or --reset-url is asked, for a fresh state."),
-    click.option("--reset-url", metavar="URL", help="An address that makes the server's state fresh when POSTed to."),
-    click.option("--i-own-this-host", "owned", multiple=True, metavar="NAME",
-                 help="The URL's host is not this machine, and is mine to break: say it twice."),
-    click.option("--as", "passports", multiple=True, metavar="KIND:PLACE:NAME",
-                 help="How users say who they are: jwt:header:Authorization, jwt:query:token, plain:query:user_id, "
-                 "...; may be given several times.  Default with --jwt-secret: both places of a JWT."),
-    click.option("--jwt-secret", metavar="ENV",
-                 help="The environment variable with the key that users' JWTs are signed by."),
-    click.option("--token-command", metavar="COMMAND",
-                 help="Prints a token for the user whose name it gets as {user}, or as its last argument."),
-    click.option("--token-place", default="header:Authorization", show_default=True, metavar="PLACE:NAME",
-                 help="Where those tokens go: header:NAME, query:NAME, cookie:NAME or subprotocol:NAME."),
-    click.option("--rate", type=click.FloatRange(0.1, 1000), default=20.0, show_default=True, metavar="N",
-                 help="Plays a second, at most."),
-    click.option("--budget", type=DURATION, default="5m", show_default=True, help="Time for everything together."),
-]  # fmt: skip
 
 
 @click.command()
@@ -137,8 +99,8 @@ def live(
     )  # fmt: skip
     asked = None if faults is None else [f for f in (part.strip() for part in faults.split(",")) if f and f != "none"]
 
-    async def hunted(folder: Path) -> tuple[Hunted, Stage, list[Path | None]]:
-        stage = reached.stage(Judge(read, shared), folder)
+    async def hunted(place: Workplace) -> tuple[Hunted, Stage, list[Path | None]]:
+        stage = reached.stage(Judge(read, shared), place)
         tell = (lambda line: None) if quiet else Told(excerpts=excerpts)
         hunt = Hunt(
             stage, workload, tries=tries, confirm=confirm, seed=seed, faults=asked, most=most, patience=patience,
@@ -150,11 +112,17 @@ def live(
         except asyncio.CancelledError:
             hunt.hunted.interrupted = True
             found = hunt.hunted
+        except EnvironmentFault as error:
+            found = hunt.hunted
+            # What was found until then is not lost; where there is nothing to tell, this is all.
+            if not found.caught:
+                raise
+            found.ended = str(error)
         found = found if excerpts else withheld.hunted(found)
         return found, stage, _saved(found, save, url, contracts, shared)
 
-    with tempfile.TemporaryDirectory(prefix="goldentape-live-") as folder:
-        found, stage, saved = run(hunted(Path(folder)))
+    with workplace() as place:
+        found, stage, saved = run(hunted(place))
     document = told_as_json(found, saved)
     named = [Path(read[0].document.name)] if read else [one for one in (script, tape, *saved) if one is not None]
     judgement.judged.append(judged_live(
@@ -173,64 +141,6 @@ def live(
     if found.confirmed:
         return Exit.VIOLATION
     return Exit.INCONCLUSIVE if found.caught else Exit.OK
-
-
-class Reached:
-    """How the server is reached, from the command line's words."""
-
-    def __init__(
-        self, url: str, *, server_cmd: str | None, restart: str, reset_url: str | None, owned: tuple[str, ...],
-        passports: tuple[str, ...], jwt_secret: str | None, token_command: str | None, token_place: str, rate: float,
-        budget: float, known: tuple[Passport, ...] = (),
-    ) -> None:  # fmt: skip
-        self.tokens = None if token_command is None else TokenMaker(token_command, token_place)
-        self.passports = passports_of(passports, jwt_secret, "server") or known
-        identified = (*self.passports, *([self.tokens.passport] if self.tokens is not None else []))
-        self.target: Target = target(url, owned, identified)
-        if reset_url is not None:
-            _demand_reset(reset_url, self.target)
-        self.server = Server(server_cmd, self.target.host, self.target.port)
-        self._restart, self._reset_url = restart, reset_url
-        self._limits = Limits(seconds=budget, per_second=rate)
-
-    def stage(self, judge: Judge, folder: Path) -> Stage:
-        """Return the stage on which everything is played."""
-        return Stage(
-            self.target, self.server, judge, folder=folder, restart=self._restart, reset_url=self._reset_url,
-            tokens=self.tokens, limits=self._limits,
-        )  # fmt: skip
-
-
-def _demand_reset(url: str, target_: Target) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InputError("--reset-url is no address", found=url, wanted="http://HOST:PORT/PATH")
-    if parts.hostname != target_.host and not is_local(parts.hostname):
-        raise InputError("--reset-url is another host than the server's", found=parts.hostname, wanted=target_.host)
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; SIGINT and SIGTERM cancel the work, which then cleans up."""
-
-    async def watched() -> T:
-        task = asyncio.ensure_future(work)
-        loop = asyncio.get_running_loop()
-        asked: list[int] = []
-
-        def stop(number: int) -> None:
-            # Once is enough: another cancel would hit the cleaning up, and leave processes behind.
-            if not asked:
-                asked.append(number)
-                task.cancel()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop, number)
-        return await task
-
-    try:
-        return asyncio.run(watched())
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
 
 
 class Told:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import click
 
 from goldentape.commands.finding import read_contracts
-from goldentape.commands.fuzz.live import Reached, run
+from goldentape.commands.fuzz.reached import Reached, Workplace, run, workplace
 from goldentape.display import show
 from goldentape.errors import Exit, NothingVerified
 from verifier.fuzz import withheld
@@ -31,8 +30,8 @@ def replay_live(file: Path, times: int, target: str | None, *, excerpts: bool, a
     reached = Reached(target or saved.target, known=saved.workload.passports, **server)
     contracts = read_contracts(saved.contracts, {}) if saved.contracts else []
 
-    async def played(folder: Path) -> ReplayedLive:
-        async with reached.stage(Judge(contracts, saved.shared), folder) as stage:
+    async def played(place: Workplace) -> ReplayedLive:
+        async with reached.stage(Judge(contracts, saved.shared), place) as stage:
             try:
                 return await replayed(stage, saved, times)
             except OutOfTime:
@@ -40,8 +39,8 @@ def replay_live(file: Path, times: int, target: str | None, *, excerpts: bool, a
                     "the budget is used up before all plays were made", where=file, fix="add to --budget"
                 ) from None
 
-    with tempfile.TemporaryDirectory(prefix="goldentape-live-") as folder:
-        result = run(played(Path(folder)))
+    with workplace() as place:
+        result = run(played(place))
     failure = saved.failure
     if not excerpts:
         failure, result = withheld.failure(failure), withheld.replayed_live(result)

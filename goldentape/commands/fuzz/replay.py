@@ -11,8 +11,8 @@ import click
 
 from goldentape.commands.finding import read_contracts
 from goldentape.commands.fuzz.excerpts import excerpts_option
-from goldentape.commands.fuzz.live import server_options
 from goldentape.commands.fuzz.live_again import replay_live
+from goldentape.commands.fuzz.reached import server_options
 from goldentape.commands.fuzz.telling import columns
 from goldentape.display import show
 from goldentape.errors import Exit

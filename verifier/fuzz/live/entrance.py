@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from goldentape.errors import EnvironmentFault, InputError
 from verifier.fuzz.live.pace import PATIENT
-from verifier.fuzz.live.stage import Stage
+from verifier.fuzz.live.reach import Door
+from verifier.fuzz.live.stage import UNREACHED, Stage
 from verifier.fuzz.prepare import last_event, with_waits, without_waits
 from verifier.fuzz.script import Send, Wait
 from verifier.fuzz.seen import Ended, Run, What
 from verifier.fuzz.workload import Session, Workload
 
+PATH: Final = "say in the URL the path of the WebSocket"
+WHO: Final = "say with --as, --jwt-secret or --token-command who the users are"
+_FIXES: Final = (
+    ((401, 407), WHO),
+    ((404, 405, 410), PATH),
+    ((200, 204, 426, 501), f"no WebSocket is served there: {PATH}"),
+    ((301, 302, 303, 307, 308), "it redirects, which is not followed: say in the URL where the WebSocket is"),
+    ((400,), "it wants another handshake: perhaps a subprotocol (`subprotocols:` of a --script), an Origin, a header"),
+)
+
 
 async def entered(stage: Stage, workload: Workload) -> tuple[Workload, str]:
     """Return the workload whose clients wait for whole answers, and in a sentence what they wait for.
 
-    Raises InputError where the server does not let the first user in.
+    Raises InputError where the server does not let the first user in, EnvironmentFault where it cannot be reached.
     """
     first = workload.only(workload.users[0].name)
     one = await stage.play(saying(first, 1), (), pace=PATIENT)
     for session in first.sessions:
-        _demand_entry(one.run, session)
+        await _demand_entry(stage, one.run, session)
     waits = [a for session in workload.sessions for a in session.script if isinstance(a, Wait)]
     if not waits:
         return workload, ""
@@ -67,19 +79,35 @@ def saying(workload: Workload, messages: int) -> Workload:
     return replace(workload, sessions=sessions)
 
 
-def _demand_entry(run: Run, session: Session) -> None:
+async def _demand_entry(stage: Stage, run: Run, session: Session) -> None:
     moments = run.by_session.get(session.name, ())
     refused = next((moment for moment in moments if moment.what is What.REJECT), None)
     if refused is not None:
+        await _demand_reached(stage.server.door, refused.code)
+        fix = next((fix for codes, fix in _FIXES if refused.code in codes), f"{PATH}, and {WHO}")
         raise InputError(
-            f"the server refuses {session.user}'s connection to {session.path}", found=refused.code,
-            fix="say the path in the URL, and with --as, --jwt-secret or --token-command who the users are",
-        )  # fmt: skip
+            f"the server refuses {session.user}'s connection to {session.path} with status {refused.code}", fix=fix
+        )
     if moments and not any(moment.what is What.ACCEPT for moment in moments):
-        raise EnvironmentFault(f"the server does not answer {session.user}'s handshake", where=session.path)
+        raise EnvironmentFault(
+            f"the server does not answer {session.user}'s handshake in {PATIENT.patience:g} s", where=session.path
+        )
     lost = next((m for m in moments if m.dir == "s2c" and m.what in (What.CLOSE, What.LOST)), None)
     if lost is not None and not any(m.what is What.MESSAGE and m.dir == "s2c" for m in moments):
+        reason = f": {lost.payload}" if isinstance(lost.payload, str) and lost.payload else ""
         raise InputError(
-            f"the server closes {session.user}'s connection at once", found=lost.code,
-            fix="say with --as, --jwt-secret or --token-command who the users are, and with --message what they send",
-        )  # fmt: skip
+            f"the server closes {session.user}'s connection at once with {lost.code}{reason}",
+            fix=f"{WHO}, and with --message what they send",
+        )
+
+
+async def _demand_reached(door: Door, status: int) -> None:
+    """Raise EnvironmentFault where it is the recorder who says that the server cannot be reached."""
+    if status not in UNREACHED or door.tls is not None:
+        return
+    if await door.speaks_tls():
+        raise EnvironmentFault("the server speaks TLS there", where=str(door), fix="say wss://")
+    raise EnvironmentFault(
+        f"somebody listens there, but a handshake is not answered as HTTP (status {status})", where=str(door),
+        fix="say in the URL where the server is",
+    )  # fmt: skip

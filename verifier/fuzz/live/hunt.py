@@ -5,10 +5,12 @@ Nothing is claimed that was not confirmed: what failed in fewer than two of the 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Final
 
+from goldentape.errors import EnvironmentFault
 from verifier.fuzz.failure import Failure, Kind
 from verifier.fuzz.live.caught import Caught, Hunted
 from verifier.fuzz.live.entrance import entered
@@ -113,17 +115,17 @@ class Hunt:
         if self._unasked and not _LEAVING.isdisjoint(mixture) and self.stage.judge.is_about_leaving(failure):
             self._excuse(failure, mixture, "fails")
             return
-        if not alone and failure.victim and await repeated.meets_it_alone(one, self._seed):
-            if self._unasked and mixture and failure.kind is Kind.CONTRACT:
-                self._excuse(failure, mixture, "fails for a user who is alone")
-                return
-            alone = True
-        # What else went wrong in the same play has mostly the same cause: it is looked into if it comes by itself.
-        self._known.add(failure.fingerprint)
         try:
+            if not alone and failure.victim and await repeated.meets_it_alone(one, self._seed):
+                if self._unasked and mixture and failure.kind is Kind.CONTRACT:
+                    self._excuse(failure, mixture, "fails for a user who is alone")
+                    return
+                alone = True
+            # What else went wrong in the same play has mostly the same cause: it is looked into if it comes by itself.
+            self._known.add(failure.fingerprint)
             caught = await self._caught(repeated, one, number, alone=alone)
-        except OutOfTime:
-            # What was seen is told, though there was no time to confirm it.
+        except (OutOfTime, EnvironmentFault, asyncio.CancelledError):
+            # What was seen is told, whatever kept it from being confirmed.
             self.hunted.caught.append(
                 Caught(failure, one.workload, one.plan, one, number, NOTHING, NOTHING, NOTHING, None, alone=alone)
             )

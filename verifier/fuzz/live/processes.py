@@ -1,7 +1,7 @@
 """The processes of a live run: the server, where we start it, and the recorder in front of it.
 
 Each is started in a session of its own, says where it listens or is asked until it answers, and is stopped with its
-whole group, whatever happens to us.
+whole group, whatever happens to us: a guard ends it where we are killed.
 """
 
 from __future__ import annotations
@@ -19,37 +19,56 @@ from pathlib import Path
 
 from goldentape.display import show
 from goldentape.errors import EnvironmentFault, InputError
+from goldentape.guard import Guard
+from verifier.fuzz.live.reach import Door
 
 STOPPING = 5.0
 """Seconds that a process has to stop when it is asked to."""
-STARTING = 20.0
+STARTING = 30.0
 """Seconds that a server has until it answers."""
+LINE = 65_536
+"""Bytes of a line that are kept, of one that does not end."""
 _RECORDING = re.compile(r"recording wss?://(.*):(\d+) -> ")
+_REASON = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception|Fault|Interrupt|Exit)\b.*|panic: .*|fatal: .*", re.ASCII)
+"""How the line looks that says why a program ended, among the others that it ends with."""
 
 
 class Process:
     """A child process, its last words, and its end."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, name: str, process: asyncio.subprocess.Process, output: int, guard: Guard | None) -> None:
+        """Take over a process that was started, and the end of the pipe to which it prints."""
         self.name = name
         self.output: deque[str] = deque(maxlen=200)
         self._process = process
+        self._pipe = output
+        self._guard = guard
         self._heard: asyncio.Future[re.Match[str]] = asyncio.get_running_loop().create_future()
         self._heard.add_done_callback(lambda future: future.cancelled() or future.exception())
         self._wanted: re.Pattern[str] | None = None
         self._reader = asyncio.create_task(self._read())
 
     @classmethod
-    async def start(cls, name: str, arguments: Sequence[str], cwd: Path | None = None) -> Process:
+    async def start(cls, name: str, arguments: Sequence[str], guard: Guard | None = None) -> Process:
         """Start it; raises InputError where there is no such program."""
+        # A pipe of our own: its end is not the process's, whose children may hold it for ever.
+        ours, theirs = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
-                *arguments, cwd=cwd, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT, start_new_session=True, limit=1 << 20,
-            )  # fmt: skip
-        except OSError as error:
-            raise InputError(f"the {name} cannot be started", found=arguments[0], wanted=error.strerror) from None
-        return cls(name, process)
+                *arguments, stdin=asyncio.subprocess.DEVNULL, stdout=theirs, stderr=theirs, start_new_session=True
+            )
+        except (OSError, ValueError) as error:
+            os.close(ours)
+            why = getattr(error, "strerror", None) or error
+            raise InputError(
+                f"the {name} cannot be started: {show(str(why), 200)}", found=arguments[0],
+                fix="it is run without a shell; with one: sh -c '...'",
+            ) from None  # fmt: skip
+        finally:
+            os.close(theirs)
+        if guard is not None:
+            guard.watch(process.pid)
+        return cls(name, process, ours, guard)
 
     async def hear(self, pattern: re.Pattern[str], patience: float = STARTING) -> re.Match[str]:
         """Wait until it says something; raises EnvironmentFault with its last words where it does not."""
@@ -63,13 +82,29 @@ class Process:
 
     def failed(self, how: str) -> EnvironmentFault:
         """Return the error that tells of it, with its last words."""
-        last = next((line for line in reversed(self.output) if line.strip()), "it said nothing")
-        return EnvironmentFault(f"the {self.name} {how}: {show(last.removeprefix('goldentape: error: '), 300)}")
+        return EnvironmentFault(f"the {self.name} {how}: {show(self.last_words, 300)}")
+
+    @property
+    def last_words(self) -> str:
+        """What it said last; of a program that says why it ends, that."""
+        said = [line.strip() for line in self.output if line.strip()]
+        why = next((line for line in reversed(said[-30:]) if _REASON.match(line)), None)
+        return (why or (said[-1] if said else "it said nothing")).removeprefix("goldentape: error: ")
 
     @property
     def running(self) -> bool:
         """Whether it has not ended."""
         return self._process.returncode is None
+
+    @property
+    def ended(self) -> str:
+        """How it ended, in words: `ended with exit code 3`."""
+        code = self._process.returncode or 0
+        if code >= 0:
+            return f"ended with exit code {code}"
+        with contextlib.suppress(ValueError):
+            return f"was ended by {signal.Signals(-code).name}"
+        return f"was ended by signal {-code}"
 
     async def stop(self, patience: float = STOPPING) -> int | None:
         """Ask it to stop, with its children; what does not is killed.  Returns its exit code."""
@@ -81,6 +116,9 @@ class Process:
                 await asyncio.wait_for(self._process.wait(), patience)
         # Children that it left behind are of its group.
         self._signal(signal.SIGKILL)
+        if self._guard is not None:
+            self._guard.release(self._process.pid)
+        await self.settle()
         self._reader.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._reader
@@ -90,16 +128,36 @@ class Process:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, sign)
 
+    async def settle(self) -> None:
+        """Wait a moment for the last words of a process that has ended; its children may go on holding the pipe."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._reader), 0.3)
+
     async def _read(self) -> None:
-        assert self._process.stdout is not None
-        with contextlib.suppress(ValueError):
-            async for line in self._process.stdout:
-                text = line.decode(errors="backslashreplace").rstrip()
-                self.output.append(text)
-                self._look(text)
+        stream = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(self._pipe, "rb", buffering=0)
+        )
+        rest = b""
+        try:
+            # In pieces: whatever it prints, however much, it must never have to wait for us.
+            while piece := await stream.read(LINE):
+                *lines, rest = (rest + piece).split(b"\n")
+                rest = rest[-LINE:]
+                for line in lines:
+                    self._say(line)
+            if rest:
+                self._say(rest)
+        finally:
+            transport.close()
         if not self._heard.done():
             await self._process.wait()
-            self._heard.set_exception(self.failed("ended"))
+            self._heard.set_exception(self.failed(self.ended))
+
+    def _say(self, line: bytes) -> None:
+        text = line.decode(errors="backslashreplace").rstrip()
+        self.output.append(text)
+        self._look(text)
 
     def _look(self, text: str) -> None:
         if self._wanted is not None and not self._heard.done() and (found := self._wanted.search(text)):
@@ -109,11 +167,18 @@ class Process:
 class Server:
     """The server under test, where a command starts it; else somebody else's, which we only speak to."""
 
-    def __init__(self, command: str | None, host: str, port: int) -> None:
-        self._arguments = None if command is None else shlex.split(command)
+    def __init__(self, command: str | None, door: Door, *, patience: float = STARTING) -> None:
+        """Take what starts it, or None.  Raises InputError for what is no command."""
+        try:
+            self._arguments = None if command is None else shlex.split(command)
+        except ValueError as error:
+            raise InputError(f"--server-cmd is no command: {str(error).lower()}", found=command) from None
         if self._arguments == []:
             raise InputError("--server-cmd is empty", wanted="what starts the server")
-        self._host, self._port = host, port
+        self.door = door
+        self._patience = patience
+        self.guard: Guard | None = None
+        """Ends it where we cannot."""
         self._process: Process | None = None
         self.starts = 0
 
@@ -130,35 +195,40 @@ class Server:
     async def start(self) -> None:
         """Start it, and wait until its port answers.  Raises EnvironmentFault."""
         if self._arguments is None:
-            if not await answers(self._host, self._port):
+            if not await self.door.answers():
                 raise EnvironmentFault(
-                    "nobody listens there", where=f"{self._host}:{self._port}",
+                    "nobody listens there", where=str(self.door),
                     fix="start the server, or let --server-cmd start it",
                 )  # fmt: skip
+            await self.door.demand_greeting()
             return
-        if await answers(self._host, self._port):
+        if await self.door.answers():
             raise EnvironmentFault(
                 "somebody listens there already, and --server-cmd would start another",
-                where=f"{self._host}:{self._port}", fix="stop that server, or leave --server-cmd out",
+                where=str(self.door), fix="stop that server, or leave --server-cmd out",
             )  # fmt: skip
-        self._process = await Process.start("server", self._arguments)
+        self._process = await Process.start("server", self._arguments, self.guard)
         self.starts += 1
         loop = asyncio.get_running_loop()
-        until = loop.time() + STARTING
-        while not await answers(self._host, self._port):
+        until = loop.time() + self._patience
+        while not await self.door.answers():
             if not self._process.running:
-                await asyncio.sleep(0.05)
-                raise self._process.failed("ended before it listened")
+                await self._process.settle()
+                raise self._process.failed(f"{self._process.ended} before it listened on {self.door}")
             if loop.time() > until:
-                raise self._process.failed(f"did not listen on {self._host}:{self._port} within {STARTING:g} s")
+                raise self._process.failed(
+                    f"does not listen on {self.door} after {self._patience:g} s (--start-timeout); it says"
+                )
             await asyncio.sleep(0.02)
+        if self.starts == 1:
+            await self.door.demand_greeting()
 
     async def restart(self) -> None:
         """Stop it and start it again."""
         await self.stop()
         loop = asyncio.get_running_loop()
         until = loop.time() + STOPPING
-        while await answers(self._host, self._port) and loop.time() < until:
+        while await self.door.answers() and loop.time() < until:
             await asyncio.sleep(0.02)
         await self.start()
 
@@ -166,8 +236,8 @@ class Server:
         """Stop it, if we started it."""
         if self._process is not None:
             # A server that drains its connections waits for nobody here: they are gone.
-            await self._process.stop(1.0)
-            self._process = None
+            process, self._process = self._process, None
+            await process.stop(1.0)
 
 
 class Recorder:
@@ -179,12 +249,13 @@ class Recorder:
         self.tape = tape
 
     @classmethod
-    async def start(cls, tape: Path, upstream: str, options: Sequence[str]) -> Recorder:
+    async def start(cls, tape: Path, upstream: str, options: Sequence[str], guard: Guard | None = None) -> Recorder:
         """Start it on a free port of the loopback interface.  Raises EnvironmentFault."""
         process = await Process.start(
             "recorder",
             [sys.executable, "-m", "goldentape", "record", str(tape), "--upstream", upstream, "--listen",
              "127.0.0.1:0", "--drain", "1s", *options],
+            guard,
         )  # fmt: skip
         try:
             found = await process.hear(_RECORDING)
@@ -197,16 +268,4 @@ class Recorder:
         """Let it fold and seal the tape.  Raises EnvironmentFault where it does not."""
         code = await self._process.stop(30.0)
         if code not in (0, None):
-            raise self._process.failed(f"ended with {code}")
-
-
-async def answers(host: str, port: int) -> bool:
-    """Return whether somebody takes connections at an address."""
-    try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), 2.0)
-    except (OSError, TimeoutError):
-        return False
-    writer.close()
-    with contextlib.suppress(OSError):
-        await writer.wait_closed()
-    return True
+            raise self._process.failed(self._process.ended)

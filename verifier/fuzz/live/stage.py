@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from secrets import token_hex
 
 from goldentape.errors import EnvironmentFault
+from goldentape.guard import Guard
 from goldentape.tape import open_tape
 from verifier.divide import Divided
 from verifier.fuzz.failure import Failure, Kind
@@ -20,13 +19,17 @@ from verifier.fuzz.live.judging import Judge, of_session, seen_on_tape
 from verifier.fuzz.live.pace import Pace
 from verifier.fuzz.live.plan import Plan
 from verifier.fuzz.live.processes import Recorder, Server
+from verifier.fuzz.live.reset import Reset
 from verifier.fuzz.live.sequencer import Address, Played, Sequencer
 from verifier.fuzz.live.target import Target
 from verifier.fuzz.live.tokens import TokenMaker
-from verifier.fuzz.seen import Run
+from verifier.fuzz.seen import Run, What
 from verifier.fuzz.workload import Workload
 
 RESTART = ("never", "on-failure", "always")
+CRASH = "the server's process ended"
+UNREACHED = (502, 504)
+"""What the recorder answers where it does not reach the server; the server may say so itself."""
 
 
 class OutOfTime(Exception):
@@ -74,8 +77,8 @@ class Stage:
 
     def __init__(
         self, target: Target, server: Server, judge: Judge, *, folder: Path, options: Sequence[str] = (),
-        restart: str = "on-failure", reset_url: str | None = None, tokens: TokenMaker | None = None,
-        limits: Limits | None = None, pace: Pace | None = None,
+        restart: str = "on-failure", reset: Reset | None = None, tokens: TokenMaker | None = None,
+        limits: Limits | None = None, pace: Pace | None = None, guard: Guard | None = None,
     ) -> None:  # fmt: skip
         self.target = target
         self.server = server
@@ -87,9 +90,10 @@ class Stage:
         self.seconds: list[float] = []
         """How long each play took."""
         self._folder = folder
+        self._guard = guard
         self._options = tuple(options)
         self.restart = restart
-        self._reset_url = reset_url
+        self._reset = reset
         self._tokens = tokens
         self._recorder: Recorder | None = None
         self._tapes = 0
@@ -123,7 +127,7 @@ class Stage:
     @property
     def can_restart(self) -> bool:
         """Whether the server's state can be made fresh."""
-        return self.restart != "never" and (self.server.managed or self._reset_url is not None)
+        return self.restart != "never" and (self.server.managed or self._reset is not None)
 
     @property
     def time_left(self) -> float:
@@ -139,7 +143,7 @@ class Stage:
             raise OutOfTime
         if self.restart == "always" or (self._dirty and self.restart == "on-failure") or clean:
             await self.refresh()
-        elif self._crash():
+        elif await self._crash():
             raise EnvironmentFault("the server has ended, and --restart never leaves it so", where=self.target.url)
         await self._not_too_fast()
         renamed = fresh(workload, token_hex(3))
@@ -150,18 +154,30 @@ class Stage:
         played = await Sequencer(renamed.workload, plan, address, pace or self.pace).play()
         self.plays += 1
         self.seconds.append(played.seconds)
-        failures = (*self._crash(), *self.judge.failures(renamed, played.run))
+        crash = await self._crash()
+        if not crash:
+            await self._demand_server(played)
+        failures = (*crash, *self.judge.failures(renamed, played.run))
         self._dirty = self._dirty or (bool(failures) and not self.recovers)
         return Try(workload, plan, played, failures, renamed)
 
-    def _crash(self) -> tuple[Failure, ...]:
+    async def _crash(self) -> tuple[Failure, ...]:
         """Return that the server's process has ended by itself, if it has."""
         process = self.server.process
         if process is None or process.running:
             return ()
         self._dirty = True
-        said = str(process.failed("ends by itself"))
-        return (Failure(Kind.EXCEPTION, "", "", "the server's process ended", said),)
+        await process.settle()
+        return (Failure(Kind.EXCEPTION, "", "", CRASH, str(process.failed(f"{process.ended} by itself"))),)
+
+    async def _demand_server(self, played: Played) -> None:
+        """Raise EnvironmentFault where the recorder could not pass a connection on, and nobody listens any more."""
+        unreached = any(m.what is What.REJECT and m.code in UNREACHED for m in played.run.moments)
+        if unreached and not await self.server.door.answers():
+            raise EnvironmentFault(
+                "nobody listens there any more: the server went away while it was tried", where=str(self.server.door),
+                fix="let --server-cmd start it: then its end is something that is looked for, and it is started again",
+            )  # fmt: skip
 
     async def refresh(self) -> None:
         """Make the server's state fresh, as far as that can be done."""
@@ -169,8 +185,8 @@ class Stage:
         if self.server.managed:
             await self.server.restart()
             self.restarts += 1
-        elif self._reset_url is not None:
-            await asyncio.to_thread(_post, self._reset_url)
+        elif self._reset is not None:
+            await self._reset.ask()
             self.restarts += 1
 
     async def _not_too_fast(self) -> None:
@@ -184,7 +200,8 @@ class Stage:
     async def _record(self) -> None:
         self._tapes += 1
         path = self._folder / f"live-{self._tapes}.tape"
-        self._recorder = await Recorder.start(path, self.target.upstream, [*self._options, *self.target.identify])
+        options = [*self._options, *self.target.options]
+        self._recorder = await Recorder.start(path, self.target.upstream, options, self._guard)
 
     async def new_tape(self) -> Path:
         """Seal the tape so far and begin another; returns the one that was sealed."""
@@ -206,15 +223,7 @@ class Stage:
                 parts = [part for part in divided.parts if not session_of.keys().isdisjoint(part.connections)]
                 source = of_session(divided.source(parts), session_of, one.fresh.workload)
                 run = seen_on_tape(source, session_of, one.played.run)
-                found.append(tuple(self.judge.failures(one.fresh, run, source)))
+                # The end of the server's process is not on the wire: we have seen it ourselves.
+                crash = [failure for failure in one.failures if failure.detail == CRASH]
+                found.append((*crash, *self.judge.failures(one.fresh, run, source)))
         return found
-
-
-def _post(url: str) -> None:
-    # No proxies of the environment: the server to be reset is the one under test.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(urllib.request.Request(url, method="POST"), timeout=10) as answer:
-            answer.read(65536)
-    except (OSError, ValueError, urllib.error.URLError) as error:
-        raise EnvironmentFault("--reset-url does not answer as it should", where=url, found=error) from None

@@ -98,7 +98,7 @@ def rate(caught: Caught) -> str:
     """Return how often it failed, honestly."""
     if not caught.is_confirmed:
         if not caught.found.of and not caught.confirmed.of:
-            return "seen, not confirmed: the budget was used up before (--budget)"
+            return "seen, not confirmed: the search ended before it could be repeated"
         again = Rate(caught.found.failed + caught.confirmed.failed, caught.found.of + caught.confirmed.of)
         return f"seen, not confirmed: it came again in {again} plays"
     before = f"; {caught.before.failed} of {caught.before.of} before it was made small" if caught.before.of else ""
