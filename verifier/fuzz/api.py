@@ -16,7 +16,7 @@ from goldentape.errors import InputError
 from verifier.fuzz.asgi import App
 from verifier.fuzz.contracts import Contracts, contracts_of
 from verifier.fuzz.crowd import MESSAGE, crowd
-from verifier.fuzz.doors import path_of
+from verifier.fuzz.doors import path_of, paths_of
 from verifier.fuzz.failure import Failure
 from verifier.fuzz.found import Report
 from verifier.fuzz.inprocess import InProcess
@@ -97,7 +97,9 @@ def prepare(job: Job) -> Search:
     player = InProcess(settings, None if isinstance(app, str) else app)
     passports = [p if isinstance(p, Passport) else Passport.parse(p, job.secret) for p in job.passports]
     workload = job.workload or usual(player, job.users, job.messages, job.path, job.message, job.done, passports)
-    workload, waits = prepared(player, workload)
+    with player.target.fresh() as made:
+        routes = paths_of(made)
+    workload, waits = prepared(player, workload, routes)
     names, contracts = contracts_of(job.contract)
     way = f"{job.explore} lazy" if kind == LAZY else job.explore
     search = Search(
@@ -110,10 +112,17 @@ def prepare(job: Job) -> Search:
         database=hypothesis.settings().database if job.database is None else job.database,
         key=f"goldentape {settings.app} {way} {workload.to_json()}".encode(), say=job.say, warn=job.warn,
     )  # fmt: skip
-    for note in (waits, *player.target.uncontrolled):
+    for note in (waits, _elsewhere(job, workload, routes), *player.target.uncontrolled):
         if note:
             search.notes[note] += 1
     return search
+
+
+def _elsewhere(job: Job, workload: Workload, routes: list[str] | None) -> str:
+    """Return a note where the app has WebSocket routes that nobody asked for, and nobody tries."""
+    if job.path or job.workload is not None or not routes or len(routes) < 2:
+        return ""
+    return f"its WebSocket routes are {', '.join(routes)}: {workload.sessions[0].path} is tried (--path for another)"
 
 
 def usual(
@@ -123,6 +132,8 @@ def usual(
     if not path:
         with player.target.fresh() as made:
             path = path_of(made)
+    if not path.startswith("/"):
+        raise InputError("a path begins with /", where="--path", found=path, fix=f"perhaps /{path}")
     path, _, query = path.partition("?")
     workload = crowd(users, messages, path=path, message=message or MESSAGE, done=done, passports=tuple(passports))
     pairs = tuple(parse_qsl(query, keep_blank_values=True))

@@ -19,9 +19,25 @@ def path_of(app: Any) -> str:
     return _PARAMETER.sub("{user}", paths[0])
 
 
-def paths_of(app: Any) -> list[str]:
-    """Return the paths of all WebSocket routes, as far as they can be seen."""
-    return list(dict.fromkeys(_paths(_with_routes(app), "", 0)))
+def paths_of(app: Any) -> list[str] | None:
+    """Return the paths of all WebSocket routes; None where the app, or a part of it, does not show its routes."""
+    inside = _with_routes(app)
+    if not _is_open(inside, 0):
+        return None
+    return list(dict.fromkeys(_paths(inside, "", 0)))
+
+
+def _is_open(app: Any, depth: int) -> bool:
+    """Return whether all routes of an app can be seen."""
+    routes = getattr(app, "routes", None)
+    if routes is None or depth >= _DEEP:
+        return False
+    mounted = [route.app for route in routes if type(route).__name__ in ("Mount", "Host")]
+    return all(_is_open(_with_routes(inner), depth + 1) or _is_files(inner) for inner in mounted)
+
+
+def _is_files(app: Any) -> bool:
+    return type(app).__name__ == "StaticFiles"
 
 
 def _with_routes(app: Any) -> Any:

@@ -10,9 +10,7 @@ import difflib
 import dis
 import importlib
 import importlib.util
-import inspect
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +20,8 @@ from typing import Any
 from goldentape.errors import InputError
 from verifier.fuzz import identity
 from verifier.fuzz.asgi import App
-from verifier.fuzz.escape import Escaped, short
+from verifier.fuzz.callables import asgi_app, place_of, told_of
+from verifier.fuzz.escape import Escaped
 
 ISOLATE = ("reexec", "factory", "fork")
 _NEVER = ("verifier", "recorder", "goldentape")
@@ -55,7 +54,15 @@ class Target:
             return
         self._module, _, self._attribute = reference.partition(":")
         if not self._module or not self._attribute:
-            raise InputError("not a reference to an app", found=reference, wanted="module:attribute, as uvicorn has it")
+            raise InputError(
+                "not a reference to an app", found=reference, wanted="module:attribute, as uvicorn has it",
+                fix=f"perhaps {_dotted(self._module)}:app" if self._module else None,
+            )  # fmt: skip
+        if _dotted(self._module) != self._module:
+            raise InputError(
+                "an app is named by its module, not by its file", found=reference, wanted="module:attribute",
+                fix=f"perhaps {_dotted(self._module)}:{self._attribute}",
+            )  # fmt: skip
         if not self.app_dir.is_dir():
             raise InputError("no such directory", where="--app-dir", found=str(app_dir))
         if str(self.app_dir) not in sys.path:
@@ -92,14 +99,14 @@ class Target:
                 for name in originals:
                     sys.modules.pop(name, None)
                 importlib.import_module(self._module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._restore(originals, holders, before)
             if isinstance(error, Escaped):
                 raise
             raise InputError(
-                f"its modules cannot be executed twice: {type(error).__name__}: {error}",
+                f"its modules cannot be executed twice: {told_of(error)}",
                 where=str(self.reference),
-                found=_place(error),
+                found=place_of(error),
                 fix="use --isolate fork, or --factory with --isolate factory",
             ) from None
         try:
@@ -134,11 +141,7 @@ class Target:
 
     def _made(self, found: Any) -> App:
         """Return the ASGI 3 app: what the factory makes, or what was found; an ASGI 2 app is wrapped."""
-        app = found() if self.factory or _is_factory(found) else found
-        if not callable(app):
-            raise InputError("the app cannot be called", where=str(self.reference), found=type(app).__name__)
-        made: App = app if _is_asgi3(app) else _wrapped(app)
-        return made
+        return asgi_app(found, factory=self.factory, where=str(self.reference))
 
     def _import(self, before: set[str]) -> ModuleType:
         try:
@@ -152,12 +155,18 @@ class Target:
             raise InputError(
                 f"its import needs {missing}, which is not installed here",
                 where=str(self.reference),
-                found=_place(error),
+                found=place_of(error),
+            ) from None
+        except SystemExit as error:
+            raise InputError(
+                f"its import ends the program: {told_of(error)}", where=str(self.reference), found=place_of(error)
             ) from None
         except Exception as error:
+            relative = isinstance(error, ImportError) and "relative import" in str(error)
             raise InputError(
-                f"its import fails: {type(error).__name__}: {error}", where=str(self.reference), found=_place(error)
-            ) from None
+                f"its import fails: {told_of(error)}", where=str(self.reference), found=place_of(error),
+                fix="name it by its package, from the directory above: PACKAGE.MODULE:APP" if relative else None,
+            ) from None  # fmt: skip
 
     def _near(self, missing: str) -> str | None:
         head = self.app_dir.joinpath(*missing.split(".")[:-1])
@@ -228,35 +237,9 @@ def _code(module: ModuleType) -> CodeType | None:
         return None
 
 
-def _place(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    last = next((f for f in reversed(frames) if "importlib" not in f.filename and f.filename != __file__), None)
-    return f"{short(last.filename)}:{last.lineno}" if last is not None else type(error).__name__
-
-
-def _is_factory(found: Any) -> bool:
-    """Return whether an app is a function that wants no arguments: uvicorn calls it then."""
-    if not inspect.isfunction(found) or inspect.iscoroutinefunction(found):
-        return False
-    wanted = inspect.signature(found).parameters.values()
-    return all(p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in wanted)
-
-
-def _is_asgi3(app: Any) -> bool:
-    """Return whether an app takes scope, receive and send at once, as uvicorn finds out."""
-    if inspect.isclass(app):
-        return hasattr(app, "__await__")
-    if inspect.isfunction(app):
-        return inspect.iscoroutinefunction(app) or len(inspect.signature(app).parameters) == 3
-    call = getattr(app, "__call__", None)  # noqa: B004 - what it is, not whether it is
-    return call is None or inspect.iscoroutinefunction(call) or not inspect.ismethod(call)
-
-
-def _wrapped(app: Any) -> App:
-    async def asgi3(scope: Any, receive: Any, send: Any) -> None:
-        await app(scope)(receive, send)
-
-    return asgi3
+def _dotted(name: str) -> str:
+    """Return a module's name where somebody wrote its file: `shop/main.py` is `shop.main`."""
+    return name.removeprefix("./").removesuffix(".py").strip("/").replace("/", ".")
 
 
 def _near(file: Path, directory: Path) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from goldentape.display import show
@@ -11,21 +13,22 @@ from verifier.fuzz.message import OR_ERROR, Message
 from verifier.fuzz.play import Player
 from verifier.fuzz.schedule import SERIAL
 from verifier.fuzz.script import Action, Send, Wait
-from verifier.fuzz.seen import Ended, Run, What
+from verifier.fuzz.seen import AppError, Ended, Run, What, Where, line_of
 from verifier.fuzz.workload import Workload
 
 
-def prepared(player: Player, workload: Workload) -> tuple[Workload, str]:
+def prepared(player: Player, workload: Workload, routes: Sequence[str] | None = None) -> tuple[Workload, str]:
     """Return the workload whose clients wait for whole answers, and in a sentence what they wait for.
 
     A script that already says what it waits for by name is left as it is, unless those events do not say whose message
-    they answer.  Raises `InputError` where the app refuses
-    the first user, or cannot be run at all; `NothingVerified` where nobody is answered, so that there is nothing to
-    judge.
+    they answer.  `routes`: the paths at which the app is seen to take WebSockets; None: that cannot be seen.
+
+    Raises `InputError` where the app does not start, refuses the first user, or cannot be run at all;
+    `NothingVerified` where nobody is answered, so that there is nothing to judge.
     """
     first = workload.only(workload.users[0].name)
     run = player.play(first, SERIAL)
-    _demand(run, first)
+    _demand(run, first, routes)
     waits = [action for session in workload.sessions for action in session.script if isinstance(action, Wait)]
     _demand_answers(player, workload, run, named=any(wait.type for wait in waits))
     if any(wait.type for wait in waits):
@@ -59,7 +62,7 @@ def _by_name(player: Player, workload: Workload, run: Run) -> tuple[Workload, st
     return waiting, "answers do not carry what was asked: clients wait for the next one"
 
 
-def _demand(run: Run, workload: Workload) -> None:
+def _demand(run: Run, workload: Workload, routes: Sequence[str] | None) -> None:
     if run.escaped is not None:
         escape = run.escaped
         raise InputError(
@@ -67,21 +70,51 @@ def _demand(run: Run, workload: Workload) -> None:
             where=escape.site,
             fix=escape.advice,
         )
+    for error in run.errors:
+        if error.where is Where.LIFESPAN and not error.at_end and not run.moments:
+            raise InputError(
+                f"the app does not start: {_said(error)}", where="lifespan", found=line_of(error),
+                fix="give it what it wants, or stub it (a fake setting, a dependency override)",
+            )  # fmt: skip
+    errors = "; ".join(dict.fromkeys(f"{_said(e)}, raised at {line_of(e) or 'no line of the app'}" for e in run.errors))
     for session in workload.sessions:
         moments = run.by_session.get(session.name, ())
         refused = next((moment for moment in moments if moment.what is What.REJECT), None)
-        if refused is not None:
+        if refused is not None or (moments and not any(moment.what is What.ACCEPT for moment in moments)):
+            does = "refuses" if refused is not None else "never accepts"
+            code = str(refused.code) if refused is not None and refused.code else ""
             raise InputError(
-                f"the app refuses {session.user}'s connection to {session.path}", found=refused.code or None,
-                fix="name another path with --path, or say with --as who the users are (--as jwt:query:token"
-                " --jwt-secret ENV, --as plain:query:user_id)",
-            )  # fmt: skip
-        if moments and not any(moment.what is What.ACCEPT for moment in moments):
-            errors = "; ".join(f"{e.type.removeprefix('builtins.')}: {e.message}" for e in run.errors)
-            raise InputError(
-                f"the app never accepts {session.user}'s connection to {session.path}", found=errors or None,
-                fix="name another path with --path, or say with --as who the users are",
-            )  # fmt: skip
+                f"the app {does} {session.user}'s connection to {show(workload.head(session).path, 200)}",
+                found=" ".join(part for part in (code, f"({errors})" if errors else "") if part) or None,
+                fix=_way_in(workload.head(session).path, routes),
+            )
+
+
+def _way_in(path: str, routes: Sequence[str] | None) -> str:
+    """Return what may help who is refused."""
+    if routes == []:
+        return "it has no WebSocket route"
+    if routes and not any(_fits(path, route) for route in routes):
+        return f"its WebSocket routes are {', '.join(show(route, 80) for route in routes)}: name one with --path"
+    return (
+        "name another path with --path, or say with --as who the users are (--as jwt:query:token --jwt-secret ENV,"
+        " --as plain:query:user_id)"
+    )
+
+
+def _fits(path: str, route: str) -> bool:
+    """Return whether a path is one of a route's, whose parameters are in braces."""
+    wanted = "".join(
+        ".+" if n % 2 and part.endswith(":path") else "[^/]+" if n % 2 else re.escape(part)
+        for n, part in enumerate(re.split(r"\{([^}]*)\}", route))
+    )
+    return re.fullmatch(wanted, path.partition("?")[0]) is not None
+
+
+def _said(error: AppError) -> str:
+    text = show(error.message.splitlines()[0], 200) if error.message else ""
+    kind = error.type.removeprefix("builtins.")
+    return f"{kind}: {text}" if text else kind
 
 
 def _demand_answers(player: Player, workload: Workload, alone: Run, *, named: bool) -> None:

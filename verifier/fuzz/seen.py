@@ -109,6 +109,18 @@ class AppError:
     """Whether it came only after the run's end, while everything was torn down."""
 
 
+_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+
+
+def line_of(error: AppError) -> str:
+    """Return the innermost line of the app's own code that an exception came through: `shop/chat.py:41`, or nothing."""
+    frames = [
+        (file, line) for file, line in _FRAME.findall(error.traceback)
+        if "site-packages" not in file and "/lib/python" not in file
+    ]  # fmt: skip
+    return ":".join(frames[-1]) if frames else ""
+
+
 @dataclass(frozen=True, slots=True)
 class ProtocolError:
     """Something that the app did against the ASGI specification (and uvicorn refuses or logs)."""

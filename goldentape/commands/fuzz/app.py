@@ -114,6 +114,8 @@ def app(
     if hypothesis and policy not in ("mix", "lazy"):
         raise InputError("--hypothesis is --policy lazy", found=f"--policy {policy}", fix="leave one of them out")
     policy = "lazy" if hypothesis else policy
+    if settings and not contracts:
+        raise InputError("--set gives values to a contract", found=settings[0], fix="name one with --contract")
     papers = passports_of(passports, jwt_secret, "app")
     workload = workload_from(script, tape, papers)
     progress = Progress(f"fuzzing {show(app, 60)}", schedules or 0, unit="schedules run")
