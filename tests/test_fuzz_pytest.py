@@ -1,6 +1,7 @@
 """The fuzzer in tests: the fixture, the decorator, the strategies, as somebody's own test suite uses them."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,7 @@ CLEAN = "clean_context:app"
 
 @pytest.fixture
 def suite(tmp_path):
-    for name in ("agent_kit", "leak_module_variable", "clean_context"):
+    for name in ("agent_kit", "leak_module_variable", "clean_context", "starved_pool"):
         shutil.copy(races.HOME / f"{name}.py", tmp_path)
     (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .\n")
 
@@ -95,9 +96,114 @@ def test_the_decorator_behaves_as_a_test_of_hypothesis(suite):
     assert "100 passing" in found.stdout
 
 
-def test_what_is_decorated_takes_nothing_or_a_run():
-    with pytest.raises(goldentape.errors.InputError, match="takes nothing, or a run"):
-        goldentape.interleave(app=APP)(lambda tmp_path: None)
+RARE = """
+import goldentape
+from hypothesis import reproduce_failure, settings
+
+@goldentape.interleave(
+    app="starved_pool:app", passports=["jwt:query:token"], secret=SECRET, certify=0, batch=1, users=2, messages=1
+)
+def test_starved():
+    pass
+"""
+STATISTICS = "--hypothesis-show-statistics"
+
+
+def test_what_failed_yesterday_is_tried_first_and_what_is_printed_reproduces_it(suite):
+    first = suite(RARE, STATISTICS)
+    [repro] = suite.home.glob(".goldentape/test_it.test_starved/*.json")
+    again = suite(RARE, STATISTICS)
+    [printed] = set(re.findall(r"@reproduce_failure\('[\d.]+', b'[^']+'\)", first.stdout))
+    shutil.rmtree(suite.home / ".hypothesis")
+    reproduced = suite(RARE.replace("@goldentape", f"{printed}\n@goldentape"), STATISTICS)
+
+    assert "1 failed" in first.stdout and "during generate phase" in first.stdout, first.stdout[-3000:]
+    assert "during reuse phase" in again.stdout and "generate phase" not in again.stdout, again.stdout[-3000:]
+    assert "0 passing, 1 failing" in again.stdout
+    assert "1 failed" in reproduced.stdout and "ScheduleFailure" in reproduced.stdout, reproduced.stdout[-3000:]
+    assert "Flaky" not in first.stdout + again.stdout + reproduced.stdout
+    fingerprint = repro.stem.rpartition("-")[2]
+    assert all(f"fingerprint {fingerprint}" in run.stdout for run in (first, again, reproduced))
+    assert races.SECRET not in first.stdout
+    assert "<plan of 2 users" in first.stdout
+
+
+SETTLED = """
+import goldentape
+import pytest
+from hypothesis import seed, settings
+from hypothesis.database import InMemoryExampleDatabase
+
+USUAL = {"passports": ["jwt:query:token"], "secret": SECRET, "certify": 0, "batch": 2, "users": 2, "messages": 1}
+
+@goldentape.interleave(app="clean_context:app", **USUAL)
+def test_by_profile():
+    pass
+
+@settings(max_examples=7, deadline=1)
+@goldentape.interleave(app="clean_context:app", **USUAL)
+def test_by_settings_above():
+    pass
+
+@goldentape.interleave(app="clean_context:app", **USUAL)
+@settings(max_examples=8)
+def test_by_settings_below():
+    pass
+
+@seed(3)
+@goldentape.interleave(app="clean_context:app", settings=settings(max_examples=9, database=None), **USUAL)
+def test_by_settings_inside():
+    pass
+
+@settings(max_examples=6)
+@goldentape.interleave(app="clean_context:app", policy="lazy", **USUAL)
+def test_lazily():
+    pass
+
+class TestUsers:
+    seen = []
+
+    @pytest.mark.parametrize("ending", ["done"])
+    @goldentape.interleave(app="clean_context:app", settings=settings(max_examples=4), **USUAL)
+    def test_runs(self, tmp_path, run, ending):
+        assert tmp_path.is_dir()
+        assert run.ended == ending
+        self.seen.append(run)
+
+    def test_that_were_seen(self):
+        assert len(self.seen) == 8
+"""
+
+
+def test_settings_hold_wherever_they_are_said_and_there_is_never_a_deadline(suite):
+    profile = "settings.register_profile('hasty', deadline=1, max_examples=5)"
+    (suite.home / "conftest.py").write_text(f"from hypothesis import settings\n{profile}\n")
+    found = suite(SETTLED, STATISTICS, "--hypothesis-profile=hasty", "-W", "error::pytest.PytestCollectionWarning")
+
+    assert "7 passed" in found.stdout, found.stdout[-3000:]
+    counts = re.findall(r"test_it.py::([\w:\[\]]+):.*?- (\d+) passing", found.stdout, re.DOTALL)
+    assert dict(counts) == {
+        "test_by_profile": "5", "test_by_settings_above": "7", "test_by_settings_below": "8",
+        "test_by_settings_inside": "9", "test_lazily": "6", "TestUsers::test_runs[done]": "4",
+    }  # fmt: skip
+
+
+def test_with_xdist_a_race_is_found_and_told_just_as_well(suite):
+    found = suite(DECORATED.replace("certify=0", "certify=0, messages=1"), "-n", "2", "--hypothesis-seed=3")
+
+    assert "1 failed, 1 passed" in found.stdout, found.stdout[-3000:]
+    assert "~~~~ switch:" in found.stdout
+
+
+def test_what_is_decorated_is_a_plain_function():
+    async def later(run):
+        """Never."""
+
+    for function in (later, lambda plan: None, lambda *runs: None, lambda run, **more: None):
+        with pytest.raises(goldentape.errors.InputError, match="is a plain function of a run and of fixtures"):
+            goldentape.interleave(app=APP)(function)
+    with pytest.raises(TypeError, match="usres"):
+        goldentape.interleave(app=APP, usres=3)(lambda: None)
 
 
 def test_a_run_is_checked_and_its_failure_tells_the_story():

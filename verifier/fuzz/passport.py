@@ -56,6 +56,10 @@ class Passport:
             )
         return cls(kind, place, name, secret, env)
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Tell Hypothesis how to print it: without the secret."""
+        printer.text(repr(self))
+
     def __str__(self) -> str:
         return f"{self.kind}:{self.place}:{self.name}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
@@ -32,6 +32,12 @@ class Plan:
     faults: tuple[str, ...]
     seed: int
     """What the schedules of the batch are made of."""
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Tell Hypothesis how to print it: in a line, without what each user does."""
+        workload = self.workload
+        parts = f"{len(workload.users)} users", f"{len(workload.sessions)} connections", f"{workload.messages} messages"
+        printer.text(f"<plan of {', '.join([*parts, *self.faults])}, seed {self.seed}>")
 
 
 def mixtures(faults: Collection[str] | None) -> tuple[tuple[str, ...], ...]:
