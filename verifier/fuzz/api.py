@@ -140,8 +140,15 @@ def usual(
     return replace(workload, sessions=tuple(replace(session, query=pairs) for session in workload.sessions))
 
 
-def replay(path: str | Path, times: int = 1, environment: Mapping[str, str] | None = None) -> Replayed:
-    """Replay the failure of a repro file; `.check()` raises `ScheduleFailure` while it still happens."""
+def replay(
+    path: str | Path, times: int = 1, environment: Mapping[str, str] | None = None, *, allow_code: bool = False
+) -> Replayed:
+    """Replay the failure of a repro file; `.check()` raises `ScheduleFailure` while it still happens.
+
+    The app and contracts are looked for where they were, seen from here; else around the file.  `environment` has the
+    keys of tokens, which are not in the file; default: that of the process.  `allow_code`: its contracts may bring
+    Python files of their own.  Raises `InputError` for a file that is none, or an app that is gone.
+    """
     saved = load(Path(path), dict(os.environ if environment is None else environment))
-    _, read = contracts_of(saved.contracts)
+    _, read = contracts_of(saved.contracts, saved.parameters, allow_code=allow_code)
     return replayed(InProcess(saved.settings), saved, read, times)

@@ -75,11 +75,14 @@ class Found:
 
         return repro(self)
 
-    def save(self, path: str | Path, *, excerpts: bool = True) -> Path:
-        """Write the repro file, and return where it is; without `excerpts` its story has no values of messages."""
+    def save(self, path: str | Path, *, parameters: Mapping[str, str] | None = None, excerpts: bool = True) -> Path:
+        """Write the repro file, and return where it is; without `excerpts` its story has no values of messages.
+
+        `parameters`: what its contracts were told.
+        """
         from verifier.fuzz.repro import save
 
-        return save(self, Path(path), excerpts=excerpts)
+        return save(self, Path(path), parameters=parameters, excerpts=excerpts)
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,8 @@ class Target:
         found: Any = module
         for name in self._attribute.split("."):
             if not hasattr(found, name):
-                near = difflib.get_close_matches(name, [n for n in dir(found) if not n.startswith("_")], 1)
+                there = [n for n in dir(found) if not n.startswith("_")]
+                near = difflib.get_close_matches(name, there, 1) or [n for n in there if n.startswith(name)]
                 raise InputError(
                     f"{self._module} has no `{name}`",
                     where=str(self.reference),

@@ -145,6 +145,12 @@ def _demand_answers(player: Player, workload: Workload, alone: Run, *, named: bo
 _ERRORS = frozenset(OR_ERROR.strip("|").split("|"))
 
 
+def only_errors(run: Run) -> str:
+    """Return what users are told in a run where they are told nothing but errors; empty: they are told more."""
+    told = [message for session in run.by_session for _, message in messages_of(run, session)]
+    return _errors(told) if told and all(message.name in _ERRORS for message in told) else ""
+
+
 def _errors(told: list[Message]) -> str:
     """Return what users are told instead of an answer: `error (unknown message) only`."""
     first = told[0]

@@ -12,6 +12,7 @@ from verifier.fuzz.baselines import Baselines
 from verifier.fuzz.failure import Failure
 from verifier.fuzz.found import Found, ScheduleFailure
 from verifier.fuzz.play import Player
+from verifier.fuzz.prepare import only_errors
 from verifier.fuzz.repro import Repro
 from verifier.fuzz.seen import Ended, Run, What
 
@@ -105,6 +106,10 @@ def replayed(
     refused = next((m for m in run.moments if m.what is What.REJECT), None)
     if refused is not None or run.ended is not Ended.DONE:
         return told(Outcome.CHANGED, "the workload cannot be played to its end any more", run, failures)
+    errors = only_errors(run)
+    if errors:
+        how = f"nobody is answered any more, users are told {errors}: their messages may not be what the app wants now"
+        return told(Outcome.CHANGED, how, run, failures)
     fits = "anchors fit" if schedule is not None else "the anchors do not fit any more"
     return told(Outcome.FIXED, f"nothing is wrong, nor is it under {MORE} other schedules ({fits})", run, failures)
 

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from goldentape.display import show
 from goldentape.errors import EnvironmentFault, InputError
 from verifier.fuzz import withheld
 from verifier.fuzz.anchors import Anchor
 from verifier.fuzz.failure import Failure, Kind
-from verifier.fuzz.schedule import Schedule
+from verifier.fuzz.schedule import APP, Schedule
 from verifier.fuzz.settings import Settings
+from verifier.fuzz.whereabouts import found_again
 from verifier.fuzz.workload import Workload
+from verifier.load import nearest
 
 if TYPE_CHECKING:
     from verifier.fuzz.found import Found
@@ -44,13 +48,27 @@ class Repro:
     """As they were named; files by their path."""
     shared: tuple[str, ...]
     versions: dict[str, str]
+    parameters: dict[str, str]
+    """Of the contracts: what `--set` gave."""
     path: Path | None = None
 
 
-def repro(
-    found: Found, contracts: tuple[str, ...] = (), shared: tuple[str, ...] = (), *, excerpts: bool = True
-) -> dict[str, Any]:
-    """Return a failure as a repro file has it; without `excerpts` its story has no values of messages."""
+FIELDS: Final = (
+    "goldentape_repro", "failure", "needs", "minimal", "app", "workload", "schedule", "anchors", "contracts",
+    "parameters", "shared", "log", "versions", "story",
+)  # fmt: skip
+_PARTS: Final = {
+    "failure": ("kind", "victim", "owner", "detail", "sentence", "fingerprint"),
+    "log": ("sha256", "moments", "ended"),
+}
+_ANCHOR: Final[dict[str, type]] = {"slice": int, "session": str, "nth": int, "kind": str}
+
+
+def repro(found: Found, *, parameters: Mapping[str, str] | None = None, excerpts: bool = True) -> dict[str, Any]:
+    """Return a failure as a repro file has it; without `excerpts` its story has no values of messages.
+
+    `parameters`: what its contracts were told.
+    """
     told = found if excerpts else withheld.found(found)
     failure = told.failure
     return {
@@ -68,8 +86,9 @@ def repro(
             {"slice": a.slice, "session": a.session, "nth": a.nth, "kind": a.kind}
             for a in found.anchors
         ],
-        "contracts": list(contracts or found.contracts),
-        "shared": list(shared or found.shared),
+        "contracts": list(found.contracts),
+        **({"parameters": dict(parameters)} if parameters else {}),
+        "shared": list(found.shared),
         "log": {"sha256": found.run.digest(), "moments": len(found.run.moments), "ended": str(found.run.ended)},
         "versions": versions(),
         "story": told.narrative().splitlines(),
@@ -87,11 +106,11 @@ def versions() -> dict[str, str]:
     return found
 
 
-def save(found: Found, path: Path, *, excerpts: bool = True) -> Path:
+def save(found: Found, path: Path, *, parameters: Mapping[str, str] | None = None, excerpts: bool = True) -> Path:
     """Write the repro file of a failure; a directory gets `KIND-FINGERPRINT.json`.  Raises `EnvironmentFault`."""
     if path.is_dir() or not path.suffix:
         path = path / f"{found.failure.kind}-{found.failure.fingerprint}.json"
-    text = json.dumps(repro(found, excerpts=excerpts), indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(repro(found, parameters=parameters, excerpts=excerpts), indent=1, ensure_ascii=False) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # What users say is in it: for the owner's eyes, as a tape is.
@@ -115,7 +134,7 @@ def load(path: Path, environment: dict[str, str] | None = None) -> Repro:
     except (ValueError, RecursionError) as error:
         raise InputError(f"is no JSON: {error}", where=path, wanted="a repro file of `goldentape fuzz`") from None
     try:
-        return read(value, environment or {}, path)
+        return found_again(read(value, environment or {}, path))
     except InputError as error:
         raise InputError(f"is no repro file: {error}", where=path) from None
 
@@ -128,23 +147,43 @@ def read(value: Any, environment: dict[str, str], path: Path | None = None) -> R
         raise InputError(
             "it is of another version", found=value["goldentape_repro"], wanted=str(VERSION), fix="upgrade goldentape"
         )
+    _demand_known(value, "", FIELDS)
+    for name, known in _PARTS.items():
+        _demand_known(_part(value, name, dict), f"{name}.", known)
     failure = _part(value, "failure", dict)
     words = {name: failure.get(name, "") for name in ("kind", "victim", "owner", "detail", "sentence")}
-    if not all(isinstance(word, str) for word in words.values()) or words["kind"] not in tuple(Kind):
+    for name, word in words.items():
+        if not isinstance(word, str):
+            raise InputError(f"`failure.{name}` is not a text", found=type(word).__name__)
+    if words["kind"] not in tuple(Kind):
         raise InputError("`failure` does not say what went wrong", found=words["kind"], wanted=", ".join(Kind))
     log = _part(value, "log", dict)
     if not isinstance(log.get("sha256"), str):
         raise InputError("`log.sha256` is missing")
+    parameters = _part(value, "parameters", dict)
+    if not all(isinstance(word, str) for word in parameters.values()):
+        raise InputError("`parameters` holds texts")
+    workload = Workload.from_json(value.get("workload"), environment)
+    schedule = Schedule.from_json(value.get("schedule"))
+    names = [APP, *(session.name for session in workload.sessions)]
+    for n, slice_ in enumerate(schedule):
+        if slice_.session not in names:
+            raise InputError(
+                f"schedule[{n}] names a session that is not there",
+                found=slice_.session,
+                wanted=", ".join(show(name, 40) for name in names),
+            )
     return Repro(
         settings=Settings.from_json(value.get("app")),
-        workload=Workload.from_json(value.get("workload"), environment),
-        schedule=Schedule.from_json(value.get("schedule")),
+        workload=workload,
+        schedule=schedule,
         anchors=tuple(_anchor(item, n) for n, item in enumerate(_part(value, "anchors", list))),
         failure=Failure(Kind(words.pop("kind")), **words),
         digest=log["sha256"],
         contracts=_texts(value, "contracts"),
         shared=_texts(value, "shared"),
         versions={str(k): str(v) for k, v in _part(value, "versions", dict).items()},
+        parameters=parameters,
         path=path,
     )
 
@@ -156,6 +195,16 @@ def _part(value: dict[str, Any], name: str, type_: type) -> Any:
     return part
 
 
+def _demand_known(value: dict[str, Any], where: str, known: Collection[str]) -> None:
+    for name in value:
+        if name not in known:
+            raise InputError(
+                f"it has `{where}{show(str(name), 80)}`, which is unknown",
+                wanted=", ".join(known),
+                fix=nearest(str(name), known),
+            )
+
+
 def _texts(value: dict[str, Any], name: str) -> tuple[str, ...]:
     part = _part(value, name, list)
     if not all(isinstance(text, str) for text in part):
@@ -164,7 +213,7 @@ def _texts(value: dict[str, Any], name: str) -> tuple[str, ...]:
 
 
 def _anchor(item: Any, n: int) -> Anchor:
-    wanted: dict[str, type] = {"slice": int, "session": str, "nth": int, "kind": str}
-    if not isinstance(item, dict) or any(not isinstance(item.get(name), type_) for name, type_ in wanted.items()):
+    if not isinstance(item, dict) or any(not isinstance(item.get(name), type_) for name, type_ in _ANCHOR.items()):
         raise InputError(f"anchors[{n}] is no anchor", wanted='{"slice": 0, "session": "alice", "nth": 3, "kind": ""}')
+    _demand_known(item, f"anchors[{n}].", _ANCHOR)
     return Anchor(item["slice"], item["session"], item["nth"], item["kind"])

@@ -8,6 +8,8 @@ from typing import Any, Final
 from goldentape.errors import InputError
 
 EXPLORE: Final = ("arrival", "ready")
+LONGEST: Final = 86_400.0
+"""Seconds that a window may have."""
 ISOLATE: Final = ("reexec", "factory", "fork")
 
 
@@ -45,7 +47,10 @@ class Settings:
         for name, part in value.items():
             wanted = {"factory": bool, "window": int | float}.get(name, str)
             if name not in known or not isinstance(part, wanted):
-                raise InputError("not a setting of a run", found=f"{name}: {part!r}", wanted=", ".join(known))
+                raise InputError("not a setting of a run", found=f"app.{name}: {part!r}", wanted=", ".join(known))
+        window = value.get("window", 1.0)
+        if isinstance(window, bool) or not 0 < window < LONGEST:
+            raise InputError("`app.window` is a number of seconds", found=window, wanted=f"less than {LONGEST:.0f}")
         if value.get("explore", "arrival") not in EXPLORE or value.get("isolate", "reexec") not in ISOLATE:
             raise InputError("no such way to run an app", wanted=f"explore {EXPLORE}, isolate {ISOLATE}")
         return cls(**value)

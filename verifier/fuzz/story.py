@@ -10,7 +10,7 @@ from verifier.fuzz.failure import Failure, Kind
 from verifier.fuzz.lanes import LEFT, Mark, lanes, said, wrapped
 from verifier.fuzz.message import OR_ERROR
 from verifier.fuzz.schedule import APP
-from verifier.fuzz.seen import Moment, What
+from verifier.fuzz.seen import Moment, Run, What
 from verifier.fuzz.standing import Sites
 
 if TYPE_CHECKING:
@@ -53,6 +53,18 @@ _HERE: Final = {
 def story(found: Found, width: int = WIDTH) -> list[str]:
     """Return the story as lines, at most `width` columns wide (60 at least); recorded text is made harmless."""
     return list(_lines(found, max(width, 60)))
+
+
+def of_run(run: Run, width: int = WIDTH) -> list[str]:
+    """Return what happened in a run of which nothing is wrong, as lines."""
+    titles = {name: name for name in run.by_session if name != APP}
+    return [*lanes(_moments(run), titles, max(width, 60), {}, {}), ""]
+
+
+def _moments(run: Run) -> tuple[Moment, ...]:
+    """Return what happened before everybody was sent home."""
+    end = next((n for n, moment in enumerate(run.moments) if moment.what is What.END), len(run.moments))
+    return run.moments[:end]
 
 
 def _lines(found: Found, width: int) -> Iterator[str]:
@@ -126,13 +138,12 @@ def _canaries(found: Found) -> Iterator[str]:
 
 def _lanes(found: Found, width: int) -> Iterator[str]:
     run = found.run
-    end = next((n for n, moment in enumerate(run.moments) if moment.what is What.END), len(run.moments))
     users = {session.name: session.user for session in found.workload.sessions}
     titles = {
         name: name if users.get(name, name) == name else f"{name} ({users[name]}'s, too)"
         for name in run.by_session if name != APP
     }  # fmt: skip
-    moments = run.moments[:end]
+    moments = _moments(run)
     yield from lanes(moments, titles, width, _marks(found, width), _switches(found, moments, width))
     if str(run.ended) != "done":
         for owed in run.open:

@@ -11,6 +11,7 @@ from verifier.fuzz.passport import Passport
 from verifier.fuzz.script import action_from_json, action_to_json
 from verifier.fuzz.workload import After, Pairs, Session, User, Workload
 
+FIELDS = ("users", "sessions", "passports")
 SESSION_FIELDS = ("name", "user", "path", "query", "headers", "subprotocols", "after", "script")
 
 
@@ -44,6 +45,9 @@ def workload_from_json(value: Any, secrets: Mapping[str, str]) -> Workload:
     """Read a workload; raises `InputError` with the place of the mistake."""
     if not isinstance(value, dict):
         raise InputError("a workload is an object", found=type(value).__name__, wanted="users and sessions")
+    odd = next((key for key in value if key not in FIELDS), None)
+    if odd is not None:
+        raise InputError(f"a workload has no `{odd}`", wanted=", ".join(FIELDS))
     return Workload(
         users=tuple(_user(item, f"users[{n}]") for n, item in enumerate(_list(value, "users", "workload"))),
         sessions=tuple(_session(item, f"sessions[{n}]") for n, item in enumerate(_list(value, "sessions", "workload"))),
@@ -54,6 +58,9 @@ def workload_from_json(value: Any, secrets: Mapping[str, str]) -> Workload:
 def _user(item: Any, where: str) -> User:
     if not isinstance(item, dict) or not isinstance(item.get("name"), str):
         raise InputError("not a user", where=where, found=item, wanted='{"name": "alice"}')
+    odd = next((key for key in item if key not in ("name", "claims")), None)
+    if odd is not None:
+        raise InputError(f"a user has no `{odd}`", where=where, wanted="name, claims")
     claims = item.get("claims")
     if claims is not None and not isinstance(claims, dict):
         raise InputError("claims are an object", where=where, found=claims)

@@ -130,7 +130,7 @@ def app(
         )  # fmt: skip
     finally:
         progress.end()
-    saved = saved_in(save, report.failures, excerpts=excerpts)
+    saved = saved_in(save, report.failures, dict(word.split("=", 1) for word in settings), excerpts=excerpts)
     report = report if excerpts else withheld.report(report)
     document = told_as_json(report, saved)
     judgement.judged.append(judged_app(

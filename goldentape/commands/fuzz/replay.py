@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from goldentape.commands.allowing import code_option
 from goldentape.commands.finding import read_contracts
 from goldentape.commands.fuzz.excerpts import excerpts_option
 from goldentape.commands.fuzz.live_again import replay_live
@@ -21,6 +22,7 @@ from verifier.fuzz.inprocess import InProcess
 from verifier.fuzz.live.repro import is_live
 from verifier.fuzz.replay import Outcome, Replayed, replayed
 from verifier.fuzz.repro import Repro, load
+from verifier.fuzz.story import of_run
 
 EXITS = {Outcome.FIXED: Exit.OK, Outcome.FAILED: Exit.VIOLATION, Outcome.CHANGED: Exit.INCONCLUSIVE}
 
@@ -31,13 +33,14 @@ EXITS = {Outcome.FIXED: Exit.OK, Outcome.FAILED: Exit.VIOLATION, Outcome.CHANGED
               help="How often to replay it.")  # fmt: skip
 @click.option("--app-dir", metavar="DIR", help="Where the module is looked for, instead of where it was then.")
 @click.option("--trace", is_flag=True, help="Tell the run step by step.")
+@code_option
 @excerpts_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--target", metavar="URL", help="Of a live failure: another server than then.")
 @server_options
 def replay(
-    file: Path, times: int, app_dir: str | None, trace: bool, excerpts: bool, as_json: bool, target: str | None,
-    **server: Any,
+    file: Path, times: int, app_dir: str | None, trace: bool, allow_code: bool, excerpts: bool, as_json: bool,
+    target: str | None, **server: Any,
 ) -> int:  # fmt: skip
     """Replay the failure in FILE, which `fuzz app` or `fuzz live` has written.
 
@@ -48,8 +51,8 @@ def replay(
         return replay_live(file, times, target, excerpts=excerpts, as_json=as_json, **server)
     saved = load(file, dict(os.environ))
     settings = saved.settings if app_dir is None else saved.settings.in_directory(app_dir)
-    contracts = tuple(read_contracts(saved.contracts, {})) if saved.contracts else ()
-    result = replayed(InProcess(settings), saved, contracts, times)
+    contracts = read_contracts(saved.contracts, saved.parameters, allow_code=allow_code) if saved.contracts else []
+    result = replayed(InProcess(settings), saved, tuple(contracts), times)
     failure = saved.failure
     if not excerpts:
         failure = withheld.failure(failure)
@@ -57,8 +60,11 @@ def replay(
     if as_json:
         click.echo(json.dumps(_as_json(saved, result)))
     else:
-        if trace and result.found is not None:
-            click.echo(result.found.narrative(columns()))
+        if trace:
+            for line in (
+                [result.found.narrative(columns())] if result.found is not None else of_run(result.run, columns())
+            ):
+                click.echo(line)
         click.echo(show(failure.title, 600))
         click.echo(f"{result.same} of {result.times} replays are the same byte for byte as when it was saved")
         click.echo(f"{result.outcome}: {show(result.how, 600)}")

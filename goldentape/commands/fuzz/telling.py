@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -31,12 +31,14 @@ def columns() -> int:
     return min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)
 
 
-def saved_in(folder: Path, failures: Sequence[Found], *, excerpts: bool = True) -> list[Path | None]:
+def saved_in(
+    folder: Path, failures: Sequence[Found], parameters: Mapping[str, str], *, excerpts: bool
+) -> list[Path | None]:
     """Write the repro file of each failure; where that cannot be, say so in a line and go on: the story is told."""
     saved: list[Path | None] = []
     for found in failures:
         try:
-            saved.append(found.save(folder, excerpts=excerpts))
+            saved.append(found.save(folder, parameters=parameters, excerpts=excerpts))
         except EnvironmentFault as fault:
             click.echo(f"goldentape: the repro file is not saved: {fault} (--save DIR for another place)", err=True)
             saved.append(None)
