@@ -58,6 +58,29 @@ async def serve(client):
         serving = asyncio.create_task(answer(client))
     serving.cancel()
 """
+GLOBAL_USER = """
+current = ""
+
+async def serve(client):
+    global current
+    current = client.user
+    await client.accept()
+    async for question in client.questions():
+        client.user, run = current, uuid.uuid4().hex
+        for name in FIVE:
+            await client.say(name, run, timestamp=1, agent_name="a", tool_name="t")
+"""
+BALANCE = """
+account = ""
+
+async def serve(client):
+    global account
+    await client.accept()
+    async for question in client.questions():
+        account = client.user
+        await asyncio.sleep(0.02)
+        await client.say("balance", uuid.uuid4().hex, balance=sum(map(ord, account)) % 900)
+"""
 
 
 def test_an_answer_that_never_comes_is_lost_and_the_place_where_its_code_waits_is_told(tmp_path):
@@ -81,6 +104,19 @@ def test_who_waits_for_a_place_that_is_not_given_back_is_in_a_deadlock(tmp_path)
 
     assert found.failure.kind is Kind.DEADLOCK
     assert "for a lock or a place (small_app_" in found.failure.sentence
+
+
+def test_what_users_in_turns_see_as_well_is_not_what_a_counterexample_is_made_small_to(tmp_path):
+    found = searched(tmp_path, GLOBAL_USER, contract="golden-path").failures[0]
+
+    assert found.failure.kind is Kind.MIXED
+    assert (len(found.workload.sessions), found.workload.messages) == (2, 1)
+
+
+def test_a_small_number_is_anothers_where_each_of_both_has_always_one_of_their_own(tmp_path):
+    [found] = searched(tmp_path, BALANCE).failures
+
+    assert (found.failure.kind, found.failure.detail) == (Kind.MIXED, "balance.balance")
 
 
 def test_a_router_that_was_included_is_looked_into():

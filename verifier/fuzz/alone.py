@@ -52,6 +52,8 @@ class Alone:
     """Events of which two could be held against each other; of others a place is masked that is in any event."""
     counted: set[Field] = field(default_factory=set)
     """Numbers that also tell of others, as a counter does, since they differ where users come one after the other."""
+    timed: set[Field] = field(default_factory=set)
+    """Those whose values depend on how much time passes: where others are served, too, that is more."""
     shapes: dict[Shape, None] = field(default_factory=dict)
     """Everything that the user was shown alone."""
     serial: set[Shape] = field(default_factory=set)
@@ -61,6 +63,8 @@ class Alone:
     """Of each event the rows of paths that it came with."""
     correlation: str = ""
     """The path of an id that is one for all events of an answer and another for the next; empty: there is none."""
+    recurring: frozenset[str] = frozenset()
+    """Events that come again and again though nobody says anything: of no answer, and as many as there is time for."""
     totals: dict[str, list[Counter[str]]] = field(default_factory=dict)
     """Of each session how many of each event its answers had, in each run."""
     serial_totals: dict[str, list[Counter[str]]] = field(default_factory=dict)
@@ -116,6 +120,20 @@ class Alone:
             self.answer_kinds.update(counted(answer) for answer in answers)
             self.endings.setdefault(session, set()).update(endings_of(run, session))
 
+    def add_timed(self, run: Run) -> None:
+        """Learn which values depend on the time that passes, from a run alone while time passes elsewhere."""
+        for session in self.sessions:
+            for _, message in messages_of(run, session):
+                for path, value in message.values:
+                    known = self.values.get((message.name, path))
+                    if known and value not in known:
+                        self.timed.add((message.name, path))
+
+    def fixed(self, field_: Field) -> set[Scalar]:
+        """Return the one value that a field always has when the user is alone; empty: it has several, or none."""
+        values = self.values.get(field_, set())
+        return values if len(values) == 1 and not self.is_masked(field_) else set()
+
     def add_serial(self, run: Run) -> None:
         """Learn from a run in which the users come one after the other."""
         for session in self.sessions:
@@ -142,17 +160,29 @@ class Alone:
     def answers(self, said: list[tuple[int, Message]]) -> dict[Scalar, list[tuple[int, Message]]]:
         """Return messages by the answer that they are of; those of none are left out.
 
-        Where no id joins them, all of a session are taken together.
+        Where no id joins them, all of a session but what recurs are taken together.
         """
         found: dict[Scalar, list[tuple[int, Message]]] = {}
         for n, message in said:
             id_: Scalar = None
+            if message.name in self.recurring:
+                continue
             if self.correlation:
                 id_ = next((v for p, v in message.values if p == self.correlation), None)
                 if id_ is None:
                     continue
             found.setdefault(id_, []).append((n, message))
         return found
+
+
+def recurring_in(run: Run) -> frozenset[str]:
+    """Return the events of which several came to one session, in a run in which nobody says anything."""
+    return frozenset(
+        name
+        for session in run.by_session
+        for name, count in Counter(message.name for _, message in messages_of(run, session)).items()
+        if count > 1
+    )
 
 
 def correlation_of(runs: Iterable[Run]) -> str:

@@ -6,14 +6,15 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from verifier.fuzz.alone import Alone, correlation_of
+from verifier.fuzz.alone import Alone, correlation_of, recurring_in
 from verifier.fuzz.failure import UNANSWERED, Failure, Kind
 from verifier.fuzz.message import Field
 from verifier.fuzz.oracle import CLOSE_1011, Oracle
 from verifier.fuzz.play import Player
 from verifier.fuzz.schedule import APP, SERIAL, Schedule, Slice
-from verifier.fuzz.script import Close, Drop
+from verifier.fuzz.script import Close, Drop, Wait
 from verifier.fuzz.seen import Run, What
+from verifier.fuzz.swapped import swapped
 from verifier.fuzz.workload import Workload
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ JUDGED = 4
 """Runs alone that are judged by contracts."""
 MORE = 40
 """The same, before it is claimed that something never happens to a user alone."""
+DELAYED = 12
+"""Runs alone while time passes elsewhere, before the same."""
 ENDLESS = 1 << 30
 """Runs of a user alone, where all of them are the same."""
 COMPARED = frozenset({Kind.MIXED, Kind.DUPLICATED, Kind.LOST, Kind.ORDER, Kind.DIFFERENT, Kind.CLOSED})
@@ -48,7 +51,10 @@ class Baselines:
         self._not_alone: set[tuple[Workload, str]] = set()
         self._more: dict[Workload, list[Run]] = {}
         self._known: dict[Workload, dict[str, Alone]] = {}
+        self._delayed: set[Workload] = set()
+        self._swapped: dict[tuple[Workload, str], list[Run]] = {}
         self._oracles: dict[tuple[Workload, str], Oracle] = {}
+        self._recurring: frozenset[str] = frozenset()
         self.correlation: str | None = None
         """The path of the id that joins the events of an answer; None: not looked for yet."""
 
@@ -83,6 +89,9 @@ class Baselines:
         if self.correlation is None:
             solos = [self._player.play(workload.only(user.name), SERIAL) for user in workload.users]
             self.correlation = correlation_of(solos)
+            self._recurring = recurring_in(
+                self._player.play(waiting_only(workload.only(workload.users[0].name)), SERIAL)
+            )
         learnt = {user.name: self._alone(workload, user.name, walks) for user in workload.users}
         if workload in self._known:
             return self._known[workload]
@@ -98,7 +107,13 @@ class Baselines:
 
     def _known_from(self, larger: Workload, workload: Workload) -> dict[str, Alone]:
         """Return what users see alone in a larger workload, and one after the other in that and in this one."""
-        found = self.alone(larger)
+        found = {
+            name: replace(
+                alone, serial=set(alone.serial),
+                serial_totals={session: [*totals] for session, totals in alone.serial_totals.items()},
+            )
+            for name, alone in self.alone(larger).items()
+        }  # fmt: skip
         for run in self._serial(workload) if workload != larger and len(workload.users) > 1 else ():
             for alone in found.values():
                 alone.add_serial(run)
@@ -117,7 +132,9 @@ class Baselines:
         alone = self._solo.get(solo)
         if alone is None:
             sessions = tuple(session.name for session in solo.sessions)
-            alone = self._solo[solo] = Alone(user, sessions, correlation=self.correlation or "")
+            alone = self._solo[solo] = Alone(
+                user, sessions, correlation=self.correlation or "", recurring=self._recurring
+            )
             first, second = self._player.play(solo, SERIAL), self._player.play(solo, SERIAL, chance=1)
             alone.mask(first, second)
             self._solo_run[solo] = first
@@ -154,17 +171,52 @@ class Baselines:
                 break
 
     def confirmed(self, workload: Workload, failure: Failure, run: Run) -> bool:
-        """Return whether a failure still stands when its victim has been watched alone for longer."""
+        """Return whether a failure, whoever its victim is, still stands when that user has been watched for longer."""
         if not is_compared(failure):
             return True
+        watched: set[str] = set()
+        while True:
+            found = [f for f in self.oracle(workload, failure).judge(run) if f.fingerprint == failure.fingerprint]
+            one = next((f for f in found if f.victim not in watched), None)
+            if one is None:
+                return bool(found)
+            watched.add(one.victim)
+            self._watch(workload, one, run)
+
+    def _watch(self, workload: Workload, failure: Failure, run: Run) -> None:
+        """Watch the victim of a failure alone for longer."""
         solo = workload.only(failure.victim)
         alone = self._alone(workload, failure.victim)
         names = {session.name for session in solo.sessions}
         mine = Schedule(tuple(slice_ for slice_ in run.schedule if slice_.session in names))
         self._learn(solo, alone, self._player.play(solo, mine))
         self._walk(solo, alone, WALKS + MORE - alone.walks)
+        self._delay(solo, alone)
+        if failure.kind is Kind.MIXED:
+            self._swap(failure.owner, alone)
         self._oracles = {key: oracle for key, oracle in self._oracles.items() if key[0] != workload}
-        return any(f.fingerprint == failure.fingerprint for f in self.oracle(workload, failure).judge(run))
+
+    def _delay(self, solo: Workload, alone: Alone) -> None:
+        """Learn what a user sees alone while time passes elsewhere, as it does where others are served as well."""
+        if solo in self._delayed:
+            return
+        self._delayed.add(solo)
+        for n in range(DELAYED):
+            run = self._player.delayed(solo, self._seed, n)
+            alone.add_timed(run)
+            self._learn(solo, alone, run)
+
+    def _swap(self, owner: str, alone: Alone) -> None:
+        """Learn what a user sees who does what another does: what comes then as well is not that other's."""
+        for solo in [solo for solo, other in self._solo.items() if other.user == owner]:
+            if (solo, alone.user) not in self._swapped:
+                self._swapped[solo, alone.user] = [
+                    self._player.play(swapped(solo, alone.user), SERIAL),
+                    *(self._player.walk(swapped(solo, alone.user), "walk", self._seed, n)[1] for n in range(WALKS)),
+                ]
+            for run in self._swapped[solo, alone.user]:
+                for session in run.names:
+                    alone.add_content(session, run)
 
     @property
     def learnt(self) -> list[Alone]:
@@ -211,6 +263,12 @@ def staying(workload: Workload) -> Workload:
         for session in workload.sessions
     )
     return replace(workload, sessions=sessions)
+
+
+def waiting_only(workload: Workload) -> Workload:
+    """Return the workload whose clients come and say nothing."""
+    script = (Wait("", "\0"),)
+    return replace(workload, sessions=tuple(replace(s, after=None, script=script) for s in workload.sessions))
 
 
 def in_turns(run: Run) -> Schedule:

@@ -62,12 +62,11 @@ class Comparison:
     # -- one message
 
     def _content(self, alone: Alone, n: int, message: Message) -> Iterator[Failure]:
-        shape = alone.shape(message)
-        if shape in alone.shapes or shape in alone.serial:
+        if alone.shape(message) in alone.shapes:
             return
-        rows = alone.fields.get(message.name)
-        if rows is None:
-            yield self._new(alone, n, message)
+        if message.name not in alone.fields:
+            if not self._comes_serially(alone, message):
+                yield self._new(alone, n, message)
             return
         nearest: dict[str, Scalar] | None = None
         for path, value in message.values:
@@ -77,25 +76,44 @@ class Comparison:
             if nearest is None:
                 nearest = _nearest(alone, message)
             was = nearest.get(path)
-            owner = _owner(alone, field, value, self._alone.values(), LONG)
-            if owner and field not in alone.counted:
+            owner = self._owner(alone, message, path, value, was)
+            if owner:
                 yield _mixed(alone, n, owner, f"{message.name}.{path}", value, was)
                 return
             if field in alone.counted:
                 continue
-            if numeric(value, was) or self._in_serial(alone, message, path, value):
+            if numeric(value, was) or _in_serial(alone, message, path, value):
                 self.unproven.add(field)
                 continue
-            here = [other for other in self._learnt if other.user in self._alone]
-            owner = _owner(alone, field, value, here, SHORT)
-            if owner:
-                yield _mixed(alone, n, owner, f"{message.name}.{path}", value, was)
-                return
             yield Failure(
                 Kind.DIFFERENT, alone.user, "", f"{message.name}.{path}",
                 f"{alone.user} receives {_told(value)} in {message.name}.{path}; alone it is {_told(was)}", (n,),
             )  # fmt: skip
             return
+
+    def _owner(self, alone: Alone, message: Message, path: str, value: Scalar, was: Scalar) -> str:
+        """Return whose a value is, judged by what each user sees alone; empty: nobody's, or that cannot be told."""
+        field = message.name, path
+        others = [other for other in (*self._alone.values(), *self._learnt) if other.user in self._alone]
+        if field in alone.counted or (field in alone.timed and numeric(value, was)):
+            return ""
+        owner = _fixed_owner(alone, field, value, others)
+        if _is_anybodys(value):
+            # `true`, or 7: another's only if each of both has always one of its own, and not when they take turns.
+            return "" if owner and _in_serial(alone, message, path, value, exactly=True) else owner
+        if owner or _in_serial(alone, message, path, value):
+            return owner
+        owner = _owner(alone, field, value, self._alone.values(), LONG)
+        return owner if owner or numeric(value, was) else _owner(alone, field, value, others, SHORT)
+
+    def _comes_serially(self, alone: Alone, message: Message) -> bool:
+        """Return whether a message comes where the users take turns, though not to one alone."""
+        if alone.shape(message) in alone.serial:
+            return True
+        return any(name == message.name for name, _ in alone.serial) and all(
+            alone.is_masked((message.name, path)) or self._shared(path) or _in_serial(alone, message, path, value)
+            for path, value in message.values
+        )
 
     def _new(self, alone: Alone, n: int, message: Message) -> Failure:
         told = ", ".join(_told(v) for p, v in message.values if isinstance(v, str) and ("error" in p or "reason" in p))
@@ -104,12 +122,6 @@ class Comparison:
             Kind.DIFFERENT, alone.user, "", message.name,
             f"{alone.user} receives {what}, which never comes when {alone.user} is alone", (n,),
         )  # fmt: skip
-
-    def _in_serial(self, alone: Alone, message: Message, path: str, value: Scalar) -> bool:
-        return any(
-            name == message.name and any(p == path and (v == value or numeric(v, value)) for p, v in values)
-            for name, values in alone.serial
-        )
 
     # -- many messages
 
@@ -194,10 +206,25 @@ def _mixed(alone: Alone, n: int, owner: str, where: str, value: Scalar, was: Sca
     return Failure(Kind.MIXED, alone.user, owner, where, told, (n,))
 
 
+def _is_anybodys(value: Scalar) -> bool:
+    return isinstance(value, bool) or value is None or (isinstance(value, int) and abs(value) < TELLING)
+
+
+def _fixed_owner(alone: Alone, field: Field, value: Scalar, others: Iterable[Alone]) -> str:
+    """Return the user who always sees this value at a place where the one at hand always sees another one."""
+    if value is None or len(alone.fixed(field)) != 1:
+        return ""
+    seen: dict[str, set[Scalar]] = {}
+    for other in others:
+        if not other.is_masked(field):
+            seen.setdefault(other.user, set()).update(other.values.get(field, ()))
+    if len(seen.pop(alone.user, ())) > 1:
+        return ""
+    return next((user for user, values in seen.items() if values == {value}), "")
+
+
 def _owner(alone: Alone, field: Field, value: Scalar, others: Iterable[Alone], long: int) -> str:
-    """Return whose a value is, judged by what each user sees alone; empty: nobody's."""
-    if isinstance(value, bool) or value is None or (isinstance(value, int) and abs(value) < TELLING):
-        return ""  # anybody's
+    """Return who sees a value alone, or is named in it; empty: nobody."""
     for other in others:
         if other.user == alone.user:
             continue
@@ -206,6 +233,15 @@ def _owner(alone: Alone, field: Field, value: Scalar, others: Iterable[Alone], l
         if value == other.user or (isinstance(value, str) and len(other.user) >= long and _names(value, other.user)):
             return other.user
     return ""
+
+
+def _in_serial(alone: Alone, message: Message, path: str, value: Scalar, *, exactly: bool = False) -> bool:
+    """Return whether users who take turns see such a value at this place."""
+    return any(
+        name == message.name
+        and any(p == path and (v == value or (not exactly and numeric(v, value))) for p, v in values)
+        for name, values in alone.serial
+    )
 
 
 def _nearest(alone: Alone, message: Message) -> dict[str, Scalar]:

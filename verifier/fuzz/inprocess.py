@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from verifier.fuzz.asgi import App
+from verifier.fuzz.elsewhere import Elsewhere
 from verifier.fuzz.load import Target
 from verifier.fuzz.policy import Choosing, Pct, Player, Policy, Walk, policy
 from verifier.fuzz.run import Runner
@@ -103,6 +105,14 @@ class InProcess:
         if isinstance(chosen, Pct):
             chosen = replace(chosen, steps=self._longest(workload))
         return chosen, self.follow(workload, chosen)
+
+    def delayed(self, workload: Workload, seed: int, n: int) -> Run:
+        """Run a workload under the n-th schedule of chance, while time also passes elsewhere (`elsewhere.py`)."""
+        settings = self.settings
+        runner = Runner(self.target, explore=settings.explore, window=settings.window)
+        runner.world = partial(Elsewhere, seed=seed + n)
+        self.runs += 1
+        return runner.run(workload, policy("walk", seed, n))
 
     def _longest(self, workload: Workload) -> int:
         """Return how many decisions a run of a workload has at most, as far as two runs can tell."""

@@ -73,7 +73,9 @@ class Looking:
         certificate = None if same_cause else self._certified(handy, small, short, last)
         if certificate is not None:
             short, last = certificate.schedule, certificate.run
-        whole = [f for f in self._baselines.oracle(small).judge(last) if self._baselines.confirmed(small, f, last)]
+        for one in self._baselines.oracle(small).judge(last):
+            self._baselines.confirmed(small, one, last)
+        whole = self._baselines.oracle(small).judge(last)  # by all that is known now
         headline = next((f for f in whole if f.fingerprint not in told), handy)
         same = sum(self._player.play(small, short).digest() == last.digest() for _ in range(REPLAYS))
         if not same:

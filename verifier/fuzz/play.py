@@ -34,3 +34,6 @@ class Player(Protocol):
 
         `seed` and `n` are all that it is made of: the n-th of the schedules of a seed.
         """
+
+    def delayed(self, workload: Workload, seed: int, n: int) -> Run:
+        """Run a workload under the n-th schedule of chance, while time also passes for reasons of others."""

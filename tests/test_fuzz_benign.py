@@ -1,0 +1,85 @@
+"""What is no race, though a user alone does not see it: durations, heartbeats, places in a line."""
+
+import pytest
+from small_apps import searched
+
+from verifier.fuzz.crowd import crowd
+from verifier.fuzz.swapped import swapped
+
+HEARTBEATS = """
+async def serve(client):
+    await client.accept()
+    run, beats = uuid.uuid4().hex, itertools.count(1)
+
+    async def beat():
+        while True:
+            await asyncio.sleep(5)
+            await client.say("ping", run, n=next(beats))
+
+    beating = asyncio.create_task(beat())
+    questions = client.questions()
+    try:
+        while True:
+            await asyncio.wait_for(anext(questions), 45)
+            for name in FIVE:
+                await client.say(name, run, at=time.strftime("%H:%M:%S"), stamp=time.time())
+                await asyncio.sleep(0.5)
+    except TimeoutError:
+        await client._send({"type": "websocket.close", "code": 4000})
+    except (StopAsyncIteration, OSError):
+        pass
+    finally:
+        beating.cancel()
+"""
+DURATIONS = """
+lock = asyncio.Lock()
+
+async def serve(client):
+    await client.accept()
+    async for question in client.questions():
+        began = time.perf_counter()
+        async with lock:
+            await asyncio.sleep(0.04)
+        took = time.perf_counter() - began
+        run = uuid.uuid4().hex
+        await client.say("answer", run, slow=took > 0.06, text=f"done in {took:.2f} s", ms=round(took * 1000))
+"""
+LINE = """
+waiting, place = 0, asyncio.Semaphore(1)
+
+async def serve(client):
+    global waiting
+    await client.accept()
+    try:
+        async for question in client.questions():
+            run = uuid.uuid4().hex
+            waiting += 1
+            try:
+                await client.say("thinking", run, text=f"You are number {waiting} in line")
+                async with place:
+                    await asyncio.sleep(0.02)
+            finally:
+                waiting -= 1
+            await client.say("answer", run, text=question)
+    except OSError:
+        pass
+"""
+
+
+@pytest.mark.parametrize("source", [HEARTBEATS, DURATIONS, LINE], ids=["heartbeats", "durations", "line"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_more_time_or_more_people_in_a_line_explain_is_no_race(tmp_path, source, seed):
+    report = searched(tmp_path, source, schedules=120, seed=seed)
+
+    assert report.ok, report.failures[0].narrative()
+
+
+def test_what_another_does_can_be_done_by_a_user_with_all_names_changed():
+    workload = crowd(2, 2).only("bob")
+
+    [session] = swapped(workload, "alice").sessions
+
+    assert (session.name, session.user) == ("bob", "alice")
+    assert "bob" not in "".join(str(action) for action in session.script)
+    assert set(swapped(workload, "alice").canaries().values()) == {"alice"}
+    assert not set(swapped(workload, "alice").canaries()) & set(crowd(2, 2).canaries())
