@@ -141,14 +141,16 @@ def usual(
 
 
 def replay(
-    path: str | Path, times: int = 1, environment: Mapping[str, str] | None = None, *, allow_code: bool = False
-) -> Replayed:
+    path: str | Path, times: int = 1, environment: Mapping[str, str] | None = None, *, allow_code: bool = False,
+    app: str | App | None = None,
+) -> Replayed:  # fmt: skip
     """Replay the failure of a repro file; `.check()` raises `ScheduleFailure` while it still happens.
 
     The app and contracts are looked for where they were, seen from here; else around the file.  `environment` has the
     keys of tokens, which are not in the file; default: that of the process.  `allow_code`: its contracts may bring
-    Python files of their own.  Raises `InputError` for a file that is none, or an app that is gone.
+    Python files of their own.  `app`: the object itself, where the file's was handed over as one.  Raises `InputError`
+    for a file that is none, or an app that is gone.
     """
     saved = load(Path(path), dict(os.environ if environment is None else environment))
     _, read = contracts_of(saved.contracts, saved.parameters, allow_code=allow_code)
-    return replayed(InProcess(saved.settings), saved, read, times)
+    return replayed(InProcess(saved.settings, None if isinstance(app, str) else app), saved, read, times)

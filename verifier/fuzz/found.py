@@ -143,12 +143,16 @@ class Report:
 
     def check(self) -> None:
         """Raise `ScheduleFailure` for the first failure, if there is one."""
+        __tracebackhide__ = True
         if self.failures:
             raise ScheduleFailure(self.failures[0])
 
 
 class ScheduleFailure(AssertionError):
     """A run that is wrong; its text is the story."""
+
+    __module__ = "verifier.fuzz"
+    """Where people import it from; summaries of tests begin with that."""
 
     def __init__(self, found: Found, saved: Path | None = None) -> None:
         super().__init__(found.failure.sentence)
@@ -157,7 +161,7 @@ class ScheduleFailure(AssertionError):
 
     def __str__(self) -> str:
         saved = f"\n\nrepro file: {self.saved}  (goldentape fuzz replay {self.saved})" if self.saved else ""
-        return f"\n{self.found.narrative()}{saved}"
+        return f"{self.found.narrative()}{saved}"
 
 
 def needs(workload: Workload, schedule: Schedule, *, reordering: bool = False) -> str:

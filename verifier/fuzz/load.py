@@ -56,7 +56,7 @@ class Target:
         if not self._module or not self._attribute:
             raise InputError(
                 "not a reference to an app", found=reference, wanted="module:attribute, as uvicorn has it",
-                fix=f"perhaps {_dotted(self._module)}:app" if self._module else None,
+                fix=f"perhaps {_dotted(self._module)}:app" if self._module and " " not in reference else None,
             )  # fmt: skip
         if _dotted(self._module) != self._module:
             raise InputError(

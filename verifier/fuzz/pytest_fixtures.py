@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from goldentape.errors import InputError
 from verifier.fuzz.api import fuzz_app, replay
 from verifier.fuzz.found import Report, ScheduleFailure
-from verifier.fuzz.replay import Outcome
+from verifier.fuzz.replay import Outcome, Replayed
 from verifier.fuzz.repro import load
 from verifier.fuzz.settings import named
 
@@ -37,11 +40,12 @@ def fuzz_ws(request: pytest.FixtureRequest) -> Fuzz:
     only = request.config.getoption("--goldentape-replay", None)
 
     def fuzz(app: Any, **options: Any) -> Report:
+        __tracebackhide__ = True
         if only is not None:
             return _only(Path(only), app)
         for path in sorted(home.glob("*.json")):
-            result = replay(path)
-            if result.outcome is Outcome.FAILED and result.found is not None:
+            result = _again(path, app)
+            if result is not None and result.outcome is Outcome.FAILED and result.found is not None:
                 raise ScheduleFailure(result.found, path)
         report = fuzz_app(app, **{"failures": 1, **said, **options})
         for found in report.failures:
@@ -51,11 +55,22 @@ def fuzz_ws(request: pytest.FixtureRequest) -> Fuzz:
     return fuzz
 
 
+def _again(path: Path, app: Any) -> Replayed | None:
+    """Replay what failed before; a file that is none any more is told in a warning, and keeps nobody from searching."""
+    try:
+        load(path, dict(os.environ))
+    except InputError as error:
+        warnings.warn(f"not replayed: {error}", stacklevel=3)
+        return None
+    return replay(path, app=app)
+
+
 def _only(path: Path, app: Any) -> Report:
     """Replay one file, where it is of this app."""
-    wanted = load(path, {}).settings.app if path.exists() else None
+    __tracebackhide__ = True
+    wanted = load(path, dict(os.environ)).settings.app
     mine = app if isinstance(app, str) else named(app)
-    if wanted is not None and wanted != mine:
+    if wanted != mine:
         pytest.skip(f"--goldentape-replay: {path} is of {wanted}, not of {mine}")
-    replay(path).check()
+    replay(path, app=app).check()
     pytest.skip(f"--goldentape-replay: {path} does not fail any more; nothing else was tried")

@@ -37,6 +37,7 @@ class Ran:
 
     def check(self, contract: Contracts = None, shared: Collection[str] = ()) -> None:
         """Raise `ScheduleFailure`, whose text is the story of the run, where anything is wrong."""
+        __tracebackhide__ = True
         failures = self.failures(contract, shared)
         if failures:
             names, _ = contracts_of(contract)
@@ -44,6 +45,7 @@ class Ran:
                 Found(
                     failure=failures[0], workload=self.workload, schedule=self.run.schedule, run=self.run,
                     settings=self.player.settings, also=tuple(failures[1:]), contracts=names, shared=tuple(shared),
+                    standing=self.player.standing(self.workload, self.run.schedule, self.run.digest()),
                 )
             )  # fmt: skip
 

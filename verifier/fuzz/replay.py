@@ -52,6 +52,7 @@ class Replayed:
 
     def check(self) -> None:
         """Raise `ScheduleFailure` while the failure still happens, `AssertionError` where that cannot be told."""
+        __tracebackhide__ = True
         if self.found is not None:
             raise ScheduleFailure(self.found)
         assert self.outcome is not Outcome.CHANGED, f"CHANGED: {self.how}"

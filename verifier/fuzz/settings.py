@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import sysconfig
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
 
 from goldentape.errors import InputError
 
+_STDLIB = sysconfig.get_paths()["stdlib"]
 EXPLORE: Final = ("arrival", "ready")
 LONGEST: Final = 86_400.0
 """Seconds that a window may have."""
@@ -57,5 +60,17 @@ class Settings:
 
 
 def named(app: Any) -> str:
-    """Return what to call an app that was handed in as an object."""
-    return f"{getattr(app, '__module__', '')}:{getattr(app, '__qualname__', type(app).__name__)}"
+    """Return what to call an app that was handed in as an object: where it is found again, else what it is."""
+    own = getattr(app, "__module__", None)
+    modules = [own, *(name for name, module in sys.modules.items() if not _is_library(module))]
+    for name in modules:
+        for attribute, value in list(vars(sys.modules.get(name or "", None) or object).items()):
+            if value is app and name != "__main__":
+                return f"{name}:{attribute}"
+    kind = app if hasattr(app, "__qualname__") else type(app)
+    return f"an object ({kind.__module__}.{kind.__qualname__})"
+
+
+def _is_library(module: Any) -> bool:
+    file = getattr(module, "__file__", None) or ""
+    return not file or "site-packages" in file or "dist-packages" in file or file.startswith(_STDLIB)

@@ -112,6 +112,11 @@ class Workload:
         """Return a user by name."""
         return next(user for user in self.users if user.name == name)
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Tell Hypothesis how to print it: in a line, without what each user does."""
+        sizes = f"{len(self.users)} users, {len(self.sessions)} connections, {self.messages} messages"
+        printer.text(f"<workload of {sizes}>")
+
     def canaries(self) -> dict[str, str]:
         """Return whose each canary is: canary to user."""
         return {
