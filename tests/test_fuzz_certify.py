@@ -33,7 +33,7 @@ def test_a_certificate_says_of_short_schedules_what_trying_them_all_says(small):
     names = [session.name for session in workload.sessions]
     one = [schedule for schedule in every(names, 1, 14) if fails(player.play(workload, schedule))]
     three = Schedule((Slice("alice", 1), Slice("bob", 1), Slice("alice", 1)))
-    asked = certify(lambda s: player.trace(workload, s), fails, workload, three, player.play(workload, three), 60)
+    asked = certify(lambda s: player.survey(workload, s), fails, workload, three, player.play(workload, three), 60)
 
     assert not fails(player.play(workload, SERIAL))
     assert (len(asked.schedule) == 1) == bool(one)
@@ -53,7 +53,7 @@ def test_every_run_of_one_slice_is_among_those_that_were_tried(small):
         return False
 
     two = Schedule((Slice("alice", 1), Slice("bob", 1)))
-    certificate = certify(lambda s: player.trace(workload, s), note, workload, two, player.play(workload, two), 60)
+    certificate = certify(lambda s: player.survey(workload, s), note, workload, two, player.play(workload, two), 60)
 
     assert certificate.complete == 1
     assert {player.play(workload, schedule).choices for schedule in every(names, 1, 14)} <= seen
@@ -69,7 +69,7 @@ def test_every_run_of_two_slices_is_among_those_that_were_tried(small):
         return False
 
     three = Schedule((Slice("alice", 1), Slice("bob", 1), Slice("alice", 1)))
-    certificate = certify(lambda s: player.trace(workload, s), note, workload, three, player.play(workload, three), 60)
+    certificate = certify(lambda s: player.survey(workload, s), note, workload, three, player.play(workload, three), 60)
 
     assert certificate.complete == 2
     assert certificate.tried == len(seen)

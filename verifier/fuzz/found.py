@@ -132,7 +132,15 @@ class Report:
         return (
             f"{self.runs:,} runs of the app in {seconds:.1f} s: {self.schedules:,} of schedules, {others:,} of users"
             f" alone or in turns to compare with, {self.failure_runs:,} to make failures small and confirm them"
+            f"{self._certifying()}"
         )
+
+    def _certifying(self) -> str:
+        made = [found.certificate for found in self.failures if found.certificate is not None]
+        if not made:
+            return ""
+        spent, most = sum(one.seconds for one in made), max(one.budget for one in made)
+        return f" ({spent:.1f} s of it to certify them, of at most {most:g} s each)"
 
     def summary(self) -> str:
         """Return the last line: `schedules 2000 (1310/s), distinct traces 1874, violations 1`."""

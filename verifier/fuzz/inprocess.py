@@ -10,6 +10,7 @@ from typing import Any
 from verifier.fuzz.asgi import App
 from verifier.fuzz.elsewhere import Elsewhere
 from verifier.fuzz.load import Target
+from verifier.fuzz.play import Open
 from verifier.fuzz.policy import Choosing, Pct, Player, Policy, Walk, policy
 from verifier.fuzz.run import Runner
 from verifier.fuzz.schedule import Schedule
@@ -21,19 +22,22 @@ from verifier.fuzz.workload import Workload
 
 
 class _Noting(Player):
-    """Plays a schedule, and notes which slice takes each step."""
+    """Plays a schedule, and notes which slice takes each step, and what could have been done instead."""
 
     def __init__(self, schedule: Schedule, names: Sequence[str]) -> None:
         super().__init__(schedule, names)
         self.taken: list[int] = []
+        self.open: list[Open] = []
 
     def choose(self, ways: Sequence[int], serial: int) -> int:
+        self.open.append((tuple(ways), serial))
         before = self._place, self._used
         way = super().choose(ways, serial)
         self.taken.append(self._place if self._used and (self._place, self._used) != before else -1)
         return way
 
     def forced(self, way: int) -> None:
+        self.open.append(((way,), way))
         before = self._used
         super().forced(way)
         self.taken.append(self._place if self._used > before else -1)
@@ -79,10 +83,13 @@ class InProcess:
 
     def trace(self, workload: Workload, schedule: Schedule) -> tuple[Run, tuple[int, ...]]:
         """Run a workload under a schedule; return also which of its slices took each step, -1 where none did."""
-        self.runs += 1
         traced = _Traced(schedule)
-        run = self._runner(0).run(workload, traced)
-        return run, tuple(traced.player.taken)
+        return self.follow(workload, traced), tuple(traced.player.taken)
+
+    def survey(self, workload: Workload, schedule: Schedule) -> tuple[Run, tuple[Open, ...]]:
+        """Run a workload under a schedule; return also the ways that were open at each step, and the serial one."""
+        traced = _Traced(schedule)
+        return self.follow(workload, traced), tuple(traced.player.open)
 
     def standing(self, workload: Workload, schedule: Schedule, digest: str) -> Standing:
         """Return where the app's code stands in a run, which has this digest; nowhere, where that cannot be seen."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 from verifier.fuzz.anchors import anchors
 from verifier.fuzz.baselines import Baselines, is_compared
@@ -70,9 +71,10 @@ class Looking:
             # What is small may show what chance shows alone, too: then it is told as it was found.
             small, short, last = workload, run.schedule, again
         same_cause = known([f.fingerprint for f in self._baselines.oracle(small).judge(last)])
-        certificate = None if same_cause else self._certified(handy, small, short, last)
-        if certificate is not None:
-            short, last = certificate.schedule, certificate.run
+        certificate = None
+        if self._certify and not same_cause:
+            certificate = self._certified(handy, shrinking.now(small, short, last))
+            small, short, last = shrinking.workload, certificate.schedule, certificate.run
         for one in self._baselines.oracle(small).judge(last):
             self._baselines.confirmed(small, one, last)
         whole = self._baselines.oracle(small).judge(last)  # by all that is known now
@@ -113,14 +115,28 @@ class Looking:
         found = self._baselines.oracle(workload, failure, of=of).judge(run)
         return next((f for f in found if f.fingerprint == failure.fingerprint), None)
 
-    def _certified(self, failure: Failure, workload: Workload, schedule: Schedule, run: Run) -> Certificate | None:
-        if not self._certify:
-            return None
-        return certify(
-            lambda s: self._player.trace(workload, s),
-            lambda r: self._same(failure, workload, r, workload) is not None,
-            workload, schedule, run, self._certify,
-        )  # fmt: skip
+    def _certified(self, failure: Failure, shrinking: Shrinking) -> Certificate:
+        """Return a certificate of the smallest schedule; where it is smaller, the workload may get smaller as well."""
+        left = self._certify
+        while True:
+            workload, schedule, run = shrinking.workload, shrinking.schedule, shrinking.run
+            certificate = certify(
+                lambda s: self._player.survey(shrinking.workload, s),
+                lambda r: self._same(failure, shrinking.workload, r, shrinking.workload) is not None,
+                workload, schedule, run, left,
+            )  # fmt: skip
+            left -= certificate.seconds
+            certificate = replace(certificate, seconds=self._certify - left, budget=self._certify)
+            if certificate.schedule == schedule:
+                return certificate
+            if not self._baselines.confirmed(workload, failure, certificate.run):
+                return replace(certificate, schedule=schedule, run=run)
+            shrinking.now(workload, certificate.schedule, certificate.run).lessen()
+            if shrinking.workload == workload:
+                return certificate
+            if not self._baselines.confirmed(shrinking.workload, failure, shrinking.run):
+                shrinking.now(workload, certificate.schedule, certificate.run)
+                return certificate
 
 
 def _may(failure: Failure, workload: Workload, of: Workload) -> bool:

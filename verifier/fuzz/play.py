@@ -10,6 +10,9 @@ from verifier.fuzz.seen import Run
 from verifier.fuzz.standing import Standing
 from verifier.fuzz.workload import Workload
 
+Open = tuple[tuple[int, ...], int]
+"""The ways that are open at a step (see `policy.py` for their codes), and the one that a serial run takes."""
+
 
 class Player(Protocol):
     """Runs one app, afresh each time."""
@@ -25,6 +28,9 @@ class Player(Protocol):
 
     def standing(self, workload: Workload, schedule: Schedule, digest: str) -> Standing:
         """Return where the app's code stands in a run, which has this digest; nowhere, where that cannot be seen."""
+
+    def survey(self, workload: Workload, schedule: Schedule) -> tuple[Run, tuple[Open, ...]]:
+        """Run a workload under a schedule; return also what could have been done at each step; empty: nobody saw it."""
 
     def follow(self, workload: Workload, how: Choosing) -> Run:
         """Run a workload under whatever chooses."""

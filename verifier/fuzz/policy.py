@@ -211,7 +211,7 @@ class Player:
             number, slice_ = self._slices[self._place]
             if not slice_.steps or self._used < slice_.steps:
                 for way in ways:
-                    if way >> 2 == number and _covers(slice_, way):
+                    if covers(slice_, number, way):
                         self._count()
                         return way
             self._next()
@@ -222,7 +222,7 @@ class Player:
         if not self._used or self._place >= len(self._slices):
             return
         number, slice_ = self._slices[self._place]
-        if way >> 2 == number and _covers(slice_, way):
+        if covers(slice_, number, way):
             if not slice_.steps or self._used < slice_.steps:
                 self._used += 1
         else:
@@ -237,5 +237,6 @@ class Player:
         self._used = 0
 
 
-def _covers(slice_: Slice, way: int) -> bool:
-    return slice_.side is Side.BOTH or slice_.side is SIDES[way & 3]
+def covers(slice_: Slice, number: int, way: int) -> bool:
+    """Return whether a way is one that a slice takes, whose session has this number."""
+    return way >> 2 == number and (slice_.side is Side.BOTH or slice_.side is SIDES[way & 3])

@@ -59,6 +59,16 @@ class Shrinking:
                 self._smaller_schedule()
         return self
 
+    def now(self, workload: Workload, schedule: Schedule, run: Run) -> Shrinking:
+        """Go on from another failing schedule."""
+        self.workload, self.schedule, self.run = workload, schedule, run
+        return self
+
+    def lessen(self) -> None:
+        """Take away what this schedule does not need."""
+        self.most_runs, self.until = self.runs + LAST, spent() + SECONDS
+        self._smaller_workload()
+
     def _smaller_schedule(self) -> None:
         """Take switches away, and what is then not needed any more, until nothing can be."""
         before = None

@@ -119,7 +119,10 @@ def _minimal(found: Found) -> str:
         fewer = "no switch" if size == 1 else f"fewer than {size} switches"
         return f"certified, no schedule with {fewer} fails (all {certificate.tried:,} that differ were tried)"
     known = f"all with at most {certificate.complete} were tried" if certificate.complete >= 0 else "none was ruled out"
-    return f"smallest known, {size} switches ({known}, {certificate.tried:,} schedules; --certify gives it more time)"
+    return (
+        f"smallest known, {size} switches ({known}, {certificate.tried:,} schedules in"
+        f" {certificate.budget:g} s; --certify gives it more time)"
+    )
 
 
 def _canaries(found: Found) -> Iterator[str]:
