@@ -1,6 +1,6 @@
 """What a find is called: the plainest kind, the place where the code waits, and small for the same reason."""
 
-from small_apps import searched
+from small_apps import FIVE, searched
 
 from verifier.fuzz.doors import path_of
 from verifier.fuzz.failure import Kind
@@ -81,6 +81,37 @@ async def serve(client):
         await asyncio.sleep(0.02)
         await client.say("balance", uuid.uuid4().hex, balance=sum(map(ord, account)) % 900)
 """
+TEMPLATES = """
+templates = {name: {} for name in FIVE}
+
+async def serve(client):
+    await client.accept()
+    async for question in client.questions():
+        run = uuid.uuid4().hex
+        for name in FIVE:
+            template = templates[name]
+            template.update(thread=f"thread-{client.user}")
+            await asyncio.sleep(0.001)
+            await client.say(name, run, **template)
+"""
+ONE_QUEUE = """
+queue = asyncio.Queue()
+
+async def write(client):
+    while True:
+        name, run, user = await queue.get()
+        await client.say(name, run, user=user)
+
+async def serve(client):
+    await client.accept()
+    writing = asyncio.create_task(write(client))
+    async for question in client.questions():
+        run = uuid.uuid4().hex
+        for name in FIVE:
+            queue.put_nowait((name, run, client.user))
+            await asyncio.sleep(0.005)
+    writing.cancel()
+"""
 
 
 def test_an_answer_that_never_comes_is_lost_and_the_place_where_its_code_waits_is_told(tmp_path):
@@ -117,6 +148,23 @@ def test_a_small_number_is_anothers_where_each_of_both_has_always_one_of_their_o
     [found] = searched(tmp_path, BALANCE).failures
 
     assert (found.failure.kind, found.failure.detail) == (Kind.MIXED, "balance.balance")
+
+
+def test_what_mostly_has_one_cause_is_one_find(tmp_path):
+    [found] = searched(tmp_path, TEMPLATES, schedules=100).failures
+
+    told = [found.failure, *found.also, *found.elsewhere]
+    assert {failure.kind for failure in told} == {Kind.MIXED}
+    assert len({failure.detail for failure in told}) > 2
+    assert len(found.workload.sessions) == 2
+
+
+def test_events_that_come_to_another_user_are_that_users_though_it_says_nothing(tmp_path):
+    [found] = searched(tmp_path, ONE_QUEUE).failures
+
+    assert found.failure.kind is Kind.MIXED
+    assert found.failure.detail in {f"{name}.{path}" for name in FIVE for path in ("thread_id", "user")}
+    assert len(found.workload.sessions) == 2 and found.workload.messages <= 2
 
 
 def test_a_router_that_was_included_is_looked_into():

@@ -65,8 +65,7 @@ class Comparison:
         if alone.shape(message) in alone.shapes:
             return
         if message.name not in alone.fields:
-            if not self._comes_serially(alone, message):
-                yield self._new(alone, n, message)
+            yield from self._unknown(alone, n, message)
             return
         nearest: dict[str, Scalar] | None = None
         for path, value in message.values:
@@ -94,10 +93,10 @@ class Comparison:
     def _owner(self, alone: Alone, message: Message, path: str, value: Scalar, was: Scalar) -> str:
         """Return whose a value is, judged by what each user sees alone; empty: nobody's, or that cannot be told."""
         field = message.name, path
-        others = [other for other in (*self._alone.values(), *self._learnt) if other.user in self._alone]
+        others = self._everybody
         if field in alone.counted or (field in alone.timed and numeric(value, was)):
             return ""
-        owner = _fixed_owner(alone, field, value, others)
+        owner, _ = _fixed_owner(alone.user, field, value, others)
         if _is_anybodys(value):
             # `true`, or 7: another's only if each of both has always one of its own, and not when they take turns.
             return "" if owner and _in_serial(alone, message, path, value, exactly=True) else owner
@@ -115,13 +114,29 @@ class Comparison:
             for path, value in message.values
         )
 
-    def _new(self, alone: Alone, n: int, message: Message) -> Failure:
-        told = ", ".join(_told(v) for p, v in message.values if isinstance(v, str) and ("error" in p or "reason" in p))
-        what = f"{message.name}{f' ({told})' if told else ''}"
-        return Failure(
-            Kind.DIFFERENT, alone.user, "", message.name,
-            f"{alone.user} receives {what}, which never comes when {alone.user} is alone", (n,),
-        )  # fmt: skip
+    def _unknown(self, alone: Alone, n: int, message: Message) -> Iterator[Failure]:
+        """Yield what is wrong with an event that this user never sees alone in this workload, if anything."""
+        for path, value in message.values:
+            field = message.name, path
+            if isinstance(value, str) and not alone.is_masked(field) and not self._shared(path):
+                owner, was = _fixed_owner(alone.user, field, value, self._everybody)
+                if owner:
+                    yield _mixed(alone, n, owner, f"{message.name}.{path}", value, was)
+                    return
+        if not self._comes_serially(alone, message):
+            told = ", ".join(
+                _told(v) for p, v in message.values if isinstance(v, str) and ("error" in p or "reason" in p)
+            )
+            what = f"{message.name}{f' ({told})' if told else ''}"
+            yield Failure(
+                Kind.DIFFERENT, alone.user, "", message.name,
+                f"{alone.user} receives {what}, which never comes when {alone.user} is alone", (n,),
+            )  # fmt: skip
+
+    @property
+    def _everybody(self) -> list[Alone]:
+        """What each user of this workload sees alone, in this workload and in others."""
+        return [one for one in (*self._alone.values(), *self._learnt) if one.user in self._alone]
 
     # -- many messages
 
@@ -210,17 +225,16 @@ def _is_anybodys(value: Scalar) -> bool:
     return isinstance(value, bool) or value is None or (isinstance(value, int) and abs(value) < TELLING)
 
 
-def _fixed_owner(alone: Alone, field: Field, value: Scalar, others: Iterable[Alone]) -> str:
-    """Return the user who always sees this value at a place where the one at hand always sees another one."""
-    if value is None or len(alone.fixed(field)) != 1:
-        return ""
+def _fixed_owner(user: str, field: Field, value: Scalar, all_: Iterable[Alone]) -> tuple[str, Scalar]:
+    """Return who always sees this value at a place where a user always sees another one, and which; empty: nobody."""
     seen: dict[str, set[Scalar]] = {}
-    for other in others:
-        if not other.is_masked(field):
-            seen.setdefault(other.user, set()).update(other.values.get(field, ()))
-    if len(seen.pop(alone.user, ())) > 1:
-        return ""
-    return next((user for user, values in seen.items() if values == {value}), "")
+    for alone in all_:
+        if not alone.is_masked(field):
+            seen.setdefault(alone.user, set()).update(alone.values.get(field, ()))
+    mine = seen.pop(user, set())
+    if value is None or len(mine) != 1 or value in mine:
+        return "", None
+    return next((other for other, values in seen.items() if values == {value}), ""), next(iter(mine))
 
 
 def _owner(alone: Alone, field: Field, value: Scalar, others: Iterable[Alone], long: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -37,6 +38,7 @@ class Kind(StrEnum):
     """The app runs on for ever and nothing comes of it."""
 
 
+_INDEX = re.compile(r"\[\d+\]")
 UNANSWERED = "an answer"
 """The detail of a LOST or a DEADLOCK in which a client waits in vain: known without comparing."""
 RANK = {kind: n for n, kind in enumerate(Kind)}
@@ -66,6 +68,17 @@ class Failure:
         detail = "" if self.kind is Kind.ORDER else self.detail
         text = "\0".join((self.kind, relation, detail))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+    @property
+    def family(self) -> str:
+        """Joins failures that mostly have one cause: answers not whole, or one field of another in several events."""
+        if self.kind in (Kind.LOST, Kind.DEADLOCK):
+            return Kind.LOST
+        if self.kind in (Kind.DUPLICATED, Kind.ORDER):
+            return self.kind
+        if self.kind in (Kind.LEAK, Kind.MIXED):
+            return f"{self.kind} {_INDEX.sub('[]', self.detail.partition('.')[2] or self.detail)}"
+        return self.fingerprint
 
     @property
     def title(self) -> str:

@@ -30,6 +30,8 @@ class Found:
     settings: Settings
     also: tuple[Failure, ...] = ()
     """What else is wrong in the same run: mostly the same cause."""
+    elsewhere: tuple[Failure, ...] = ()
+    """What other schedules show, mostly of the same cause."""
     first: int = 0
     """The schedule of the search that failed first, counted from 1; 0: a user alone, before it began."""
     switches_before: int = 0

@@ -97,7 +97,7 @@ class Looking:
 
         To shrink by it needs no runs alone of each smaller workload.
         """
-        if not is_compared(failure):
+        if not is_compared(failure) or failure.kind is Kind.MIXED:
             return failure
         others = self._baselines.oracle(workload).judge(run)
         handy = (f for f in others if not is_compared(f) and f.kind not in (Kind.LEAK, Kind.CONTRACT))

@@ -254,6 +254,12 @@ class Search:
     def _is_new(self, plan: Plan, failure: Failure) -> bool:
         if failure.fingerprint in self._explained or (failure.fingerprint, plan.faults) in self._excused:
             return False
+        same = next((n for n, known in enumerate(self.found) if not known.alone and known.failure.family == failure.family), None)
+        if same is not None:
+            known = self.found[same]
+            self.found[same] = replace(known, elsewhere=(*known.elsewhere, failure))
+            self._explained.add(failure.fingerprint)
+            return False
         unasked = self.faults is None and plan.faults and failure.kind is Kind.CONTRACT
         if unasked and self.baselines.alone_too(plan.workload, failure):
             # What a contract demands when clients vanish is judged where somebody asks for that.

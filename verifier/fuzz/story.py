@@ -82,6 +82,9 @@ def _lines(found: Found, width: int) -> Iterator[str]:
     yield from (line for text in _canaries(found) for line in wrapped(text, width, "  "))
     if found.also:
         yield from wrapped("also wrong in this run: " + "; ".join(_brief(f) for f in found.also), width, "  ")
+    if found.elsewhere:
+        told = "; ".join(_brief(f) for f in found.elsewhere)
+        yield from wrapped(f"in other schedules, most likely of the same cause: {told}", width, "  ")
     yield from wrapped(f"needs: {found.needs}", width, "  ")
     if found.alone:
         yield "also when nobody else is there: no concurrency is needed"

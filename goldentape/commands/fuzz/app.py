@@ -187,6 +187,7 @@ def told_as_json(report: Report, saved: Sequence[Path | None]) -> dict[str, Any]
                 "messages": found.workload.messages, "shrink_runs": found.shrink_runs,
                 "tried_for_certificate": found.certificate.tried if found.certificate else 0,
                 "replays": list(found.replays), "also": [str(f.title) for f in found.also],
+                "elsewhere": [str(f.title) for f in found.elsewhere],
                 "repro": None if path is None else str(path),
                 "story": found.narrative().splitlines(),
             }
