@@ -34,7 +34,9 @@ class Client:
             yield json.loads(message["text"])["content"]
 
     async def say(self, name, run, **more):
-        event = {{"type": name, "run_id": run, "thread_id": f"t-{{self.user}}", **more}}
+        event = {{"type": name, "thread_id": f"t-{{self.user}}", **more}}
+        if run:
+            event["run_id"] = run
         await self._send({{"type": "websocket.send", "text": json.dumps(event)}})
 
 

@@ -4,6 +4,7 @@ import pytest
 from small_apps import searched
 
 from verifier.fuzz.crowd import crowd
+from verifier.fuzz.failure import Kind
 from verifier.fuzz.swapped import swapped
 
 HEARTBEATS = """
@@ -64,6 +65,21 @@ async def serve(client):
     except OSError:
         pass
 """
+ROOM = """
+here = set()
+
+async def serve(client):
+    await client.accept()
+    here.add(client)
+    async for question in client.questions():
+        for other in sorted(here, key=lambda other: other.user):
+            try:
+                await other.say("said", "", text=question, by=client.user)
+            except OSError:
+                here.discard(other)
+        await client.say("ok", "")
+    here.discard(client)
+"""
 
 
 @pytest.mark.parametrize("source", [HEARTBEATS, DURATIONS, LINE], ids=["heartbeats", "durations", "line"])
@@ -83,3 +99,18 @@ def test_what_another_does_can_be_done_by_a_user_with_all_names_changed():
     assert "bob" not in "".join(str(action) for action in session.script)
     assert set(swapped(workload, "alice").canaries().values()) == {"alice"}
     assert not set(swapped(workload, "alice").canaries()) & set(crowd(2, 2).canaries())
+
+
+def test_a_room_is_said_to_be_one_and_is_no_leak(tmp_path):
+    report = searched(tmp_path, ROOM)
+    [line] = report.unconfirmed
+
+    assert report.ok
+    assert "everybody gets what everybody says" in line and line.endswith("--shared 'text'")
+    assert searched(tmp_path, ROOM, shared=("text", "by")).unconfirmed == ()
+
+
+def test_an_agents_events_that_come_to_all_are_no_room(tmp_path):
+    [found] = searched(tmp_path, ROOM.replace('"said"', '"agent_completed"')).failures
+
+    assert found.failure.kind is Kind.LEAK

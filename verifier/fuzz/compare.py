@@ -94,7 +94,7 @@ class Comparison:
         """Return whose a value is, judged by what each user sees alone; empty: nobody's, or that cannot be told."""
         field = message.name, path
         others = self._everybody
-        if field in alone.counted or (field in alone.timed and numeric(value, was)):
+        if field in alone.counted or (numeric(value, was) and any(field in one.timed for one in others)):
             return ""
         owner, _ = _fixed_owner(alone.user, field, value, others)
         if _is_anybodys(value):
@@ -120,7 +120,7 @@ class Comparison:
             field = message.name, path
             if isinstance(value, str) and not alone.is_masked(field) and not self._shared(path):
                 owner, was = _fixed_owner(alone.user, field, value, self._everybody)
-                if owner:
+                if owner and not numeric(value, was):
                     yield _mixed(alone, n, owner, f"{message.name}.{path}", value, was)
                     return
         if not self._comes_serially(alone, message):
@@ -189,7 +189,8 @@ class Comparison:
 
     def _order(self, alone: Alone, said: list[tuple[int, Message]]) -> Iterator[Failure]:
         for answer in alone.answers(said).values():
-            names = [message.name for _, message in answer]
+            # What others cause, too, comes when they do.
+            names = [message.name for _, message in answer if not self._is_shared(alone, message.name)]
             for a, b in ordered(names):
                 if alone.before.get((a, b)) and names.index(b) < (len(names) - 1 - names[::-1].index(a)):
                     at = next(n for n, m in answer if m.name == b)

@@ -24,10 +24,12 @@ from verifier.fuzz.coverage import Coverage
 from verifier.fuzz.failure import RANK, Failure, Kind
 from verifier.fuzz.found import Found, Report
 from verifier.fuzz.looking import Looking, Unconfirmed
+from verifier.fuzz.message import shared_by
 from verifier.fuzz.plans import Plan, mixtures, plan_strategy, with_faults
 from verifier.fuzz.play import Player
 from verifier.fuzz.policy import Pct
 from verifier.fuzz.promise import Promise
+from verifier.fuzz.rooms import rooms_in
 from verifier.fuzz.schedule import SERIAL
 from verifier.fuzz.seen import Ended, Run, What
 from verifier.fuzz.settings import Settings
@@ -95,14 +97,15 @@ class Search:
     """Hears what looks wrong, and at which schedule, before it is made small and confirmed."""
 
     def __post_init__(self) -> None:
+        self.notes: Counter[str] = Counter()
+        self.unconfirmed: Counter[str] = Counter()
+        self._look_for_rooms()
         self.baselines = Baselines(self.player, self.contracts, self.shared, self.seed or 0)
         self.looking = Looking(self.player, self.settings, self.baselines, self.budget.certify)
         self.coverage = Coverage()
         self.policies: Counter[str] = Counter()
         self.promise = Promise()
         self.found: list[Found] = []
-        self.notes: Counter[str] = Counter()
-        self.unconfirmed: Counter[str] = Counter()
         self._explained: set[str] = set()
         """Fingerprints that were told with a failure."""
         self._excused: set[tuple[str, tuple[str, ...]]] = set()
@@ -122,6 +125,25 @@ class Search:
         if self.faults is None and not self._takes_tabs():
             self.mixtures = tuple(dict.fromkeys(tuple(f for f in m if f != "tabs") for m in self.mixtures))
             self.notes["the app serves one connection of a user at a time: no second tab is tried (--faults tabs)"] += 1
+
+    def _look_for_rooms(self) -> None:
+        """Take as shared what everybody is told of everybody though nobody is interrupted, and say so."""
+        if len(self.workload.users) < 2:
+            return
+        turns = self.player.play(self.workload, in_turns(self.player.play(self.workload, SERIAL)))
+        is_shared = shared_by(self.shared)
+        said, named = (
+            tuple(glob for glob in globs if not is_shared(glob.replace("[*]", "[0]")))
+            for globs in rooms_in(turns, self.workload)
+        )
+        self.shared = (*self.shared, *said, *named)
+        if said:
+            self.unconfirmed[
+                f"everybody gets what everybody says, also when nobody is interrupted, in {_listed(said)}: a room, or a"
+                f" leak to all?  Taken as shared here; if it is meant so, say {_options(said)}"
+            ] += 1
+        if named:
+            self.notes[f"users are told who else is there, in {_listed(named)}: taken as shared"] += 1
 
     def _takes_tabs(self) -> bool:
         """Return whether a user can have two connections, if they are used in turns and nobody else is there."""
@@ -254,7 +276,10 @@ class Search:
     def _is_new(self, plan: Plan, failure: Failure) -> bool:
         if failure.fingerprint in self._explained or (failure.fingerprint, plan.faults) in self._excused:
             return False
-        same = next((n for n, known in enumerate(self.found) if not known.alone and known.failure.family == failure.family), None)
+        same = next(
+            (n for n, known in enumerate(self.found) if not known.alone and known.failure.family == failure.family),
+            None,
+        )
         if same is not None:
             known = self.found[same]
             self.found[same] = replace(known, elsewhere=(*known.elsewhere, failure))
@@ -346,3 +371,11 @@ class Search:
             unconfirmed=tuple(self.unconfirmed), bound=self.promise.told() if self.policy.startswith("pct") else "",
             interrupted=interrupted,
         )  # fmt: skip
+
+
+def _listed(globs: Collection[str]) -> str:
+    return ", ".join("the text" if glob == "**" else glob for glob in globs)
+
+
+def _options(globs: Collection[str]) -> str:
+    return " ".join(f"--shared '{glob}'" for glob in globs)

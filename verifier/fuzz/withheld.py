@@ -56,7 +56,13 @@ def _error(error: AppError) -> AppError:
 
 def found(one: Found) -> Found:
     """Return a find of `fuzz app` without values.  Its run is for telling: it does not replay."""
-    return replace(one, failure=failure(one.failure), run=run(one.run), also=tuple(map(failure, one.also)), elsewhere=tuple(map(failure, one.elsewhere)))
+    return replace(
+        one,
+        failure=failure(one.failure),
+        run=run(one.run),
+        also=tuple(map(failure, one.also)),
+        elsewhere=tuple(map(failure, one.elsewhere)),
+    )
 
 
 def report(one: Report) -> Report:
