@@ -10,20 +10,22 @@ from functools import cache
 from itertools import pairwise
 
 import pytest
-from agents import contract, golden_path, spelled, talk
+from agents import EVENTS, contract, golden_path, spelled, talk
 from hypothesis import given
 from hypothesis import strategies as st
 from tapes import write
 
+from goldentape.commands.finding import read_contracts
 from goldentape.path import parse
 from verifier.fuzz.offline import run as offline
 from verifier.fuzz.offline.automaton import Automaton
+from verifier.fuzz.offline.feeds import Feeds
 from verifier.fuzz.offline.order import PartialOrder, trace_key
 from verifier.fuzz.offline.overlap import Interval, overlaps
 from verifier.fuzz.offline.recorded import Recorded
-from verifier.fuzz.offline.rules import Rules, checks_over, untimed
+from verifier.fuzz.offline.rules import checks_over, untimed
 from verifier.fuzz.offline.run import fuzz_tape
-from verifier.fuzz.offline.search import shrink
+from verifier.fuzz.offline.shrink import shrink
 from verifier.history import Source
 
 LOCK = "lock: {kind: pair, per: recording, open: tool_executing, close: tool_completed, max_open: 1}"
@@ -173,7 +175,7 @@ def test_a_learnt_table_says_what_the_engine_says(rule):
     sentences = [*run_of("alice", 1), *run_of("bob", 2)]
     sentences = [f"{s} n:={n}" if "tool_executing" in s else s for n, s in enumerate(sentences)]
     recorded = Recorded(source(*sentences))
-    table = Automaton(judged, recorded, name)
+    table = Automaton(Feeds(judged, recorded, name))
     order = offline.fuzz_tape(judged, source(*sentences), interleavings=1).order
 
     for seed in range(60):
@@ -227,21 +229,51 @@ def test_rules_of_one_user_keep_their_verdict_whatever_others_do():
     assert report.permuted == 50 and report.dependent == [] and len(report.rules.own) > 10
 
 
-def test_a_rule_of_one_user_that_looks_at_the_others_is_found(monkeypatch):
-    judged = contract("mine: {kind: count, per: connection, event: tool_executing, max: 1}")
-    own, of = offline.checks_over, Rules.of(untimed(judged))
-    assert of.own == ("mine",)
+CHEATS = """
+from goldentape.plugin import Violation
 
-    def mixed_up(contract, history, names):
-        checks = own(contract, history, names)
-        first = next(user for _, user, *_ in history.rows())
-        checks["mine"].tally.activations += first  # as if it depended on who came first
-        return checks
+class Remembers:
+    events = ("tool_executing",)
+    last = None
+    def start(self, context):
+        return None
+    def step(self, state, event, context):
+        before, self.last = self.last, event.user
+        if before not in (None, event.user):
+            yield Violation("somebody else was here", [event])
+    def end(self, state, ending, context):
+        return None
 
-    monkeypatch.setattr(offline, "checks_over", mixed_up)
+class NeverForgets(Remembers):
+    seen = 0
+    def step(self, state, event, context):
+        NeverForgets.seen += 1
+        if NeverForgets.seen % 3 == 0:
+            yield Violation("number 3", [event])
+
+last = []
+
+def each(event, context):
+    last.append(event.user)
+    if last[-2:-1] not in ([], [event.user]):
+        yield Violation("somebody else was here", [event])
+"""
+
+
+@pytest.mark.parametrize(
+    ("use", "per", "again"),
+    [("Remembers", "per: connection,", False), ("NeverForgets", "per: user,", True), ("each", "", True)],
+)
+def test_a_rule_of_ones_own_that_looks_at_other_users_is_found(tmp_path, use, per, again):
+    (tmp_path / "cheats.py").write_text(CHEATS)
+    file = tmp_path / "own.yaml"
+    mine = f"mine: {{kind: python, use: 'cheats:{use}', {per} events: [tool_executing]}}"
+    file.write_text(f"{EVENTS}invariants:\n  {mine}\n")
+    [judged] = read_contracts([str(file)], {}, allow_code=True)
+
     [dependent] = fuzz_tape(judged, TWO).dependent
 
-    assert dependent.invariant == "mine" and len(dependent.slices) == 1
+    assert dependent.invariant == "mine" and dependent.again == again
 
 
 def test_a_rule_that_the_recording_itself_breaks_is_not_called_possible():
@@ -257,7 +289,7 @@ def test_a_rule_that_the_recording_itself_breaks_is_not_called_possible():
     [
         ((), "no user"),
         (tuple(run_of("alice", 1)), "one user"),
-        ((*run_of("alice", 1), *run_of("bob", 2)), "nothing here that two of them have in common"),
+        ((*run_of("alice", 1), *run_of("bob", 2)), "no rule of it relates users by the order"),
     ],
 )
 def test_a_vacuous_set_up_is_refused_with_the_reason(sentences, why):

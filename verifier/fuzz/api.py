@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import hypothesis
@@ -20,6 +21,8 @@ from verifier.fuzz.doors import path_of, paths_of
 from verifier.fuzz.failure import Failure
 from verifier.fuzz.found import Report
 from verifier.fuzz.inprocess import InProcess
+from verifier.fuzz.offline.repro import is_of_tape
+from verifier.fuzz.offline.repro import load as load_tape
 from verifier.fuzz.passport import Passport
 from verifier.fuzz.plans import mixtures
 from verifier.fuzz.policy import demand_policy
@@ -29,6 +32,9 @@ from verifier.fuzz.repro import load
 from verifier.fuzz.search import LAZY, Budget, Search
 from verifier.fuzz.settings import Settings, named
 from verifier.fuzz.workload import Workload
+
+if TYPE_CHECKING:
+    from verifier.fuzz.offline.replaying import ReplayedTape
 
 SCHEDULES = 2000
 """Schedules of a search where nobody says how many."""
@@ -143,14 +149,27 @@ def usual(
 def replay(
     path: str | Path, times: int = 1, environment: Mapping[str, str] | None = None, *, allow_code: bool = False,
     app: str | App | None = None,
-) -> Replayed:  # fmt: skip
-    """Replay the failure of a repro file; `.check()` raises `ScheduleFailure` while it still happens.
+) -> Replayed | ReplayedTape:  # fmt: skip
+    """Replay the failure of a repro file; `.check()` raises an `AssertionError` while it still happens.
 
     The app and contracts are looked for where they were, seen from here; else around the file.  `environment` has the
     keys of tokens, which are not in the file; default: that of the process.  `allow_code`: its contracts may bring
     Python files of their own.  `app`: the object itself, where the file's was handed over as one.  Raises `InputError`
     for a file that is none, or an app that is gone.
     """
+    if is_of_tape(Path(path)):
+        # Where tapes and contracts are found is the command line's business.
+        again: Any = importlib.import_module("goldentape.commands.fuzz.tape_again")
+        judged: ReplayedTape = again.judged_again(load_tape(Path(path)), allow_code=allow_code)
+        return judged
+    return replay_app(path, times, environment, allow_code=allow_code, app=app)
+
+
+def replay_app(
+    path: str | Path, times: int = 1, environment: Mapping[str, str] | None = None, *, allow_code: bool = False,
+    app: str | App | None = None,
+) -> Replayed:  # fmt: skip
+    """Replay the failure of an app; see `replay`."""
     saved = load(Path(path), dict(os.environ if environment is None else environment))
     _, read = contracts_of(saved.contracts, saved.parameters, allow_code=allow_code)
     return replayed(InProcess(saved.settings, None if isinstance(app, str) else app), saved, read, times)

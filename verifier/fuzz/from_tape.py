@@ -18,7 +18,7 @@ from goldentape.event import Connection, Ending, Event, Opcode
 from verifier.correlate import learn
 from verifier.fuzz.canary import canary, planted
 from verifier.fuzz.message import read
-from verifier.fuzz.offline.edges import ids_of
+from verifier.fuzz.offline.mentions import ids_of
 from verifier.fuzz.passport import Passport
 from verifier.fuzz.script import Action, Close, Drop, Send, Wait
 from verifier.fuzz.workload import After, Session, User, Workload

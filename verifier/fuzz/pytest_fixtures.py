@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from goldentape.errors import InputError
-from verifier.fuzz.api import fuzz_app, replay
+from verifier.fuzz.api import fuzz_app, replay_app
 from verifier.fuzz.found import Report, ScheduleFailure
 from verifier.fuzz.replay import Outcome, Replayed
 from verifier.fuzz.repro import load
@@ -62,7 +62,7 @@ def _again(path: Path, app: Any) -> Replayed | None:
     except InputError as error:
         warnings.warn(f"not replayed: {error}", stacklevel=3)
         return None
-    return replay(path, app=app)
+    return replay_app(path, app=app)
 
 
 def _only(path: Path, app: Any) -> Report:
@@ -72,5 +72,5 @@ def _only(path: Path, app: Any) -> Report:
     mine = app if isinstance(app, str) else named(app)
     if wanted != mine:
         pytest.skip(f"--goldentape-replay: {path} is of {wanted}, not of {mine}")
-    replay(path, app=app).check()
+    replay_app(path, app=app).check()
     pytest.skip(f"--goldentape-replay: {path} does not fail any more; nothing else was tried")

@@ -18,7 +18,7 @@ from verifier.verdict import ERROR, FAIL, INCONCLUSIVE, PASS, Group, Outcome, Ta
 if TYPE_CHECKING:
     from verifier.contract import Contract
     from verifier.fuzz.live.caught import Hunted
-    from verifier.fuzz.offline.run import TapeReport
+    from verifier.fuzz.offline.report import TapeReport
 
 TITLES: Mapping[Kind, str] = {
     Kind.LEAK: "no user is shown what another one has said",
@@ -155,7 +155,7 @@ def _by_kind(
 
 def _of_tape(report: TapeReport, tape: str, contract: Contract | None) -> Iterator[Outcome]:
     """Yield an outcome for each rule: of one user's by the metamorphic check, of several users' by the search."""
-    from verifier.fuzz.offline.run import CONSUMER
+    from verifier.fuzz.offline.report import CONSUMER
     from verifier.fuzz.offline.telling import possible_story, told_of
 
     home = Place(file=tape if contract is None else contract.document.name)
@@ -173,6 +173,8 @@ def _of_tape(report: TapeReport, tape: str, contract: Contract | None) -> Iterat
     for dependent in report.dependent:
         tally = Tally(activations=report.permuted)
         why = "its verdict depends on what other users do in between, and must not"
+        if dependent.again:
+            why = "judged twice over the same messages, it comes to two verdicts"
         _add(tally, dependent.invariant, "order", why, dependent.invariant,
              (f"as recorded: {dependent.recorded}; in another order: {dependent.other}",))  # fmt: skip
         seen.add(dependent.invariant)

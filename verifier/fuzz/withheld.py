@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from verifier.fuzz.found import Found, Report
     from verifier.fuzz.live.caught import Caught, Hunted
     from verifier.fuzz.live.replaying import ReplayedLive
-    from verifier.fuzz.offline.run import TapeReport
+    from verifier.fuzz.offline.report import TapeReport
     from verifier.fuzz.replay import Replayed
 
 _SENTENCES: Final[Mapping[Kind, Callable[[Failure], str]]] = {

@@ -14,12 +14,14 @@ from goldentape.commands.finding import read_contracts
 from goldentape.commands.fuzz.excerpts import excerpts_option
 from goldentape.commands.fuzz.live_again import replay_live
 from goldentape.commands.fuzz.reached import server_options
+from goldentape.commands.fuzz.tape_again import replay_tape
 from goldentape.commands.fuzz.telling import columns
 from goldentape.display import show
 from goldentape.errors import Exit
 from verifier.fuzz import withheld
 from verifier.fuzz.inprocess import InProcess
 from verifier.fuzz.live.repro import is_live
+from verifier.fuzz.offline.repro import is_of_tape
 from verifier.fuzz.replay import Outcome, Replayed, replayed
 from verifier.fuzz.repro import Repro, load
 from verifier.fuzz.story import of_run
@@ -42,13 +44,15 @@ def replay(
     file: Path, times: int, app_dir: str | None, trace: bool, allow_code: bool, excerpts: bool, as_json: bool,
     target: str | None, **server: Any,
 ) -> int:  # fmt: skip
-    """Replay the failure in FILE, which `fuzz app` or `fuzz live` has written.
+    """Replay the failure in FILE, which `fuzz app`, `fuzz live` or `fuzz tape` has written.
 
     FIXED (exit 0): it does not happen any more.  FAILED (1): it does, with the same fingerprint.  CHANGED (4): the app
     does something else now, so that nobody can tell.
     """
     if is_live(file):
         return replay_live(file, times, target, excerpts=excerpts, as_json=as_json, **server)
+    if is_of_tape(file):
+        return replay_tape(file, trace=trace, as_json=as_json, allow_code=allow_code)
     saved = load(file, dict(os.environ))
     settings = saved.settings if app_dir is None else saved.settings.in_directory(app_dir)
     contracts = read_contracts(saved.contracts, saved.parameters, allow_code=allow_code) if saved.contracts else []

@@ -14,6 +14,7 @@ from goldentape.commands.allowing import code_option
 from goldentape.commands.finding import read_contracts
 from goldentape.commands.fuzz.excerpts import excerpts_option
 from goldentape.commands.opening import opened, unsealed
+from goldentape.commands.progress import Progress
 from goldentape.commands.reporting import Judgement, reported
 from goldentape.commands.sizes import DURATION
 from goldentape.display import home_and_here, show
@@ -22,8 +23,9 @@ from goldentape.path import parse
 from verifier.contract import Contract, read_contract
 from verifier.fuzz import withheld
 from verifier.fuzz.offline.consumer import Consumer
-from verifier.fuzz.offline.run import CONSUMER, TapeReport, fuzz_tape
-from verifier.fuzz.offline.telling import lines, to_json
+from verifier.fuzz.offline.report import CONSUMER, TapeReport
+from verifier.fuzz.offline.run import INTERLEAVINGS, fuzz_tape
+from verifier.fuzz.offline.telling import lines, repro_of, to_json
 from verifier.fuzz.verdicts import judged_tape
 from verifier.history import Source
 from verifier.load import nearest
@@ -37,6 +39,8 @@ events: {any: {dir: any}}
 invariants: {nothing: {kind: never, event: any}}
 """
 """How messages are read where no contract is given."""
+HOME = Path(".goldentape")
+"""Where repro files go."""
 MOST = 20_000
 """Events of a tape that this is made for: each interleaving tells all of them again."""
 
@@ -46,8 +50,9 @@ MOST = 20_000
 @click.option("--contract", metavar="NAME|FILE",
               help="What must hold: shipped, or a file.  Default: golden-path; with --consumer none.")  # fmt: skip
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Value of a parameter of the contract.")
-@click.option("--interleavings", type=click.IntRange(1, 10_000_000), default=500, show_default=True, metavar="N",
-              help="Most interleavings to judge; 200 in a row without a new trace end the search before.")  # fmt: skip
+@click.option("--interleavings", "--schedules", type=click.IntRange(1, 10_000_000), default=INTERLEAVINGS,
+              show_default=True, metavar="N",
+              help="Most interleavings to judge; all, or 200 in a row without news, end it before.")  # fmt: skip
 @click.option("--budget", type=DURATION, default="60s", show_default=True, help="Most time that the search takes.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
               help="Where the walk begins: equal seeds give equal reports.")  # fmt: skip
@@ -62,12 +67,14 @@ MOST = 20_000
 @code_option
 @click.option("--allow-unsealed", is_flag=True, help="Take a tape that is being recorded, or that a crash has ended.")
 @excerpts_option
+@click.option("--save", type=click.Path(file_okay=False, path_type=Path), default=HOME, show_default=True,
+              metavar="DIR", help="Where repro files go.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @reported("fuzz")
 def tape(
     tape: Path, contract: str | None, settings: tuple[str, ...], interleavings: int, budget: float, seed: int,
     consumer: str | None, shared: tuple[str, ...], ordered: tuple[str, ...], allow_code: bool, allow_unsealed: bool,
-    excerpts: bool, as_json: bool, judgement: Judgement,
+    save: Path, excerpts: bool, as_json: bool, judgement: Judgement,
 ) -> int:  # fmt: skip
     """Judge what TAPE would say in other orders of its users.
 
@@ -90,19 +97,30 @@ def tape(
                 "is too long to be told in many orders", where=tape, found=f"{events:,} events",
                 wanted=f"at most {MOST:,}", fix="record a shorter part",
             )  # fmt: skip
-        report = fuzz_tape(
-            judged, Source.of(found), interleavings=interleavings, seconds=budget, seed=seed, consumer=tested,
-            shared=[parse(_bare(path)) for path in shared], ordered=[parse(_bare(path)) for path in ordered],
-            reading_by=judged or read_contract(PLAIN, "plain.yaml"),
-        )  # fmt: skip
+        progress = Progress(f"other orders of {show(home_and_here(tape), 60)}", interleavings, unit="interleavings")
+        try:
+            report = fuzz_tape(
+                judged, Source.of(found), interleavings=interleavings, seconds=budget, seed=seed, consumer=tested,
+                shared=[parse(_bare(path)) for path in shared], ordered=[parse(_bare(path)) for path in ordered],
+                reading_by=judged or read_contract(PLAIN, "plain.yaml"), say=progress.at,
+            )  # fmt: skip
+        finally:
+            progress.end()
+    saved = [
+        repro_of(
+            report, one, tape=str(tape), contract=wanted or "", settings=parse_settings(settings), shared=shared,
+            ordered=ordered,
+        ).save(save) if one.violation is not None else None
+        for one in report.possible
+    ]  # fmt: skip
     report = report if excerpts else withheld.tape(report)
-    document, exit = to_json(report, str(tape)), _exit(report)
+    document, exit = to_json(report, str(tape), saved), _exit(report)
     name = home_and_here(tape)
     judgement.judged.append(judged_tape(report, tape=name, contract=judged, exit=exit, document=document))
     if as_json:
         click.echo(json.dumps(document))
     else:
-        for line in lines(report, str(tape), _told(judged)):
+        for line in lines(report, str(tape), _told(judged), saved):
             click.echo(line)
     return exit
 
@@ -118,9 +136,11 @@ def _bare(path: str) -> str:
 
 def _exit(report: TapeReport) -> Exit:
     differs = any(one.invariant == CONSUMER for one in report.possible)
+    if report.interrupted:
+        return Exit.INTERRUPTED
     if report.dependent or report.broken or differs:
         return Exit.VIOLATION
-    if report.possible or report.vacuous is not None:
+    if any(not one.warns for one in report.possible) or report.vacuous is not None:
         return Exit.INCONCLUSIVE
     return Exit.OK
 

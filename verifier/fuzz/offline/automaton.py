@@ -1,8 +1,7 @@
 """A rule over the whole recording as a table of states, learnt from the rule itself while it is asked.
 
 The rule's own `step` decides what each step does in each state; here it is only remembered.  So an interleaving costs
-one look-up a step, and what is not known yet is found out by the rule.  A rule whose verdict needs more than its own
-state (guessed keys, copies, holes of the recording) is `Unlearnable`, and is judged by the engine instead.
+one look-up a step, and what is not known yet is found out by the rule.
 """
 
 from __future__ import annotations
@@ -12,25 +11,15 @@ import pickle
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from verifier.check import Engine
-from verifier.contract import Contract
-from verifier.fuzz.offline.recorded import APART, BEGIN, Kind, Recorded
-from verifier.fuzz.offline.rules import part_of
-from verifier.history import History
+from verifier.fuzz.offline.feeds import Feeds, Unlearnable
 from verifier.record import Record, Session
-from verifier.scopes import Scoped
 from verifier.slices import Slice
-from verifier.slicing import RECORDING, Check
 
 LEARNABLE: Final = frozenset({"pair", "protocol", "precedes", "exclusive", "monotone", "same"})
 """Kinds whose state is all in their slice, and small."""
 STATES: Final = 50_000
 """More are not kept: what comes beyond is asked of the rule each time."""
 VIOLATED: Final = -1
-
-
-class Unlearnable(Exception):
-    """The rule's verdict needs more than its own state."""
 
 
 def _of_pair(state: Any) -> Any:
@@ -45,22 +34,23 @@ ESSENCE: Final[Mapping[str, Callable[[Any], Any]]] = {"protocol": lambda state: 
 
 
 class Automaton:
-    """One invariant over the whole recording."""
+    """One invariant over the whole recording.  Says only where it is violated first; its end is not looked at."""
 
-    def __init__(self, contract: Contract, recorded: Recorded, name: str) -> None:
-        engine = self._engine = _Strict(part_of(contract, {name}))
-        self._check: Check = next(check for check in engine.checks if check.spec.name == name)
-        spec = self._check.spec
-        if spec.kind not in LEARNABLE or self._check.mode != RECORDING or isinstance(self._check.rule, Scoped):
-            raise Unlearnable(spec.kind)
-        self._records = self._watch(recorded)
-        self.steps = frozenset(self._records)
+    def __init__(self, feeds: Feeds) -> None:
+        self._check = check = feeds.check
+        if check.spec.kind not in LEARNABLE or not feeds.is_plain:
+            raise Unlearnable(check.spec.kind)
+        self._fed = {
+            step: [(one.record, one.names) for one in fed if one.life or check.meant(one.record.session)]
+            for step, fed in feeds.of.items()
+        }
+        self.steps = feeds.steps
         """The steps that the rule looks at."""
         self._objects: dict[tuple[Any, ...], Any] = {}
         self._slice = Slice(self._check, (), None, None, None, 0)
         self._kept: list[bytes] = []
         self._number: dict[Any, int] = {}
-        self._essence = ESSENCE.get(spec.kind)
+        self._essence = ESSENCE.get(check.spec.kind)
         self._table: list[dict[int, int]] = []
         self._begin = self._keep(self._slice.state)
 
@@ -73,71 +63,36 @@ class Automaton:
                 if after is None:
                     after = self._learn(state, step)
                     if after >= len(table):
-                        return self._go_on(order, step, after)
+                        return self._go_on(order, step)
                 if after == VIOLATED:
                     return step
                 state = after
         return None
 
-    def _watch(self, recorded: Recorded) -> dict[int, tuple[Record, tuple[str, ...]]]:
-        """Return what the engine hands to the rule over the recorded order: step to record and names."""
-        check, engine = self._check, self._engine
-        found: dict[int, tuple[Record, tuple[str, ...]]] = {}
-        order = range(len(recorded.steps))
-        places = {
-            (recorded.steps[n].connection, recorded.steps[n].kind): n for n in order
-            if recorded.steps[n].kind in (Kind.OPEN, Kind.END)
-        }  # fmt: skip
-        rule = check.rule
-        step_of = rule.step
-
-        def watching(slice: Slice, record: Record, names: tuple[str, ...]) -> None:
-            if record.seq is not None:
-                n = (record.seq - 2) // 2
-            else:
-                assert record.session is not None
-                n = places[record.session.number, Kind.OPEN if record.kind in ("connect", "accept") else Kind.END]
-            if record.copy or record.part is not None or n in found:
-                raise Unlearnable("copies or batches")
-            found[n] = record, names
-            step_of(slice, record, names)
-
-        rule.step = watching  # type: ignore[method-assign]
-        try:
-            engine.feed(recorded.told(order))
-        finally:
-            rule.step = step_of  # type: ignore[method-assign]
-        if check.tally.violated or check.tally.errors or engine.gaps.between(0, BEGIN + len(order) * APART):
-            raise Unlearnable("violated as recorded, or holes")
-        return found
-
     def _learn(self, state: int, step: int) -> int:
         """Ask the rule what a step does in a state."""
-        slice, tally = self._slice, self._slice.tally
+        slice = self._slice
         slice.state = self._take(self._kept[state])
-        record, names = self._records[step]
-        before = tally.violated + tally.demoted
-        self._check.rule.step(slice, record, names)
-        if tally.violated + tally.demoted > before:
-            tally.groups.clear()
-            after = VIOLATED
-        else:
-            after = self._keep(slice.state)
+        after = VIOLATED if self._violates(step) else self._keep(slice.state)
         if after < len(self._table):
             self._table[state][step] = after
         return after
 
-    def _go_on(self, order: Sequence[int], step: int, state: int) -> int | None:
+    def _violates(self, step: int) -> bool:
+        slice, tally = self._slice, self._slice.tally
+        before = tally.violated + tally.demoted
+        for record, names in self._fed[step]:
+            self._check.rule.step(slice, record, names)
+        violated = tally.violated + tally.demoted > before
+        if violated:
+            tally.groups.clear()
+        return violated
+
+    def _go_on(self, order: Sequence[int], step: int) -> int | None:
         """Ask the rule itself, where the table is full."""
-        tally = self._slice.tally
         for one in order[order.index(step) + 1 :]:
-            if one in self.steps:
-                before = tally.violated + tally.demoted
-                record, names = self._records[one]
-                self._check.rule.step(self._slice, record, names)
-                if tally.violated + tally.demoted > before:
-                    tally.groups.clear()
-                    return one
+            if one in self.steps and self._violates(one):
+                return one
         return None
 
     # -- states
@@ -178,18 +133,6 @@ class Automaton:
             return None
         self._objects.setdefault(name, value)
         return name
-
-
-class _Strict(Engine):
-    """The engine, refusing to guess keys: who asks for that needs more than the rule's own state."""
-
-    def begin(self, history: History) -> None:
-        super().begin(history)
-
-        def refuse(*_: object) -> Any:
-            raise Unlearnable("guessed keys")
-
-        self.infer = refuse  # type: ignore[assignment]  # it never returns
 
 
 class _Pickler(pickle.Pickler):

@@ -2,74 +2,26 @@
 
 Kept are: the order within a connection; what one user's connections say of each other (a reconnect comes after the
 loss, a tab opens where it opened); an event that mentions an id comes after the one that first mentioned it, where
-that was on somebody else's connection; marks stay between what came before and after them; and what the caller says
-the server orders itself (`ordered`).
+that was on somebody else's connection; what the server tells a user of another's words or deeds comes after them; the
+answer that got a higher number comes after the question that got the lower one; marks stay between what came before
+and after them; and what the caller says the server orders itself (`ordered`).
 """
 
 from __future__ import annotations
 
-import re
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
 
 from goldentape.path import Path
 from verifier.equality import digest
+from verifier.fuzz.offline.mentions import is_counter
 from verifier.fuzz.offline.order import PartialOrder
 from verifier.fuzz.offline.recorded import Kind, Recorded
-from verifier.record import C2S
-
-_ID_NAME: Final = re.compile(r"(?:^|[_\-.])(?:id|ids|uuid|guid)$|[a-z](?:Id|Ids|ID|Uuid|Guid)$")
-_TOKEN: Final = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[0-9a-f]{16,}|[A-Z0-9]{20,}")
-_COUNTER: Final = re.compile(r"[A-Za-z_.:#-]{0,8}\d{1,6}")
-"""What two clients make up alike, each for itself: 1, op-2, msg_3."""
-_STAMP: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]|[\d.:,+-]*$|\w+://")
-"""Times and numbers, and addresses: what many say alike."""
-TELLING: Final = 6
-"""Characters of a text that one client says and another is shown, from which on it is no chance."""
-LEAVES: Final = 2_000
-"""Values of one message that are looked at."""
-
-
-def ids_of(value: Any, known: Sequence[Any] = ()) -> set[Any]:
-    """Return the ids that a message mentions: under names such as run_id, or values that look like nothing else.
-
-    `known`: those that the contract's keys read from it.
-    """
-    found = {one for one in known if _can_be_id(one)}
-    todo: list[tuple[str, Any]] = [("", value)]
-    left = LEAVES
-    while todo and left:
-        name, here = todo.pop()
-        left -= 1
-        if isinstance(here, dict):
-            todo += here.items()
-        elif isinstance(here, list):
-            todo += [(name, item) for item in here]
-        elif _can_be_id(here) and (_ID_NAME.search(name) or (isinstance(here, str) and _TOKEN.fullmatch(here))):
-            found.add(here)
-    return found
-
-
-def texts_of(value: Any) -> set[str]:
-    """Return the texts of a message that tell something: not too short to be chance."""
-    found, todo, left = set(), [value], LEAVES
-    while todo and left:
-        here = todo.pop()
-        left -= 1
-        if isinstance(here, dict):
-            todo += here.values()
-        elif isinstance(here, list):
-            todo += here
-        elif isinstance(here, str) and len(here) >= TELLING and not _STAMP.match(here):
-            found.add(here)
-    return found
-
-
-def _can_be_id(value: Any) -> bool:
-    if isinstance(value, str):
-        return 0 < len(value) <= 200
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 1_000_000
+from verifier.fuzz.offline.said import Said
+from verifier.record import C2S, S2C
 
 
 def lanes_of(recorded: Recorded, *, by_user: bool) -> list[list[int]]:
@@ -95,15 +47,12 @@ def lanes_of(recorded: Recorded, *, by_user: bool) -> list[list[int]]:
 class Edges:
     """The edges between the lanes of a recording."""
 
-    def __init__(
-        self, recorded: Recorded, mentioned: Mapping[int, set[Any]], values: Mapping[int, Any],
-        ordered: Sequence[Path] = (),
-    ) -> None:  # fmt: skip
-        """Take what each step mentions (ids), and its value."""
-        self._recorded = recorded
-        self._mentioned = mentioned
-        self._values = values
+    def __init__(self, said: Said, ordered: Sequence[Path] = (), counted: Sequence[Sequence[int]] = ()) -> None:
+        """Take what the messages say.  `counted`: steps of which each tells the next higher number of one count."""
+        self._said = said
+        self._recorded = said.recorded
         self._ordered = ordered
+        self._counted = counted
         self.between = 0
         """How many edges lead from one user's steps to another's."""
 
@@ -112,13 +61,15 @@ class Edges:
         lanes = lanes_of(self._recorded, by_user=by_user)
         place = {step: (n, at) for n, lane in enumerate(lanes) for at, step in enumerate(lane)}
         needs: dict[int, dict[int, int]] = defaultdict(dict)
-        self.between = 0
         steps = self._recorded.steps
         for before, after in self._pairs(lanes):
             (lane, at), (own, _) = place[before], place[after]
             if lane != own and needs[after].get(lane, 0) <= at:
                 needs[after][lane] = at + 1
-                self.between += steps[before].user != steps[after].user
+        self.between = sum(
+            steps[lanes[lane][count - 1]].user != steps[after].user
+            for after, of in needs.items() for lane, count in of.items()
+        )  # fmt: skip
         return PartialOrder(
             tuple(map(tuple, lanes)), {step: tuple(sorted(of.items())) for step, of in needs.items() if of}
         )
@@ -127,49 +78,84 @@ class Edges:
         """Yield (earlier, later)."""
         yield from self._by_mention()
         yield from self._by_words()
+        yield from self._by_name()
         yield from self._by_path()
+        yield from self._by_count()
         yield from self._by_user()
         yield from self._by_mark(lanes)
 
+    def _dir(self, n: int) -> int | None:
+        line = self._recorded.line(n)
+        return None if line is None else line.dir
+
     def _by_mention(self) -> Iterator[tuple[int, int]]:
-        steps = self._recorded.steps
-        people = {step.user for step in steps}
+        """Who mentions an id for the first time has it from where it was mentioned before."""
         first: dict[Any, int] = {}
         known: set[tuple[int, Any]] = set()
-        for n, step in enumerate(steps):
-            line = self._recorded.line(n)
-            for one in self._mentioned.get(n, ()):
-                if one in people or (step.connection, one) in known:
+        for n, step in enumerate(self._recorded.steps):
+            for one in self._said.mentioned.get(n, ()):
+                if (step.connection, one) in known:
                     continue
                 known.add((step.connection, one))
                 made = first.setdefault(one, n)
-                own = line is not None and line.dir == C2S and isinstance(one, str) and _COUNTER.fullmatch(one)
+                own = is_counter(one) and self._dir(n) == C2S and self._dir(made) == C2S
                 if made != n and not own:
                     yield made, n
 
     def _by_words(self) -> Iterator[tuple[int, int]]:
-        """What a client says first and the server then tells others came from there."""
-        said: dict[str, int] = {}
+        """What the server tells a user who never said it comes after another client has said it.
+
+        A user who is told it again was told of the next time that it was said, as far as it was by then.
+        """
+        said: dict[Any, list[int]] = defaultdict(list)
+        told: dict[tuple[str, Any], int] = defaultdict(int)
+        own: set[tuple[str, Any]] = set()
+        steps = self._recorded.steps
+        for n, texts in self._said.texts.items():
+            user, dir = steps[n].user, self._dir(n)
+            for one in texts | self._said.mentioned[n]:
+                if dir == C2S:
+                    said[one].append(n)
+                    own.add((user, one))
+                elif one in said and (user, one) not in own:
+                    told[user, one] += 1
+                    yield said[one][min(told[user, one], len(said[one])) - 1], n
+
+    def _by_name(self) -> Iterator[tuple[int, int]]:
+        """What the server tells a user of another one comes after what that one had done last."""
+        latest: dict[str, int] = {}
         for n, step in enumerate(self._recorded.steps):
-            line = self._recorded.line(n)
-            if line is None or n not in self._values:
-                continue
-            for text in texts_of(self._values[n]):
-                if line.dir == C2S:
-                    said.setdefault(text, n)
-                elif text in said and self._recorded.steps[said[text]].user != step.user:
-                    yield said[text], n
+            if step.kind is not Kind.LINE or self._dir(n) == C2S:
+                latest[step.user] = n
+            if self._dir(n) == S2C:
+                for user in self._said.users.get(n, ()):
+                    if user in latest:
+                        yield latest[user], n
 
     def _by_path(self) -> Iterator[tuple[int, int]]:
         for path in self._ordered:
             last: dict[Any, int] = {}
             for n in range(len(self._recorded.steps)):
-                value = path.find(self._values.get(n))
+                value = path.find(self._said.values.get(n))
                 if value is not None:
                     key = digest(value)
                     if key in last:
                         yield last[key], n
                     last[key] = n
+
+    def _by_count(self) -> Iterator[tuple[int, int]]:
+        """Who got the lower number had asked before the higher one was given; which arrives first is open."""
+        asked: dict[int, int] = {}
+        cause: dict[int, int] = {}
+        for n, step in enumerate(self._recorded.steps):
+            if step.kind is Kind.OPEN or self._dir(n) == C2S:
+                asked[step.connection] = n
+            if step.connection in asked:
+                cause[n] = asked[step.connection]
+        for steps in self._counted:
+            for lower, higher in pairwise(steps):
+                if lower in cause:
+                    yield cause[lower], higher
 
     def _by_user(self) -> Iterator[tuple[int, int]]:
         """Begins and ends of a user's connections stay where they were among all that the user's others did.
@@ -203,9 +189,9 @@ class Edges:
         marks = [n for n, step in enumerate(self._recorded.steps) if step.kind is Kind.MARK]
         for mark in marks:
             for lane in lanes:
-                before = [step for step in lane if step < mark]
-                after = [step for step in lane if step > mark]
-                if before:
-                    yield before[-1], mark
-                if after:
-                    yield mark, after[0]
+                at = bisect_left(lane, mark)
+                if at:
+                    yield lane[at - 1], mark
+                behind = at + (at < len(lane) and lane[at] == mark)
+                if behind < len(lane):
+                    yield mark, lane[behind]

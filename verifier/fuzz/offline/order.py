@@ -8,19 +8,24 @@ number of context switches that a person has to follow.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 Slices = tuple[tuple[int, int], ...]
 """(lane, number of its steps); what a lane can not do yet ends its slice."""
 Order = list[int]
 """Steps, by their numbers, in the order in which they come."""
+COUNTED = 200_000
+"""Places of lanes that `count` looks at."""
 CIRCLE = "the order has a circle: no step can come next"
 
 
 @dataclass(frozen=True)
 class PartialOrder:
-    """Steps by number, in lanes; and for some steps how many steps of other lanes they need before them."""
+    """Steps by number, in lanes; and for some steps how many steps of other lanes they need before them.
+
+    Numbers are those of an order that is legal: the recorded one.
+    """
 
     lanes: tuple[tuple[int, ...], ...]
     needs: Mapping[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
@@ -132,6 +137,100 @@ class PartialOrder:
             known[of] = want[of]
         want[lane] -= 1
         return want
+
+    def only(self, kept: Collection[int]) -> PartialOrder:
+        """Return the order of some steps among themselves: what it allows, this one allows (see `completed`)."""
+        lanes = [tuple(step for step in lane if step in kept) for lane in self.lanes]
+        number = {lane: n for n, lane in enumerate(n for n, lane in enumerate(lanes) if lane)}
+        if not self.needs:
+            return PartialOrder(tuple(lanes[lane] for lane in number))
+        known: list[dict[int, int]] = [{} for _ in lanes]
+        """Of each lane: how many kept steps of others must have come by where it stands."""
+        fresh: list[dict[int, int]] = [{} for _ in lanes]
+        """What of that no kept step of its own has asked for yet."""
+        passed = [0] * len(lanes)
+        targets = {self.lanes[lane][count - 1] for of in self.needs.values() for lane, count in of if count}
+        at_target: dict[int, dict[int, int]] = {}
+        needs: dict[int, tuple[tuple[int, int], ...]] = {}
+        for step in sorted(self._place):
+            lane = self._place[step][0]
+            for other, count in self.needs.get(step, ()):
+                for of, wanted in at_target[self.lanes[other][count - 1]].items():
+                    if of != lane and known[lane].get(of, 0) < wanted:
+                        known[lane][of] = fresh[lane][of] = wanted
+            if step in kept:
+                passed[lane] += 1
+                if fresh[lane]:
+                    needs[step] = tuple(sorted((number[of], wanted) for of, wanted in fresh[lane].items()))
+                    fresh[lane] = {}
+            if step in targets:
+                at_target[step] = {**known[lane], lane: passed[lane]} if passed[lane] else dict(known[lane])
+        return PartialOrder(tuple(lanes[lane] for lane in number), needs)
+
+    def completed(self, kept: Iterable[int]) -> Order:
+        """Return the interleaving in which some steps come as told, each with what must come before it, then the rest.
+
+        `kept` must be an interleaving of `only(kept)`.
+        """
+        at = [0] * len(self.lanes)
+        order: Order = []
+        for step in kept:
+            lane, place = self._place[step]
+            todo = [(lane, place + 1)]
+            while todo:
+                of, count = todo[-1]
+                if at[of] >= count:
+                    todo.pop()
+                    continue
+                one = self.lanes[of][at[of]]
+                unmet = next(((m, c) for m, c in self.needs.get(one, ()) if at[m] < c), None)
+                if unmet is not None:
+                    todo.append(unmet)
+                else:
+                    order.append(one)
+                    at[of] += 1
+        self._finish(order, at)
+        return order
+
+    def count(self, most: int) -> int | None:
+        """Return how many interleavings there are; None where there are more than `most`, or it takes too long."""
+        level: dict[tuple[int, ...], int] = {(0,) * len(self.lanes): 1}
+        looked = 0
+        for _ in range(self.size):
+            following: dict[tuple[int, ...], int] = {}
+            for at, ways in level.items():
+                looked += len(at)
+                for lane, steps in enumerate(self.lanes):
+                    if at[lane] < len(steps) and self._ready(at, lane):
+                        after = (*at[:lane], at[lane] + 1, *at[lane + 1 :])
+                        following[after] = following.get(after, 0) + ways
+            level = following
+            if looked > COUNTED or sum(level.values()) > most:
+                return None
+        return sum(level.values())
+
+    def all(self) -> Iterator[Order]:
+        """Yield every interleaving, the serial one first."""
+        at = [0] * len(self.lanes)
+        order: Order = []
+        tried: list[int] = [-1]
+        while tried:
+            if len(order) == self.size:
+                yield list(order)
+                lane = len(self.lanes)
+            else:
+                lane = tried[-1] + 1
+                while lane < len(self.lanes) and not (at[lane] < len(self.lanes[lane]) and self._ready(at, lane)):
+                    lane += 1
+            if lane < len(self.lanes):
+                tried[-1] = lane
+                order.append(self.lanes[lane][at[lane]])
+                at[lane] += 1
+                tried.append(-1)
+            else:
+                tried.pop()
+                if order:
+                    at[self._place[order.pop()][0]] -= 1
 
     def _take(self, order: Order, at: list[int], lane: int, steps: int) -> int:
         begin = at[lane]

@@ -19,7 +19,9 @@ from verifier.history import Source
 APART: Final = 1_000
 """Nanoseconds between two steps."""
 BEGIN: Final = 1_000_000
-TIMED: Final = frozenset({"latency", "gap", "rate", "expiry", "coverage", "ratio", "noninterference"})
+TIMED: Final = frozenset(
+    {"latency", "gap", "rate", "expiry", "coverage", "ratio", "noninterference", "fanout", "resume"}
+)
 """Kinds that are about time, or count what the others have found: an order alone does not say what they would."""
 RECORDERS_OWN: Final = frozenset({"begin", "tick", "end", "claims"})
 

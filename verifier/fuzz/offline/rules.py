@@ -14,52 +14,68 @@ from verifier.scopes import Scoped
 from verifier.slicing import RECORDING, RECORDS, WIDE, Check
 from verifier.verdict import Tally
 
-ORDER_FREE: Final = frozenset({"never", "always", "schema", "unique", "count", "content"})
+ORDER_FREE: Final = frozenset({"never", "always", "schema", "unique", "count", "together"})
 """Kinds that come to the same verdict in every order, over a whole recording: what they look for is there or not."""
+OF_CONTENT: Final = frozenset({"taint"})
+"""Kinds that ask where what was said came from: it came from there in every order."""
+OWN_CODE: Final = "python"
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """The invariants of a contract, by name, each in one place."""
 
-    own: tuple[str, ...]
+    own: tuple[str, ...] = ()
     """Of a message, connection, run or user: what other users do must not matter to them."""
-    of_user: tuple[str, ...]
+    of_user: tuple[str, ...] = ()
     """Those of `own` that look at all connections of a user together."""
-    shared: tuple[str, ...]
+    shared: tuple[str, ...] = ()
     """Of all users together: the order of what different users do can matter."""
-    across: tuple[str, ...]
-    """Those of `shared` that compare users by the values they are shown."""
-    settled: tuple[str, ...]
+    settled: tuple[str, ...] = ()
     """With the same verdict in every order: each message by itself, or whether something is there at all."""
-    timed: tuple[str, ...]
+    timed: tuple[str, ...] = ()
     """About time, or about what others have found: left out."""
 
     @classmethod
-    def of(cls, contract: Contract) -> Rules:
-        """Sort the invariants of a contract."""
-        own, of_user, shared, across, settled, timed = [], [], [], [], [], []
+    def of(cls, contract: Contract, meant: Collection[str] | None = None) -> Rules:
+        """Sort the invariants of a contract, or those of them that are `meant` for the recording."""
+        own, of_user, shared, settled, timed = [], [], [], [], []
         for check in Engine(contract).checks:
             name = check.spec.name
-            if name not in contract.invariants:
+            if name not in contract.invariants or (meant is not None and name not in meant):
                 continue
-            if check.spec.kind in TIMED or check.rule.last or check.spec.when.users is not None:
+            if _is_timed(check):
                 timed.append(name)
-            elif check.mode != RECORDING and (check.rule.across or not check.rule.divisible):
-                shared.append(name)
-                across.append(name)
-            elif check.mode == RECORDS or _order_free(check):
+            elif check.mode == RECORDS and check.spec.kind == OWN_CODE:
+                own.append(name)  # it should look at each message by itself
+            elif _is_settled(check):
                 settled.append(name)
-            elif check.mode == RECORDING:
+            elif check.mode == RECORDING or check.rule.across:
                 shared.append(name)
             else:
                 own.append(name)
                 if check.mode == WIDE:
                     of_user.append(name)
-        return cls(tuple(own), tuple(of_user), tuple(shared), tuple(across), tuple(settled), tuple(timed))
+        return cls(tuple(own), tuple(of_user), tuple(shared), tuple(settled), tuple(timed))
+
+    def without(self, names: Collection[str]) -> Rules:
+        """Return the rules with some of the shared ones counted as timed."""
+        return replace(
+            self, shared=tuple(name for name in self.shared if name not in names), timed=(*self.timed, *names)
+        )
 
 
-def _order_free(check: Check) -> bool:
+def _is_timed(check: Check) -> bool:
+    throttled = check.spec.kind == "admission" and check.rule.across
+    return check.spec.kind in TIMED or throttled or check.rule.last or check.spec.when.users is not None
+
+
+def _is_settled(check: Check) -> bool:
+    if check.spec.kind in OF_CONTENT:
+        return True
+    if check.mode == RECORDS:
+        # Of ids that nobody shares, an order says only who was shown them first.
+        return not check.rule.across or check.rule.divisible
     return check.mode == RECORDING and check.spec.kind in ORDER_FREE and not isinstance(check.rule, Scoped)
 
 

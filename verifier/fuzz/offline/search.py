@@ -1,20 +1,52 @@
-"""The search among interleavings: by chance, each distinct trace judged once, until nothing new comes."""
+"""The search among interleavings: all where they are few, else by chance; each distinct trace is judged once.
+
+What users share comes in parts that have nothing to do with each other: a lock's steps, the tabs of one user.  Each
+part is searched by itself, over its own steps: interleavings that differ in other steps only are alike to it.
+"""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from verifier.fuzz.offline.order import Order, PartialOrder, Slices, trace_key
+from verifier.fuzz.offline.shrink import shrink
 
 SATISFIED = 200
-"""So many interleavings in a row without a new trace end the search."""
+"""So many interleavings in a row without a new trace end the search of a part."""
+FEW = 50_000
+"""Up to so many interleavings of a part are all judged, one after the other."""
 
-Look = Callable[[Sequence[int]], set[str]]
+Look = Callable[[Sequence[int]], Collection[str]]
 """What an interleaving violates: names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Steps whose order some rules can see, and how to ask them."""
+
+    order: PartialOrder
+    """Of these steps among themselves."""
+    groups: tuple[Collection[int], ...]
+    """What makes traces differ (see `trace_key`)."""
+    look: Look
+    first: tuple[Order, ...] = ()
+    """Interleavings that are looked at before those by chance."""
+    slow: bool = False
+    """A look is dear."""
+    labels: Sequence[int] = ()
+    """For each step of the recording what it is, for the pairs seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A rule that an interleaving of a part breaks, and the fewest slices that were found to show it."""
+
+    part: Part
+    slices: Slices
 
 
 @dataclass(slots=True)
@@ -28,9 +60,12 @@ class Explored:
     pairs_possible: int = 0
     seconds: float = 0.0
     satisfied: bool = False
-    """It ended because nothing new came."""
-    found: dict[str, Slices] = field(default_factory=dict)
-    """What was violated: name to the slices that show it."""
+    """Every part ended because nothing new came."""
+    complete: bool = False
+    """Every interleaving of every part was judged."""
+    interrupted: bool = False
+    found: dict[str, Found] = field(default_factory=dict)
+    """What was violated, by name."""
 
     @property
     def rate(self) -> float:
@@ -39,120 +74,96 @@ class Explored:
 
 
 def explore(
-    order: PartialOrder, shared: Sequence[Collection[int]], look: Look, *, most: int, seconds: float, seed: int,
-    labels: Sequence[int] = (), known: Collection[str] = (), first: Sequence[Order] = (),
+    parts: Sequence[Part], *, most: int, seconds: float, seed: int, known: Collection[str] = (),
+    say: Callable[[int, float], None] = lambda done, seconds: None,
 ) -> Explored:  # fmt: skip
-    """Look at up to `most` interleavings, `first` ones before those by chance.
+    """Look at up to `most` interleavings, of the parts in turn.  What is in `known` is not told again.
 
-    `shared`: what makes traces differ (see `trace_key`).  `labels`: for each step what it is, for the pairs seen.
-    What is in `known` is not told again.
+    Ctrl-C ends it with what was found until then.
     """
-    rng = random.Random(seed)
-    seen: set[tuple[tuple[int, ...], ...]] = set()
-    explored, quiet = Explored(), 0
-    pairs: set[tuple[int, int]] = set()
+    explored = Explored()
     begin = time.perf_counter()
-    deadline = begin + seconds
-    given = [order.serial(), *first]
-    touched = frozenset().union(*shared) if shared else frozenset()
-    single = shared[0] if len(shared) == 1 else None
-    while explored.interleavings < most:
-        told = given.pop(0) if given else order.walk(rng)
-        explored.interleavings += 1
-        if single is not None:
-            key: tuple[tuple[int, ...], ...] = (tuple([step for step in told if step in single]),)
-        else:
-            key = trace_key(told, shared)
-        if key in seen:
-            quiet += 1
-            if quiet >= SATISFIED and not given:
-                explored.satisfied = True
-                break
-            continue
-        quiet = 0
-        seen.add(key)
-        if labels:
-            named = [labels[step] for step in told if step in touched]
-            pairs.update(pairwise(named))
-        for name in look(told):
-            if name not in known and name not in explored.found:
-                explored.found[name] = shrink(order, order.slices_of(told), _fails(look, name))
-        if explored.interleavings % 64 == 0 and time.perf_counter() > deadline:
-            break
-    explored.traces = len(seen)
+    share = max(1, most // max(1, len(parts)))
+    walks = [_Walk(part, explored, frozenset(known), share, seed) for part in parts]
+    try:
+        active = [(walk, walk.steps()) for walk in walks]
+        while active and explored.interleavings < most and time.perf_counter() - begin < seconds:
+            active = [one for one in active if next(one[1], None) is not None]
+            say(explored.interleavings, time.perf_counter() - begin)
+    except KeyboardInterrupt:
+        explored.interrupted = True
     explored.seconds = time.perf_counter() - begin
-    if labels:
-        of_lane: dict[int, set[int]] = {}
-        for step in touched:
-            of_lane.setdefault(order.lane_of(step), set()).add(labels[step])
-        lane_of = {label: lane for lane, own in of_lane.items() for label in own}
-        explored.pairs = sum(lane_of[a] != lane_of[b] for a, b in pairs)
-        sizes = [len(own) for own in of_lane.values()]
-        explored.pairs_possible = sum(sizes) ** 2 - sum(size**2 for size in sizes)
+    for walk in walks:
+        walk.sum_up()
+    explored.satisfied = bool(walks) and all(walk.satisfied for walk in walks)
+    explored.complete = bool(walks) and all(walk.complete for walk in walks)
     return explored
 
 
-def _fails(look: Look, name: str) -> Callable[[Sequence[int]], bool]:
-    return lambda told: name in look(told)
+class _Walk:
+    """The search of one part."""
 
+    def __init__(self, part: Part, explored: Explored, known: frozenset[str], most: int, seed: int) -> None:
+        self._part = part
+        self._explored = explored
+        self._known = known
+        self._most = most
+        self._seed = seed
+        self._traces = 0
+        self._pairs: set[tuple[int, int]] = set()
+        self.satisfied = False
+        self.complete = False
 
-ENUMERATED = 4_000
-"""Schedules of few slices that are tried one by one."""
-SHRINKS = 2_000
-"""Most looks that shrinking takes beside those."""
+    def steps(self) -> Iterator[bool]:
+        """Yield after each interleaving, until nothing new comes."""
+        part, seen, quiet = self._part, set[tuple[object, ...]](), 0
+        count = part.order.count(min(self._most, FEW))
+        alike = len(part.groups) > 1 or len(part.groups[0]) < part.order.size
+        """Whether two interleavings can be one trace."""
+        for order in self._by_chance() if count is None else part.order.all():
+            self._explored.interleavings += 1
+            key = trace_key(order, part.groups) if alike else tuple(order)
+            if key in seen:
+                quiet += 1
+                if quiet >= SATISFIED and count is None:
+                    self.satisfied = True
+                    return
+            else:
+                quiet = 0
+                seen.add(key)
+                self._traces = len(seen)
+                self._look(order)
+            yield True
+        self.satisfied = self.complete = True
 
+    def _by_chance(self) -> Iterator[Order]:
+        order, rng = self._part.order, random.Random(self._seed)
+        yield order.serial()
+        yield from self._part.first
+        while True:
+            yield order.walk(rng)
 
-def shrink(order: PartialOrder, slices: Slices, fails: Callable[[Sequence[int]], bool]) -> Slices:
-    """Return the fewest slices that still fail: surely so where all shorter schedules can be tried, else as found."""
-    smallest = _shortest(order, fails, len(slices))
-    if smallest is not None:
-        return smallest
-    left = SHRINKS
-    changed = True
-    while changed and left > 0:
-        changed = False
-        for candidate in _smaller(slices):
-            left -= 1
-            told, landed = order.play(candidate)
-            if len(landed) <= len(slices) and landed != slices and fails(told):
-                slices, changed = landed, True
-                break
-            if left <= 0:
-                break
-    return slices
+    def _look(self, order: Order) -> None:
+        part, found = self._part, self._explored.found
+        if part.labels:
+            self._pairs.update(pairwise([part.labels[step] for step in order]))
+        for name in part.look(order):
+            if name not in self._known and name not in found:
+                slices = part.order.slices_of(order)
+                found[name] = Found(part, slices)
+                found[name] = Found(part, shrink(part.order, slices, self._fails(name), slow=part.slow))
 
+    def _fails(self, name: str) -> Callable[[Sequence[int]], bool]:
+        return lambda order: name in self._part.look(order)
 
-def _shortest(order: PartialOrder, fails: Callable[[Sequence[int]], bool], most: int) -> Slices | None:
-    """Return the first of the schedules with the fewest slices that fails, as far as they can all be tried."""
-    one = [(lane, steps) for lane, of in enumerate(order.lanes) for steps in range(1, len(of) + 1)]
-    level: list[Slices] = [()]
-    for length in range(most + 1):
-        if len(level) * (len(one) if length else 1) > ENUMERATED and length:
-            return None
-        if length:
-            level = [
-                (*before, slice_) for before in level for slice_ in one if not before or before[-1][0] != slice_[0]
-            ]
-        for slices in level:
-            told, landed = order.play(slices)
-            if fails(told):
-                return landed
-    return None
-
-
-def _smaller(slices: Slices) -> list[Slices]:
-    """Return what is simpler, the most simple first: halves, single slices gone, neighbours joined, fewer steps."""
-    found: list[Slices] = []
-    size = len(slices) // 2
-    while size >= 1:
-        found += [slices[:at] + slices[at + size :] for at in range(0, len(slices), size)]
-        size //= 2
-    for at in range(len(slices) - 2):
-        (lane, steps), (other, more) = slices[at], slices[at + 2]
-        if lane == other:
-            found.append((*slices[:at], (lane, steps + more), *slices[at + 1 : at + 2], *slices[at + 3 :]))
-    for at, (lane, steps) in enumerate(slices):
-        if steps > 1:
-            found.append((*slices[:at], (lane, steps // 2), *slices[at + 1 :]))
-            found.append((*slices[:at], (lane, steps - 1), *slices[at + 1 :]))
-    return found
+    def sum_up(self) -> None:
+        """Add what was seen of this part."""
+        part, explored = self._part, self._explored
+        explored.traces += self._traces
+        if not part.labels:
+            return
+        labels = [{part.labels[step] for step in lane} for lane in part.order.lanes]
+        lane_of = {label: lane for lane, own in enumerate(labels) for label in own}
+        explored.pairs += sum(lane_of[a] != lane_of[b] for a, b in self._pairs)
+        sizes = [len(own) for own in labels]
+        explored.pairs_possible += sum(sizes) ** 2 - sum(size**2 for size in sizes)

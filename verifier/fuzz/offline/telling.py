@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 from goldentape.columns import columns
-from goldentape.display import show
+from goldentape.display import home_and_here, show
 from verifier.fuzz.offline.order import PartialOrder, Slices
 from verifier.fuzz.offline.recorded import Kind
-from verifier.fuzz.offline.run import CONSUMER, Possible, TapeReport
+from verifier.fuzz.offline.replaying import MARKS
+from verifier.fuzz.offline.report import CONSUMER, Possible, TapeReport
+from verifier.fuzz.offline.repro import TapeRepro
 from verifier.record import S2C
 from verifier.verdict import Violation, plural
 
@@ -19,8 +23,10 @@ NAMED = 6
 Row = tuple[str, ...]
 
 
-def lines(report: TapeReport, tape: str, contract: str | None) -> Iterator[str]:
-    """Yield the report.  `contract`: its name and file, as the caller shows them."""
+def lines(
+    report: TapeReport, tape: str, contract: str | None, saved: Sequence[Path | None] = ()
+) -> Iterator[str]:  # fmt: skip
+    """Yield the report.  `contract`: its name and file, as the caller shows them; `saved`: where repro files are."""
     steps = report.recorded.steps
     yield (
         f"{show(tape, 400)}: {plural(report.users, 'user')}, "
@@ -36,11 +42,15 @@ def lines(report: TapeReport, tape: str, contract: str | None) -> Iterator[str]:
         yield f"  next: goldentape verify {show(tape, 400)} --only {name} --contract ..."
     if report.permuted:
         yield from _own(report)
-    for possible in report.possible:
+    for possible, path in zip_longest(report.possible, saved):
         yield ""
         yield from possible_story(report, possible)
+        if path is not None:
+            yield from _again(possible, home_and_here(path))
     yield ""
     yield from _searched(report)
+    if report.interrupted:
+        yield "interrupted: what is above is what was found until then"
     yield summary(report)
 
 
@@ -71,6 +81,11 @@ def _own(report: TapeReport) -> Iterator[str]:
         )
     for one in report.dependent:
         yield ""
+        if one.again:
+            yield f"ORDER    {one.invariant}: judged twice over the same messages, it comes to two verdicts"
+            yield f"  first: {show(one.recorded)}; then: {show(one.other)}"
+            yield "  next: keep nothing outside of the state that `start` returns, and draw nothing by chance"
+            continue
         yield f"ORDER    {one.invariant}: its verdict depends on what other users do in between, and must not"
         yield f"  as recorded: {show(one.recorded)}; in this order: {show(one.other)}"
         yield from _story(report, report.by_user, one.slices, frozenset())
@@ -82,7 +97,8 @@ def possible_story(report: TapeReport, possible: Possible) -> Iterator[str]:
     if possible.invariant == CONSUMER:
         yield "DIFFERS  the consumer's end state depends on an order that the recording leaves open"
     else:
-        yield f"POSSIBLE {possible.invariant}: the recording does not exclude it; it did not happen in it"
+        warns = " (it would only warn)" if possible.warns else ""
+        yield f"POSSIBLE {possible.invariant}: the recording does not exclude it; it did not happen in it{warns}"
     yield f"  why: {show(told_of(report, possible), 600)}"
     marked = frozenset() if violation is None else frozenset(witnesses(possible))
     yield from _story(report, report.order, possible.slices, marked)
@@ -116,17 +132,25 @@ def _last(possible: Possible, marked: frozenset[int]) -> int:
 def _story(
     report: TapeReport, order: PartialOrder, slices: Slices, marked: frozenset[int]
 ) -> Iterator[str]:  # fmt: skip
-    """Yield one row a slice: who goes, and through which steps; steps that prove it are marked."""
+    """Yield one row a slice: who goes, and through which steps; switches are marked, and steps that prove it."""
     told = order.play(slices)[0]
     last = max((n for n, step in enumerate(told) if step in marked), default=len(told) - 1)
     rows: list[Row] = []
+    switches: dict[int, str] = {}
+    taken = [0] * len(order.lanes)
     at = 0
-    for number, (_, count) in enumerate(order.slices_of(told[: last + 1]), 1):
+    for number, (lane, count) in enumerate(order.slices_of(told[: last + 1]), 1):
         part = told[at : at + count]
         at += count
+        taken[lane] += count
         who = next((report.recorded.steps[n].user for n in part if report.recorded.steps[n].user), "(mark)")
         rows.append((f"  {number:>3}", show(who, 24), _named(report, part, marked)))
-    yield from columns(rows)
+        if taken[lane] < len(order.lanes[lane]) and at <= last:
+            switches[number] = show(who, 24)
+    for number, line in enumerate(columns(rows), 1):
+        yield line
+        if number in switches:
+            yield f"       ~~~~ switch: {switches[number]} is interrupted here, {rows[number][1]} goes on ~~~~"
 
 
 def _named(report: TapeReport, part: Sequence[int], marked: frozenset[int]) -> str:
@@ -165,16 +189,41 @@ def _searched(report: TapeReport) -> Iterator[str]:
     whom = ", ".join(report.searched) or "nothing: only orders were counted"
     yield f"searched for orders that break: {whom}"
     if report.engine:
-        yield f"  judged message by message, which costs rate: {', '.join(report.engine)}"
+        yield f"  judged over all messages each time, which costs rate: {', '.join(report.engine)}"
     if report.rules.timed:
         yield f"  about time, so not judged in other orders: {', '.join(report.rules.timed)}"
     seen = f"{explored.pairs:,} of {explored.pairs_possible:,}"
-    why = "; 200 in a row brought no new trace" if explored.satisfied else ""
+    why = "; 200 in a row brought no new trace" if explored.satisfied and not explored.complete else ""
+    if explored.complete:
+        why = "; every legal order was judged"
     yield f"steps of two connections seen next to each other: {seen} pairs of kinds{why}"
 
 
-def to_json(report: TapeReport, tape: str) -> dict[str, Any]:
-    """Return the report in JSON's types; slices name the connection of each lane."""
+def _again(possible: Possible, path: str) -> Iterator[str]:
+    """Yield how to see it again, on the command line and as a test."""
+    yield f"  repro: {show(path, 300)}    (goldentape fuzz replay {show(path, 300)})"
+    word = re.sub(r"\W", "_", possible.invariant, flags=re.ASCII)
+    test = ("from verifier.fuzz import replay", "", f"def test_{word}():", f"    replay({path!r}).check()")
+    yield from (f"      {line}".rstrip() for line in test)
+
+
+def repro_of(
+    report: TapeReport, possible: Possible, *, tape: str, contract: str, settings: Mapping[str, str],
+    shared: Sequence[str], ordered: Sequence[str],
+) -> TapeRepro:  # fmt: skip
+    """Return the repro file of what is possible.  `tape`, `contract` and the rest: as the user named them."""
+    assert possible.violation is not None, "a consumer's state is no violation"
+    slices = _slices(report, report.order, possible.slices)
+    return TapeRepro(
+        tape=tape, contract=contract, settings=settings, shared=tuple(shared), ordered=tuple(ordered),
+        slices=tuple((user, connection, count) for user, connection, count in slices),
+        steps=len(report.recorded.steps), invariant=possible.invariant, sentence=told_of(report, possible),
+        fingerprint=possible.violation.fingerprint, story=tuple(possible_story(report, possible)),
+    )  # fmt: skip
+
+
+def to_json(report: TapeReport, tape: str, saved: Sequence[Path | None] = ()) -> dict[str, Any]:
+    """Return the report in JSON's types; slices name the connection of each lane; `saved`: the repro files."""
     explored = report.explored
     return {
         "tape": tape,
@@ -183,19 +232,22 @@ def to_json(report: TapeReport, tape: str) -> dict[str, Any]:
         "orders_between_users": report.edges,
         "own_rules": list(report.rules.own), "permuted": report.permuted,
         "order_dependent": [
-            {"invariant": one.invariant, "recorded": one.recorded, "other": one.other,
+            {"invariant": one.invariant, "recorded": one.recorded, "other": one.other, "same_order": one.again,
              "slices": _slices(report, report.by_user, one.slices)} for one in report.dependent
         ],
         "broken_as_recorded": [{"invariant": name, "why": violation.why} for name, violation in report.broken],
         "searched": list(report.searched), "timed": list(report.rules.timed),
         "interleavings": explored.interleavings, "per_second": round(explored.rate), "distinct_traces": explored.traces,
+        "complete": explored.complete, "interrupted": report.interrupted,
         "pairs_seen": explored.pairs, "pairs_possible": explored.pairs_possible, "resources": list(report.resources),
         "possible": [
             {"invariant": one.invariant, "why": told_of(report, one),
+             "severity": "error" if one.violation is None else one.violation.severity,
              "slices": _slices(report, report.order, one.slices),
              "witness": [line.seq for n in witnesses(one) if (line := report.recorded.line(n)) is not None],
-             "order": [line.seq for n in one.order if (line := report.recorded.line(n)) is not None]}
-            for one in report.possible
+             "order": [line.seq for n in one.order if (line := report.recorded.line(n)) is not None],
+             "story": list(possible_story(report, one)), "repro": None if path is None else str(path)}
+            for one, path in zip_longest(report.possible, saved)
         ],
         "vacuous": report.vacuous,
     }  # fmt: skip
@@ -206,5 +258,5 @@ def _slices(report: TapeReport, order: PartialOrder, slices: Slices) -> list[lis
     for lane, count in slices:
         step = report.recorded.steps[order.lanes[lane][0]]
         connection = report.recorded.draft.connections.get(step.connection)
-        found.append([step.user, "(marks)" if connection is None else connection.id, count])
+        found.append([step.user, MARKS if connection is None else connection.id, count])
     return found
