@@ -103,23 +103,33 @@ class Edges:
                     yield made, n
 
     def _by_words(self) -> Iterator[tuple[int, int]]:
-        """What the server tells a user who never said it comes after another client has said it.
+        """What a user is told and never said comes after another client has said it, and what a client says of the
+        server's making comes after the server has told somebody.
 
         A user who is told it again was told of the next time that it was said, as far as it was by then.
         """
         said: dict[Any, list[int]] = defaultdict(list)
+        made: dict[Any, int] = {}
         told: dict[tuple[str, Any], int] = defaultdict(int)
         own: set[tuple[str, Any]] = set()
+        """What a user has said, or was shown before anybody had."""
         steps = self._recorded.steps
         for n, texts in self._said.texts.items():
             user, dir = steps[n].user, self._dir(n)
             for one in texts | self._said.mentioned[n]:
+                known = (user, one) in own
                 if dir == C2S:
                     said[one].append(n)
+                    if one in made and not known and not told[user, one]:
+                        yield made[one], n
                     own.add((user, one))
-                elif one in said and (user, one) not in own:
-                    told[user, one] += 1
-                    yield said[one][min(told[user, one], len(said[one])) - 1], n
+                elif one in said:
+                    if not known:
+                        told[user, one] += 1
+                        yield said[one][min(told[user, one], len(said[one])) - 1], n
+                else:
+                    made.setdefault(one, n)
+                    own.add((user, one))
 
     def _by_name(self) -> Iterator[tuple[int, int]]:
         """What the server tells a user of another one comes after what that one had done last."""

@@ -74,18 +74,20 @@ class Searched:
         """The contract without its times; None where a consumer only is judged."""
         self.verdict = None if contract is None else verify(contract, source)
         self.rules = Rules() if self.contract is None or self.verdict is None else _meant(self.contract, self.verdict)
-        self.said = Said(self.recorded, untimed(by), self._held_keys())
+        self.said = Said(self.recorded, untimed(by), self._keys(of_owner=False), self._keys(of_owner=True))
         edges = Edges(self.said, self.options.ordered, list(self._counted()))
         self.by_user = edges.order(by_user=True)
         self.order = edges.order(by_user=False)
         self.edges = edges.between
 
-    def _held_keys(self) -> set[str]:
-        """Keys by which rules of all users tell what is held: a resource, which nobody creates."""
+    def _keys(self, of_owner: bool) -> set[str]:
+        """Return the keys of rules of all users: by which they tell what is held, a resource that nobody creates;
+        or whose it is."""
         if self.contract is None:
             return set()
         specs = [self.contract.invariants[name] for name in self.rules.shared]
-        return {key for spec in specs if spec.kind != "owner" for key in as_list(spec.options.get("key"))}
+        of = [spec.options.get("keys" if of_owner else "key") for spec in specs if (spec.kind == "owner") is of_owner]
+        return {key for keys in of for key in as_list(keys)}
 
     def _counted(self) -> Iterator[list[int]]:
         """Yield for each number that grows over all users the server's messages that tell it, as far as they do."""

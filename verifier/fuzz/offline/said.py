@@ -15,8 +15,13 @@ from verifier.paths import compile_value_path
 class Said:
     """The messages of a recording, as a contract reads them; by the numbers of their steps."""
 
-    def __init__(self, recorded: Recorded, by: Contract, held: Collection[str]) -> None:
-        """Read them by a contract.  `held`: its keys that name what users share, and nobody creates."""
+    def __init__(
+        self, recorded: Recorded, by: Contract, held: Collection[str] = (), owned: Collection[str] = ()
+    ) -> None:  # fmt: skip
+        """Read them by a contract.
+
+        `held`: its keys that name what users share, and nobody creates.  `owned`: those that name what is somebody's.
+        """
         self.recorded = recorded
         self.by = by
         reading = Reading(by, recorded.draft)
@@ -29,7 +34,7 @@ class Said:
         """Its texts and numbers, without the contract's own words."""
         self.users: dict[int, set[str]] = {}
         """The other users whom it names."""
-        spans = {key for span in by.spans.values() for key in span.keys} - set(held)
+        spans = {*owned, *(key for span in by.spans.values() for key in span.keys)} - set(held)
         people = {step.user for step in recorded.steps} - {""}
         words = {*by.events, *(word for event in by.events.values() for word in event.types or ())}
         type_of = None if by.wire.type is None else compile_value_path(by.wire.type)
