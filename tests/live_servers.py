@@ -48,6 +48,44 @@ async def app(scope, receive, send):
 """
 """An app that answers whoever comes first with what the last one has asked."""
 
+SMALL = """
+import asyncio, json, os, sys
+from websockets.asyncio.server import serve
+
+WAYS = set(sys.argv[2:])
+seen = []
+
+async def talk(ws):
+    async for message in ws:
+        said = json.loads(message)["content"]
+        seen.append(said)
+        others = [one for one in seen if one.split("-")[1] != said.split("-")[1]]
+        if "dies" in WAYS and others:
+            print("Traceback (most recent call last):\\n  ...\\nKeyError: 'order'\\nbye", file=sys.stderr, flush=True)
+            os._exit(7)
+        await ws.send(json.dumps({"type": "done", "of": said}))
+
+def http(connection, request):
+    if request.path == "/reset":
+        seen.clear()
+        print("reset", file=open("resets", "a"))
+        return connection.respond(200, "")
+    if request.path == "/elsewhere":
+        answer = connection.respond(302, "")
+        answer.headers["Location"] = "/reset"
+        return answer
+
+async def main():
+    if "loud" in WAYS:
+        # More than any pipe holds, and no line in it ends.
+        sys.stdout.write("x" * 3_000_000)
+    async with serve(talk, "127.0.0.1", int(sys.argv[1]), process_request=http):
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+"""A server that is soon started; how it is wrong is said after its port."""
+
 
 def free_port() -> int:
     """Return a port of this machine that nobody listens on."""
@@ -101,7 +139,8 @@ class Serving:
         self._port, self._host = port, host
 
     def __enter__(self) -> Serving:
-        until(lambda: listening(self._port, self._host))
+        until(lambda: listening(self._port, self._host) or self.process.poll() is not None, 30)
+        assert self.process.poll() is None, "the server has ended"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -117,3 +156,17 @@ def alive(mark: str) -> list[str]:
         line for line in left.splitlines()
         if mark in line and line.split()[0] != own and not line.split()[1].startswith("Z")
     ]  # fmt: skip
+
+
+def small(port: int, *ways: str) -> str:
+    """Return the command that starts the small server, in a directory where it is."""
+    return " ".join([sys.executable, "small.py", str(port), *ways])
+
+
+def one_line(found: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    """Demand one line of error with these words, an exit code, and nothing on stdout."""
+    assert found.returncode == code, found
+    lines = [line for line in found.stderr.splitlines() if not line.startswith(("try ", "WARNING"))]
+    assert len(lines) == 1 and lines[0].startswith("goldentape: error: "), found.stderr
+    assert all(word in lines[0] for word in words), lines
+    assert found.stdout == ""

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from authority import DAY, Authority
-from live_servers import ECHO, LEAK, Serving, free_port, live, ran, uvicorn
+from live_servers import ECHO, LEAK, Serving, free_port, live, one_line, ran, uvicorn
 
 
 @pytest.fixture
@@ -20,16 +20,6 @@ def shop(tmp_path):
 def by_tls(authority: Authority, **options) -> tuple[str, ...]:
     cert, key = authority.issue(**options)
     return "--ssl-certfile", cert, "--ssl-keyfile", key
-
-
-def one_line(found, code: int, *words: str) -> None:
-    """Demand one line of error, the exit code, and an empty stdout."""
-    assert found.returncode == code, found
-    lines = [line for line in found.stderr.splitlines() if not line.startswith(("try ", "WARNING"))]
-    assert len(lines) == 1 and lines[0].startswith("goldentape: error: "), found.stderr
-    for word in words:
-        assert word in lines[0], lines
-    assert found.stdout == ""
 
 
 def test_a_race_is_found_and_replayed_by_tls(shop):

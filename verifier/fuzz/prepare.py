@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from goldentape.display import show
@@ -13,7 +13,7 @@ from verifier.fuzz.message import OR_ERROR, Message
 from verifier.fuzz.play import Player
 from verifier.fuzz.schedule import SERIAL
 from verifier.fuzz.script import Action, Send, Wait
-from verifier.fuzz.seen import AppError, Ended, Run, What, Where, line_of
+from verifier.fuzz.seen import AppError, Ended, Moment, Run, What, Where, line_of
 from verifier.fuzz.workload import Workload
 
 
@@ -126,20 +126,30 @@ def _demand_answers(player: Player, workload: Workload, alone: Run, *, named: bo
     if any(run.errors or run.protocol_errors or run.escaped for run in runs):
         return  # told as what it is
     told = [m for run in runs for session in run.by_session for _, m in messages_of(run, session)]
-    if any(named or message.name not in _ERRORS for message in told):
+    if is_answered(told, named=named):
         return
+    close = next((m for run in runs for m in run.moments if m.what is What.CLOSE and m.dir == "s2c"), None)
+    raise unanswered(workload, told, close, "the app", "with --path where")
+
+
+def unanswered(workload: Workload, told: list[Message], close: Moment | None, who: str, where: str) -> NothingVerified:
+    """Return the error that nobody is answered, or only by errors.  `where`: how to say another path."""
     user = workload.users[0].name
     sent = next(action.payload for s in workload.sessions for action in s.script if isinstance(action, Send))
-    close = next((m for run in runs for m in run.moments if m.what is What.CLOSE and m.dir == "s2c"), None)
-    ended = "" if close is None else f"; the app closes the connection with {close.code}"
-    raise NothingVerified(
+    ended = "" if close is None else f"; {who} closes the connection with {close.code}"
+    return NothingVerified(
         f"nobody is answered: what {user} sends ({show(str(sent), 100)}) brings"
         f" {_errors(told) if told else 'no message at all'}{ended}; no race was looked for",
         where=workload.sessions[0].path,
-        fix="say with --message what your clients send (--script for more than that), with --path where, with --as who"
+        fix=f"say with --message what your clients send (--script for more than that), {where}, with --as who"
         " the users are (--as jwt:query:token --jwt-secret ENV, --as plain:query:user_id)"
         + ("; if that is an answer: --done " + show(told[-1].name, 60) if told else ""),
     )
+
+
+def is_answered(told: Iterable[Message], *, named: bool) -> bool:
+    """Return whether a user is told anything but that it is an error.  `named`: it is said what ends an answer."""
+    return any(named or message.name not in _ERRORS for message in told)
 
 
 _ERRORS = frozenset(OR_ERROR.strip("|").split("|"))

@@ -90,7 +90,8 @@ def replayed(one: Replayed) -> Replayed:
     """Return what has become of a failure of an app, without values."""
     told = None if one.found is None else found(one.found)
     return replace(
-        one, how=_in_text(one.how, one.failures), failures=tuple(map(failure, one.failures)), found=told
+        one, how=_in_text(one.how, one.failures), failures=tuple(map(failure, one.failures)), found=told,
+        run=run(one.run),
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ class Lazily(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that is called."""
-        if args and args[0] in STEADY:
+        if args and (args[0] in STEADY or any(word.startswith("--hand-to-app") for word in args)):
             demand_steady_hashes()
         return super().resolve_command(ctx, args)
 

@@ -126,7 +126,9 @@ def app(
             passports=papers, faults=_faults(faults), schedules=schedules, seconds=budget, seed=seed, policy=policy,
             explore=explore, window=window, certify=certify, isolate=isolate, factory=factory, app_dir=app_dir,
             contract=read, shared=shared, failures=failures, say=progress.at,
-            warn=lambda failure, schedule: progress.news(suspected(failure, schedule)),
+            warn=lambda failure, schedule: progress.news(
+                suspected(failure if excerpts else withheld.failure(failure), schedule)
+            ),
         )  # fmt: skip
     finally:
         progress.end()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +12,21 @@ import click
 from goldentape.commands.allowing import code_option
 from goldentape.commands.finding import read_contracts
 from goldentape.commands.fuzz.excerpts import excerpts_option
+from goldentape.commands.fuzz.handing import Handing
+from goldentape.commands.fuzz.live_progress import Told
 from goldentape.commands.fuzz.reached import Reached, Workplace, run, server_options, workplace
-from goldentape.commands.fuzz.users import workload_from
+from goldentape.commands.fuzz.users import at_path, workload_from
 from goldentape.commands.reporting import Judgement, reported
 from goldentape.commands.sizes import DURATION
-from goldentape.display import home_and_here, show
+from goldentape.display import home_and_here
 from goldentape.errors import EnvironmentFault, Exit
 from verifier.fuzz import withheld
-from verifier.fuzz.api import fuzz_app
 from verifier.fuzz.crowd import MESSAGE, crowd
 from verifier.fuzz.live.caught import Hunted
 from verifier.fuzz.live.hunt import Hunt
 from verifier.fuzz.live.judging import Judge
 from verifier.fuzz.live.repro import save as save_repro
+from verifier.fuzz.live.repro import write_private
 from verifier.fuzz.live.stage import Stage
 from verifier.fuzz.live.telling import as_json as told_as_json
 from verifier.fuzz.live.telling import told
@@ -92,16 +92,21 @@ def live(
     or the recorder failed; 130 interrupted, with nothing left running.
     """
     reached = Reached(url, **server)
-    read = read_contracts(contracts, parse_settings(settings), allow_code=allow_code) if contracts else []
-    workload = workload_from(script, tape, reached.passports) or crowd(
+    given = parse_settings(settings)
+    read = read_contracts(contracts, given, allow_code=allow_code) if contracts else []
+    written = workload_from(script, tape, reached.passports)
+    workload = at_path(written, reached.target.path) if written is not None else crowd(
         users, messages, path=reached.target.path or "/", message=message or MESSAGE, done=done,
         passports=reached.passports,
     )  # fmt: skip
+    handing = None if hand_to_app is None else Handing(hand_to_app, app_dir, read, shared)
+    if handing is not None:
+        handing.demand()
     asked = None if faults is None else [f for f in (part.strip() for part in faults.split(",")) if f and f != "none"]
 
     async def hunted(place: Workplace) -> tuple[Hunted, Stage, list[Path | None]]:
         stage = reached.stage(Judge(read, shared), place)
-        tell = (lambda line: None) if quiet else Told(excerpts=excerpts)
+        tell = Told(excerpts=excerpts, quiet=quiet)
         hunt = Hunt(
             stage, workload, tries=tries, confirm=confirm, seed=seed, faults=asked, most=most, patience=patience,
             tell=tell,
@@ -118,8 +123,10 @@ def live(
             if not found.caught:
                 raise
             found.ended = str(error)
+        finally:
+            tell.end()
         found = found if excerpts else withheld.hunted(found)
-        return found, stage, _saved(found, save, url, contracts, shared)
+        return found, stage, _kept(found, save, url, contracts, given, shared)
 
     with workplace() as place:
         found, stage, saved = run(hunted(place))
@@ -129,81 +136,43 @@ def live(
         found, saved, url=url, workload=workload, contracts=read, document=document,
         place=Place(file=home_and_here(named[0] if named else Path())),
     ))  # fmt: skip
-    if as_json:
-        click.echo(json.dumps(document, ensure_ascii=True))
-    else:
+    if not as_json:
         for line in told(found, saved, url=url, restarts=stage.restarts, plays=stage.plays):
             click.echo(line)
-    if hand_to_app is not None and found.confirmed and not found.interrupted:
-        _hand_over(found, hand_to_app, app_dir, read, shared, save, excerpts=excerpts, as_json=as_json)
-    if found.interrupted:
+    interrupted = found.interrupted
+    if handing is not None and not interrupted:
+        handed = document["handed"] = []
+        for one in handing.over(found.confirmed, save, excerpts=excerpts):
+            handed.append(handing.as_json(one))
+            interrupted = one.interrupted
+            if not as_json:
+                for line in handing.told(one):
+                    click.echo(line)
+    if as_json:
+        click.echo(json.dumps(document, ensure_ascii=True))
+    if interrupted:
         return Exit.INTERRUPTED
     if found.confirmed:
         return Exit.VIOLATION
-    return Exit.INCONCLUSIVE if found.caught else Exit.OK
+    # A search that was over before it began says nothing.
+    return Exit.INCONCLUSIVE if found.caught or not found.tries else Exit.OK
 
 
-class Told:
-    """How far it is, on stderr: tries in one line that is written over on a terminal, and seldom elsewhere."""
-
-    SELDOM = 25
-
-    def __init__(self, *, excerpts: bool) -> None:
-        self._excerpts = excerpts
-        self._width = 0
-        self._count = 0
-
-    def __call__(self, line: str) -> None:
-        """Tell a line; `try N of M` is how far it is."""
-        text = show(line, 160)
-        passing = line.startswith("try ") and " of " in line[:24] and ":" not in line
-        if not self._excerpts:
-            text = text.partition(": ")[0]
-        self._count += passing
-        if sys.stderr.isatty():
-            click.echo(f"\r{text:<{self._width}}" + ("" if passing else "\n"), err=True, nl=False)
-            self._width = len(text) if passing else 0
-        elif not passing or self._count % self.SELDOM == 0:
-            click.echo(text, err=True)
-
-
-def _saved(
-    found: Hunted, folder: Path, url: str, contracts: tuple[str, ...], shared: tuple[str, ...]
+def _kept(
+    found: Hunted, folder: Path, url: str, contracts: tuple[str, ...], settings: dict[str, str], shared: tuple[str, ...]
 ) -> list[Path | None]:
+    """Write the repro file and the tape of each failure; where that cannot be, say so and go on: the story is told."""
     saved: list[Path | None] = []
     for caught in found.caught:
-        if not caught.is_confirmed:
-            saved.append(None)
-            continue
-        path = save_repro(caught, folder, url, contracts, shared)
-        if caught.tape is not None and caught.tape.exists():
-            kept = path.with_suffix(".tape")
+        path = None
+        if caught.is_confirmed:
             try:
-                shutil.copyfile(caught.tape, kept)
-            except OSError as error:
-                raise EnvironmentFault(f"cannot be written: {error.strerror}", where=kept) from None
-            found.notes.append(f"the tape of the confirming plays is {home_and_here(kept)}")
+                path = save_repro(caught, folder, url, contracts, settings, shared)
+                if caught.tape is not None and caught.tape.exists():
+                    tape = path.with_suffix(".tape")
+                    write_private(tape, caught.tape.read_bytes())
+                    found.notes.append(f"the tape of the confirming plays is {home_and_here(tape)}")
+            except EnvironmentFault as fault:
+                click.echo(f"goldentape: not saved: {fault} (--save DIR for another place)", err=True)
         saved.append(path)
     return saved
-
-
-def _hand_over(
-    found: Hunted, app: str, app_dir: str, contracts: Any, shared: tuple[str, ...], save: Path, *, excerpts: bool,
-    as_json: bool,
-) -> None:  # fmt: skip
-    """Search the app in process with each failure's small workload."""
-    for caught in found.confirmed:
-        report = fuzz_app(
-            app, workload=caught.workload, faults=[], schedules=500, contract=contracts, shared=shared, app_dir=app_dir,
-        )  # fmt: skip
-        if as_json:
-            continue
-        same = [one for one in report.failures if one.failure.fingerprint == caught.failure.fingerprint]
-        for one in (same or list(report.failures))[:1]:
-            click.echo("")
-            click.echo(f"handed to {show(app, 100)}, in process:")
-            click.echo((one if excerpts else withheld.found(one)).narrative())
-            where = home_and_here(one.save(save, excerpts=excerpts))
-            click.echo(f"repro: {show(where, 300)}    (goldentape fuzz replay {show(where, 300)})")
-        if not report.failures:
-            click.echo(f"handed to {show(app, 100)}: not found in {report.schedules} schedules in process")

@@ -31,17 +31,17 @@ EXITS = {Outcome.FIXED: Exit.OK, Outcome.FAILED: Exit.VIOLATION, Outcome.CHANGED
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--times", type=click.IntRange(1, 100_000), default=2, show_default=True, metavar="N",
-              help="How often to replay it.")  # fmt: skip
+@click.option("--times", type=click.IntRange(1, 100_000), metavar="N",
+              help="How often to replay it. Default: 2; of a live failure as often as it takes.")  # fmt: skip
 @click.option("--app-dir", metavar="DIR", help="Where the module is looked for, instead of where it was then.")
 @click.option("--trace", is_flag=True, help="Tell the run step by step.")
 @code_option
 @excerpts_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--target", metavar="URL", help="Of a live failure: another server than then.")
+@click.option("--target", metavar="URL", help="Of a live failure: where the server is now.")
 @server_options
 def replay(
-    file: Path, times: int, app_dir: str | None, trace: bool, allow_code: bool, excerpts: bool, as_json: bool,
+    file: Path, times: int | None, app_dir: str | None, trace: bool, allow_code: bool, excerpts: bool, as_json: bool,
     target: str | None, **server: Any,
 ) -> int:  # fmt: skip
     """Replay the failure in FILE, which `fuzz app`, `fuzz live` or `fuzz tape` has written.
@@ -50,13 +50,15 @@ def replay(
     does something else now, so that nobody can tell.
     """
     if is_live(file):
-        return replay_live(file, times, target, excerpts=excerpts, as_json=as_json, **server)
+        return replay_live(
+            file, times, target, allow_code=allow_code, excerpts=excerpts, as_json=as_json, **server
+        )  # fmt: skip
     if is_of_tape(file):
         return replay_tape(file, trace=trace, as_json=as_json, allow_code=allow_code)
     saved = load(file, dict(os.environ))
     settings = saved.settings if app_dir is None else saved.settings.in_directory(app_dir)
     contracts = read_contracts(saved.contracts, saved.parameters, allow_code=allow_code) if saved.contracts else []
-    result = replayed(InProcess(settings), saved, tuple(contracts), times)
+    result = replayed(InProcess(settings), saved, tuple(contracts), times or 2)
     failure = saved.failure
     if not excerpts:
         failure = withheld.failure(failure)

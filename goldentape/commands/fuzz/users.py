@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
+from goldentape.commands.target import mapped_path
 from goldentape.errors import InputError
 from verifier.fuzz.passport import Passport
 from verifier.fuzz.script_file import workload_of
@@ -22,6 +24,13 @@ def workload_from(script: Path | None, tape: Path | None, passports: tuple[Passp
     if script is not None:
         return _of_script(script, passports)
     return None if tape is None else _of_tape(tape, passports)
+
+
+def at_path(workload: Workload, path: str) -> Workload:
+    """Return a workload at the path of a URL: where all its sessions have one path, that one, else before theirs."""
+    paths = mapped_path(path.rstrip("/"), [session.path for session in workload.sessions])
+    sessions = tuple(replace(session, path=paths(session.path)) for session in workload.sessions)
+    return replace(workload, sessions=sessions)
 
 
 def _of_script(script: Path, passports: tuple[Passport, ...]) -> Workload:

@@ -9,7 +9,8 @@ from goldentape.errors import EnvironmentFault, InputError
 from verifier.fuzz.live.pace import PATIENT
 from verifier.fuzz.live.reach import Door
 from verifier.fuzz.live.stage import UNREACHED, Stage
-from verifier.fuzz.prepare import last_event, with_waits, without_waits
+from verifier.fuzz.message import Message, read
+from verifier.fuzz.prepare import is_answered, last_event, unanswered, with_waits, without_waits
 from verifier.fuzz.script import Send, Wait
 from verifier.fuzz.seen import Ended, Run, What
 from verifier.fuzz.workload import Session, Workload
@@ -28,7 +29,8 @@ _FIXES: Final = (
 async def entered(stage: Stage, workload: Workload) -> tuple[Workload, str]:
     """Return the workload whose clients wait for whole answers, and in a sentence what they wait for.
 
-    Raises InputError where the server does not let the first user in, EnvironmentFault where it cannot be reached.
+    Raises InputError where the server does not let the first user in, EnvironmentFault where it cannot be reached,
+    NothingVerified where nobody is answered.
     """
     first = workload.only(workload.users[0].name)
     one = await stage.play(saying(first, 1), (), pace=PATIENT)
@@ -37,6 +39,7 @@ async def entered(stage: Stage, workload: Workload) -> tuple[Workload, str]:
     waits = [a for session in workload.sessions for a in session.script if isinstance(a, Wait)]
     if not waits:
         return workload, ""
+    await _demand_answers(stage, first, one.run, named=any(wait.type for wait in waits))
     if any(wait.type for wait in waits):
         # What is waited for is said; whether it can be told whose answer it is, is to be seen.
         for candidate in (workload, unmarked(workload)):
@@ -51,6 +54,24 @@ async def entered(stage: Stage, workload: Workload) -> tuple[Workload, str]:
             return waiting, f"clients wait for {type_ or 'an answer'}{own}"
     nothing = "no answer was recognized: clients wait for nothing (--done says what ends an answer)"
     return without_waits(workload), nothing
+
+
+async def _demand_answers(stage: Stage, first: Workload, run: Run, *, named: bool) -> None:
+    """Raise NothingVerified where the first user is told nothing, or nothing but that it is an error."""
+    if not first.messages:
+        return
+    runs = [run]
+    if first.messages > 1 and not is_answered(_told(run), named=named):
+        # What is sent first may be no question: a greeting, a subscription.
+        runs.append((await stage.play(saying(first, first.messages), (), pace=PATIENT)).run)
+    told = [message for one in runs for message in _told(one)]
+    if not is_answered(told, named=named):
+        close = next((m for one in runs for m in one.moments if m.what is What.CLOSE and m.dir == "s2c"), None)
+        raise unanswered(first, told, close, "the server", "in the URL where")
+
+
+def _told(run: Run) -> list[Message]:
+    return [read(m.payload) for m in run.moments if m.dir == "s2c" and m.what is What.MESSAGE]
 
 
 async def _comes_to_its_end(stage: Stage, workload: Workload) -> bool:
@@ -88,6 +109,11 @@ async def _demand_entry(stage: Stage, run: Run, session: Session) -> None:
         raise InputError(
             f"the server refuses {session.user}'s connection to {session.path} with status {refused.code}", fix=fix
         )
+    if any(moment.what is What.LOST for moment in moments[:2]):
+        raise EnvironmentFault(
+            f"the server ends {session.user}'s connection to {session.path} without an answer that is HTTP/1.1",
+            where=str(stage.server.door), fix=f"{PATH} and the port",
+        )  # fmt: skip
     if moments and not any(moment.what is What.ACCEPT for moment in moments):
         raise EnvironmentFault(
             f"the server does not answer {session.user}'s handshake in {PATIENT.patience:g} s", where=session.path

@@ -106,6 +106,11 @@ class Process:
             return f"was ended by {signal.Signals(-code).name}"
         return f"was ended by signal {-code}"
 
+    async def gone(self, patience: float) -> None:
+        """Wait until it has ended, if it does so soon."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), patience)
+
     async def stop(self, patience: float = STOPPING) -> int | None:
         """Ask it to stop, with its children; what does not is killed.  Returns its exit code."""
         for sign in (signal.SIGTERM, signal.SIGKILL):
@@ -177,6 +182,8 @@ class Server:
             raise InputError("--server-cmd is empty", wanted="what starts the server")
         self.door = door
         self._patience = patience
+        self.hint = "start the server, or let --server-cmd start it"
+        """What to do where nobody listens."""
         self.guard: Guard | None = None
         """Ends it where we cannot."""
         self._process: Process | None = None
@@ -198,7 +205,7 @@ class Server:
             if not await self.door.answers():
                 raise EnvironmentFault(
                     "nobody listens there", where=str(self.door),
-                    fix="start the server, or let --server-cmd start it",
+                    fix=self.hint,
                 )  # fmt: skip
             await self.door.demand_greeting()
             return

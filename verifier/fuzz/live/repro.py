@@ -7,7 +7,10 @@ It is a repro file as `verifier/fuzz/repro.py` has it, with `against: live`: `ta
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import ceil, log, log1p
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,10 @@ from verifier.fuzz.repro import LARGEST, VERSION, versions
 from verifier.fuzz.workload import Workload
 
 LIVE = "live"
+SURE = 0.05
+"""FIXED is said where plays that all hold would come about by chance less often than this."""
+MOST = 100
+"""Plays of a replay, at most, where nobody says how many."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +41,20 @@ class LiveRepro:
     failure: Failure
     rate: Rate
     contracts: tuple[str, ...]
+    parameters: Mapping[str, str]
+    """Of the contracts: what `--set` gave."""
     shared: tuple[str, ...]
 
+    @property
+    def enough(self) -> int:
+        """How many plays it takes until it can be told that it is fixed, were it as rare as its rate allows."""
+        low = max(self.rate.interval[0], 1 / MOST)
+        return min(MOST, max(2, ceil(log(SURE) / log1p(-low)))) if low < 1 else 2
 
-def repro(caught: Caught, target: str, contracts: tuple[str, ...], shared: tuple[str, ...]) -> dict[str, Any]:
+
+def repro(
+    caught: Caught, target: str, contracts: Sequence[str], parameters: Mapping[str, str], shared: Sequence[str]
+) -> dict[str, Any]:
     """Return a failure as its file has it."""
     failure = caught.failure
     return {
@@ -54,6 +71,7 @@ def repro(caught: Caught, target: str, contracts: tuple[str, ...], shared: tuple
         "depends_on_history": caught.depends_on_history,
         "rate": rate_as_json(caught.confirmed),
         "contracts": list(contracts),
+        **({"parameters": dict(parameters)} if parameters else {}),
         "shared": list(shared),
         "versions": versions(),
         "story": list(story(caught)),
@@ -61,17 +79,33 @@ def repro(caught: Caught, target: str, contracts: tuple[str, ...], shared: tuple
 
 
 def save(
-    caught: Caught, folder: Path, target: str, contracts: tuple[str, ...] = (), shared: tuple[str, ...] = ()
-) -> Path:
-    """Write the file of a failure into a directory; raises EnvironmentFault."""
+    caught: Caught, folder: Path, target: str, contracts: Sequence[str] = (),
+    parameters: Mapping[str, str] | None = None, shared: Sequence[str] = (),
+) -> Path:  # fmt: skip
+    """Write the file of a failure into a directory; raises EnvironmentFault.
+
+    Contracts that are files are named from that directory, so that they are found again from anywhere.
+    """
     path = folder / f"live-{caught.failure.kind}-{caught.failure.fingerprint}.json"
-    text = json.dumps(repro(caught, target, contracts, shared), indent=1, ensure_ascii=False) + "\n"
+    named = [os.path.relpath(name, folder) if Path(name).is_file() else name for name in contracts]
+    text = json.dumps(repro(caught, target, named, parameters or {}, shared), indent=1, ensure_ascii=False) + "\n"
+    write_private(path, text.encode("utf-8", "backslashreplace"))
+    return path
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, for its owner's eyes: what users said is in it.  Raises EnvironmentFault."""
+    new = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            new.write_bytes(data)
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
     except OSError as error:
         raise EnvironmentFault(f"cannot be written: {error.strerror}", where=path) from None
-    return path
 
 
 def is_live(path: Path) -> bool:
@@ -88,11 +122,14 @@ def is_live(path: Path) -> bool:
 def load(path: Path, environment: dict[str, str]) -> LiveRepro:
     """Read the file; `environment` has the secrets that are not in it.  Raises InputError."""
     try:
-        return _read(json.loads(path.read_text(encoding="utf-8")), environment)
+        found = _read(json.loads(path.read_text(encoding="utf-8")), environment)
     except OSError as error:
         raise InputError(error.strerror or "cannot be read", where=path) from None
     except (InputError, ValueError, RecursionError) as error:
         raise InputError(f"is no repro file of a live failure: {error}", where=path) from None
+    beside = (path.parent / name for name in found.contracts)
+    named = tuple(str(file) if file.is_file() else name for name, file in zip(found.contracts, beside, strict=True))
+    return replace(found, contracts=named)
 
 
 def _read(value: Any, environment: dict[str, str]) -> LiveRepro:
@@ -109,6 +146,9 @@ def _read(value: Any, environment: dict[str, str]) -> LiveRepro:
     target, history = value.get("target"), value.get("history", [])
     if not isinstance(target, str) or not isinstance(history, list):
         raise InputError("`target` is the URL of the server, and `history` a list")
+    parameters = value.get("parameters", {})
+    if not isinstance(parameters, dict) or not all(isinstance(one, str) for one in parameters.values()):
+        raise InputError("`parameters` holds texts")
     return LiveRepro(
         target=target,
         workload=Workload.from_json(value.get("workload"), environment),
@@ -120,6 +160,7 @@ def _read(value: Any, environment: dict[str, str]) -> LiveRepro:
         failure=Failure(Kind(failure["kind"]), **words),
         rate=Rate(rate["failed"], rate["of"]),
         contracts=_texts(value, "contracts"),
+        parameters=parameters,
         shared=_texts(value, "shared"),
     )  # fmt: skip
 

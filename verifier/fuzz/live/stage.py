@@ -28,6 +28,11 @@ from verifier.fuzz.workload import Workload
 
 RESTART = ("never", "on-failure", "always")
 CRASH = "the server's process ended"
+GONE = "the server went away"
+RETURNING = 5.0
+"""Seconds that somebody else's server has to be there again, when it went away."""
+DYING = 0.3
+"""Seconds that a process may take to end, when its connections are gone."""
 UNREACHED = (502, 504)
 """What the recorder answers where it does not reach the server; the server may say so itself."""
 
@@ -99,6 +104,7 @@ class Stage:
         self._tapes = 0
         self._begin = time.monotonic()
         self._dirty = False
+        self._gone = False
         self.recovers = False
         """The server is known to be well after a failure, so it is not restarted."""
         self._last = 0.0
@@ -143,8 +149,12 @@ class Stage:
             raise OutOfTime
         if self.restart == "always" or (self._dirty and self.restart == "on-failure") or clean:
             await self.refresh()
-        elif await self._crash():
-            raise EnvironmentFault("the server has ended, and --restart never leaves it so", where=self.target.url)
+        elif self.server.process is not None and not self.server.process.running:
+            if self.restart == "never":
+                raise EnvironmentFault("the server has ended, and --restart never leaves it so", where=self.target.url)
+            await self.refresh()
+        elif self._gone:
+            await self._demand_server()
         await self._not_too_fast()
         renamed = fresh(workload, token_hex(3))
         if self._tokens is not None:
@@ -154,30 +164,43 @@ class Stage:
         played = await Sequencer(renamed.workload, plan, address, pace or self.pace).play()
         self.plays += 1
         self.seconds.append(played.seconds)
-        crash = await self._crash()
-        if not crash:
-            await self._demand_server(played)
+        crash = await self._crash(played)
         failures = (*crash, *self.judge.failures(renamed, played.run))
         self._dirty = self._dirty or (bool(failures) and not self.recovers)
         return Try(workload, plan, played, failures, renamed)
 
-    async def _crash(self) -> tuple[Failure, ...]:
-        """Return that the server's process has ended by itself, if it has."""
+    async def _crash(self, played: Played) -> tuple[Failure, ...]:
+        """Return that the server has ended by itself, if it has: its process, or whoever listened where it was."""
+        lost = any(moment.what is What.LOST for moment in played.run.moments)
         process = self.server.process
-        if process is None or process.running:
+        if process is None:
+            unreached = any(m.what is What.REJECT and m.code in UNREACHED for m in played.run.moments)
+            if not (lost or unreached) or await self.server.door.answers():
+                return ()
+            self._gone = True
+            said = f"the server goes away: nobody listens on {self.server.door} any more"
+            return (Failure(Kind.EXCEPTION, "", "", GONE, said),)
+        if lost:
+            # Connections go first, and the process a moment later.
+            await process.gone(DYING)
+        if process.running:
             return ()
         self._dirty = True
         await process.settle()
         return (Failure(Kind.EXCEPTION, "", "", CRASH, str(process.failed(f"{process.ended} by itself"))),)
 
-    async def _demand_server(self, played: Played) -> None:
-        """Raise EnvironmentFault where the recorder could not pass a connection on, and nobody listens any more."""
-        unreached = any(m.what is What.REJECT and m.code in UNREACHED for m in played.run.moments)
-        if unreached and not await self.server.door.answers():
-            raise EnvironmentFault(
-                "nobody listens there any more: the server went away while it was tried", where=str(self.server.door),
-                fix="let --server-cmd start it: then its end is something that is looked for, and it is started again",
-            )  # fmt: skip
+    async def _demand_server(self) -> None:
+        """Wait until somebody else's server that went away is there again; raises EnvironmentFault where it is not."""
+        until = time.monotonic() + RETURNING
+        while not await self.server.door.answers():
+            if time.monotonic() > until:
+                raise EnvironmentFault(
+                    "nobody listens there any more: the server went away while it was tried",
+                    where=str(self.server.door),
+                    fix="let --server-cmd start it: then its end is looked into, and it is started again",
+                )
+            await asyncio.sleep(0.1)
+        self._gone = False
 
     async def refresh(self) -> None:
         """Make the server's state fresh, as far as that can be done."""
@@ -224,6 +247,6 @@ class Stage:
                 source = of_session(divided.source(parts), session_of, one.fresh.workload)
                 run = seen_on_tape(source, session_of, one.played.run)
                 # The end of the server's process is not on the wire: we have seen it ourselves.
-                crash = [failure for failure in one.failures if failure.detail == CRASH]
+                crash = [failure for failure in one.failures if failure.detail in (CRASH, GONE)]
                 found.append((*crash, *self.judge.failures(one.fresh, run, source)))
         return found
