@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import json
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -107,7 +109,6 @@ def prepare(job: Job) -> Search:
         routes = paths_of(made)
     workload, waits = prepared(player, workload, routes)
     names, contracts = contracts_of(job.contract)
-    way = f"{job.explore} lazy" if kind == LAZY else job.explore
     search = Search(
         player, settings, workload, contracts=contracts, names=names, faults=job.faults, shared=tuple(job.shared),
         policy=job.policy, seed=job.seed,
@@ -116,7 +117,7 @@ def prepare(job: Job) -> Search:
             seconds=job.seconds, failures=job.failures, certify=job.certify,
         ),
         database=hypothesis.settings().database if job.database is None else job.database,
-        key=f"goldentape {settings.app} {way} {workload.to_json()}".encode(), say=job.say, warn=job.warn,
+        key=_key(settings, workload), say=job.say, warn=job.warn,
     )  # fmt: skip
     for note in (waits, _elsewhere(job, workload, routes), *player.target.uncontrolled):
         if note:
@@ -129,6 +130,12 @@ def _elsewhere(job: Job, workload: Workload, routes: list[str] | None) -> str:
     if job.path or job.workload is not None or not routes or len(routes) < 2:
         return ""
     return f"its WebSocket routes are {', '.join(routes)}: {workload.sessions[0].path} is tried (--path for another)"
+
+
+def _key(settings: Settings, workload: Workload) -> bytes:
+    """Return what failures are remembered by: the app and who does what, without the keys of tokens."""
+    what = json.dumps([settings.explore, replace(workload, passports=()).to_json()])
+    return f"goldentape {settings.app} {hashlib.sha256(what.encode()).hexdigest()}".encode()
 
 
 def usual(

@@ -56,6 +56,7 @@ def plans(draw: DrawFn, workload: Workload, all_: tuple[tuple[str, ...], ...], t
     """Return plans for a workload: the whole of it first, then such with fewer users or messages, faults elsewhere."""
     mixture = draw(st.sampled_from(all_[turn % len(all_) :] + all_[: turn % len(all_)]))
     where = draw(st.integers(0, 3)) if mixture else 0
+    leaving = draw(st.sampled_from((1, 2, 2, 2, 2))) if vanishing(mixture) else 0
     some = draw(st.integers(0, 7))
     # Of bytes, since integers are drawn small and often alike.
     seed = int.from_bytes(draw(st.binary(min_size=6, max_size=6)))
@@ -65,7 +66,7 @@ def plans(draw: DrawFn, workload: Workload, all_: tuple[tuple[str, ...], ...], t
         for session in workload.sessions:
             if len(session.sends) > 1:
                 workload = settled(workload.without_message(session.name, len(session.sends) - 1))
-    return Plan(with_faults(workload, mixture, where), mixture, seed)
+    return Plan(with_faults(workload, mixture, where, leaving), mixture, seed)
 
 
 def plan_strategy(workload: Workload, all_: tuple[tuple[str, ...], ...], turn: int = 0) -> SearchStrategy[Plan]:
@@ -73,20 +74,31 @@ def plan_strategy(workload: Workload, all_: tuple[tuple[str, ...], ...], turn: i
     return plans(workload, all_, turn)
 
 
-def with_faults(workload: Workload, faults: Collection[str], where: int = 0) -> Workload:
+def vanishing(faults: Collection[str]) -> bool:
+    """Return whether users vanish by these faults."""
+    return "drop" in faults or "reconnect" in faults
+
+
+def share(faults: Collection[str]) -> int:
+    """Return how many shares of a search a mixture gets: what comes of users who leave, or come back, shows seldom."""
+    return 3 if "reconnect" in faults else 2 if "drop" in faults else 1
+
+
+def with_faults(workload: Workload, faults: Collection[str], where: int = 0, leaving: int = 1) -> Workload:
     """Return a workload with faults in it; `where` (0 to 3) moves them to other users and other places.
 
-    `drop`: a user vanishes in the middle of an answer.  `reconnect`: and comes back at once, and goes on.  `slow`: a
-    user reads slowly.  `tabs`: a user has a second tab.  The messages of new sessions carry canaries of their own.
+    `drop`: a user vanishes in the middle of an answer (so many do, but not all).  `reconnect`: and comes back at once,
+    and goes on.  `slow`: a user reads slowly.  `tabs`: a user has a second tab.  The messages of new sessions carry
+    canaries of their own.
     """
     sessions = [session for session in workload.sessions if session.script]
     if not sessions:
         return workload
-    if "drop" in faults or "reconnect" in faults:
-        victim = _pick(sessions, 1 + where)
+    for n in range(max(1, min(leaving, len(sessions) - 1)) if vanishing(faults) else 0):
+        victim = _pick(sessions, 1 + where + n)
         sends = victim.sends
         if sends:
-            at = sends[-1 - (where // 2) % len(sends)]
+            at = sends[-1 - ((where + n) // 2) % len(sends)]
             workload = workload.with_script(victim.name, (*victim.script[: at + 1], Drop()))
             if "reconnect" in faults:
                 back = replace(

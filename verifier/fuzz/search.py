@@ -1,7 +1,7 @@
 """The search: batches of schedules on plans that Hypothesis draws, until the budget is used up.
 
-Hypothesis owns the workload, the faults and the database of what failed before; within an example the schedules are
-native and made of the example itself, so an example that failed fails again.  What fails goes to `looking.py`.
+Hypothesis owns the workload, the faults and the database in which `memory.py` keeps what failed before; within an
+example the schedules are native and made of the example itself.  What fails goes to `looking.py`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from verifier.fuzz.coverage import Coverage
 from verifier.fuzz.failure import RANK, Failure, Kind
 from verifier.fuzz.found import Found, Report
 from verifier.fuzz.looking import Looking, Unconfirmed
+from verifier.fuzz.memory import Memory
 from verifier.fuzz.message import shared_by
-from verifier.fuzz.plans import Plan, mixtures, plan_strategy, with_faults
+from verifier.fuzz.plans import Plan, mixtures, plan_strategy, share, with_faults
 from verifier.fuzz.play import Player
 from verifier.fuzz.policy import Pct
 from verifier.fuzz.promise import Promise
@@ -41,8 +42,10 @@ if TYPE_CHECKING:
 
 BATCH = 24
 """Schedules of one example."""
-FIRST = 6
-"""Schedules of each of the first examples, as many as there are mixtures: all mixtures of faults come early."""
+FIRST, EARLY = 1, 30
+"""Schedules of each share of the first examples, and how many these are: many plans come early."""
+RECALLED = "recalled"
+"""Where schedules come from that failed before."""
 ALONE = 20
 """Failures that need nobody else, of which so many are told; they do not end a search."""
 
@@ -120,6 +123,9 @@ class Search:
         self._plan: Plan | None = None
         self._pending: tuple[Plan, Run, Failure] | None = None
         self._examples = 0
+        self._planned: Counter[tuple[str, ...]] = Counter()
+        """Schedules by mixture of faults."""
+        self.memory = Memory(self.database if self.seed is None else None, self.key)
         self._begin = time.monotonic()
         self.mixtures = mixtures(self.faults)
         if self.faults is None and not self._takes_tabs():
@@ -161,6 +167,7 @@ class Search:
         interrupted = False
         try:
             self._look_at_each_alone()
+            self._recall()
             while not self._over:
                 self._hunt()
                 if self._pending is None:
@@ -186,17 +193,14 @@ class Search:
         """Let Hypothesis draw plans until one fails or the budget is used up."""
         self._plan = self._pending = None
         settings = hypothesis.settings(
-            max_examples=1_000_000_000, deadline=None, database=self.database if self.seed is None else None,
-            phases=(Phase.reuse, Phase.generate), suppress_health_check=list(HealthCheck),
-            verbosity=hypothesis.Verbosity.quiet,
+            max_examples=1_000_000_000, deadline=None, database=None, phases=(Phase.generate,),
+            suppress_health_check=list(HealthCheck), verbosity=hypothesis.Verbosity.quiet,
         )  # fmt: skip
         chance = None if self.seed is None else random.Random(self.seed * 1_000_003 + self._examples)
         plans = plan_strategy(self.workload, self.mixtures, self._examples)
         tries = st.tuples(plans, schedules() if self.policy == LAZY else st.none())
         try:
-            hypothesis.find(
-                tries, lambda drawn: self.batch(*drawn), settings=settings, random=chance, database_key=self.key
-            )
+            hypothesis.find(tries, lambda drawn: self.batch(*drawn), settings=settings, random=chance)
         except (Enough, NoSuchExample):
             pass
         except Flaky:
@@ -215,27 +219,63 @@ class Search:
             return True
         if self._over:
             raise Enough
+        if drawn is None and not self._is_due(plan.faults):
+            return False
         self._examples += 1
         begin = time.monotonic()
         try:
             oracle = self.baselines.oracle(plan.workload)
-            for n in range(1 if drawn is not None else FIRST if self._examples <= FIRST else BATCH):
+            early = FIRST * share(plan.faults) if self._examples <= EARLY else BATCH
+            for n in range(1 if drawn is not None else early):
                 if self._over:
                     raise Enough
+                self._planned[plan.faults] += 1
                 run = self._walk(plan, n, drawn)
-                failures = oracle.judge(run)
-                new = [failure for failure in failures if self._is_new(plan, failure)]
-                if new and self._known([failure.fingerprint for failure in failures]):
-                    # Most likely of the same cause: looked into when it comes apart from that, or in the end.
-                    for failure in new:
-                        self._together.setdefault(failure.fingerprint, (plan, run, failure))
-                elif new:
-                    self._plan, self._pending = plan, (plan, run, new[0])
+                new = self._new(plan, run, oracle.judge(run))
+                if new is not None:
+                    self._plan, self._pending = plan, (plan, run, new)
                     return True
         finally:
             self._seconds += time.monotonic() - begin
             self.say(self.coverage.schedules, self._seconds)
         return False
+
+    def _is_due(self, faults: tuple[str, ...]) -> bool:
+        """Return whether it is the turn of a mixture of faults: all of them come early, and get their share."""
+        done = {mixture: self._planned[mixture] / share(mixture) for mixture in self.mixtures}
+        return done.get(faults, 0.0) <= min(done.values()) + FIRST / 2
+
+    def _new(self, plan: Plan, run: Run, failures: list[Failure]) -> Failure | None:
+        """Return what is wrong in a run and not known yet, unless it comes together with what is."""
+        new = [failure for failure in failures if self._is_new(plan, failure)]
+        if new and self._known([failure.fingerprint for failure in failures]):
+            # Most likely of the same cause: looked into when it comes apart from that, or in the end.
+            for failure in new:
+                self._together.setdefault(failure.fingerprint, (plan, run, failure))
+            return None
+        return new[0] if new else None
+
+    def _recall(self) -> None:
+        """Begin with what failed before: as it did, else under other schedules; what holds by now is forgotten."""
+        for one in self.memory.recall(self.workload):
+            plan = Plan(one.workload, one.faults, 0)
+            oracle = self.baselines.oracle(plan.workload)
+            wrong = False
+            for n in range(BATCH + 1):
+                if self._over:
+                    return
+                run = self._walk(plan, n) if n else self._seen(plan, self.player.play(one.workload, one.schedule))
+                self.policies[RECALLED] += not n
+                failures = oracle.judge(run)
+                wrong = wrong or bool(failures)
+                new = self._new(plan, run, failures)
+                if new is not None:
+                    self._look_into(plan, run, new)
+                    break
+                if not n and failures:
+                    break  # told already
+            if not wrong:
+                self.memory.forget(one)
 
     def one(
         self, plan: Plan, size: int, each: Callable[[Run], object] | None = None, drawn: Drawn | None = None
@@ -265,6 +305,10 @@ class Search:
             self.policies[policy.name] += 1
             if isinstance(policy, Pct):
                 self.promise.add(policy, run)
+        return self._seen(plan, run)
+
+    def _seen(self, plan: Plan, run: Run) -> Run:
+        """Count a run, and note what it says of itself."""
         users = {session.name: session.user for session in plan.workload.sessions}
         self.coverage.add(run, lambda session: users.get(session, session))
         if run.ended is Ended.ESCAPED and run.escaped is not None:
@@ -342,6 +386,8 @@ class Search:
         same = next((n for n, known in enumerate(self.found) if known.explains(marks) and not known.alone), None)
         if same is None:
             self.found.append(found)
+            if not found.alone:
+                self.memory.keep(found, plan.faults)
         else:
             known = self.found[same]
             if not known.explains([found.failure.fingerprint]):
