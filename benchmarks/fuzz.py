@@ -6,8 +6,9 @@ A bare run makes the app afresh in the same way, starts a stock loop, and lets t
 users, 5 messages, one drop, one reconnect) talk to it at once, with `asyncio.sleep` cut to one turn of the loop.  Both
 kinds take turns in one process; times are of the processor, a ratio is of medians.  `oracle`: each run of the fuzzer is
 also searched for canaries that leaked, its messages parsed.  `golden`: it is also judged as `fuzz app --contract
-golden-path` judges it: canaries in every form, the contract; runs that look alike once.  `per s` and `golden/s` are the
-runs of one processor second, without and with all that.
+golden-path` judges it: canaries in every form, what each user sees alone, the whole contract but for what a user alone
+breaks, too; what is known of one run is used for the next.  `per s` and `golden/s` are the runs of one processor
+second, without and with all that.
 """
 
 from __future__ import annotations
@@ -26,18 +27,22 @@ from typing import Any
 
 from goldentape.codec import decode_json
 from goldentape.commands.finding import read_contracts
+from verifier.contract import Contract
 from verifier.fuzz.asgi import Connection, Lifespan
+from verifier.fuzz.baselines import Baselines
 from verifier.fuzz.canary import canary, carries
 from verifier.fuzz.client import Client
 from verifier.fuzz.crowd import MESSAGE, filled
+from verifier.fuzz.failure import Kind
+from verifier.fuzz.inprocess import InProcess
 from verifier.fuzz.load import Target
-from verifier.fuzz.oracle import Oracle
 from verifier.fuzz.passport import Passport
 from verifier.fuzz.policy import policy
 from verifier.fuzz.run import Runner
 from verifier.fuzz.schedule import SERIAL
 from verifier.fuzz.script import Close, Drop, Send, Wait
 from verifier.fuzz.seen import Ended, Run, What
+from verifier.fuzz.settings import Settings
 from verifier.fuzz.workload import After, Session, User, Workload
 
 SECRET = "only-for-tests-of-the-fuzzer-0123456789abcdef"
@@ -175,6 +180,25 @@ def leaked(run: Run, owners: dict[str, str], users: dict[str, str]) -> bool:
     return False
 
 
+class Judged:
+    """Runs that are judged as `fuzz app` judges them."""
+
+    def __init__(self, app: str, app_dir: str, work: Workload, contracts: tuple[Contract, ...]) -> None:
+        self._player = InProcess(Settings(app=app, app_dir=app_dir))
+        self._baselines = Baselines(self._player, contracts)
+        self._oracle = self._baselines.oracle(work)
+        self._work = work
+        self._runs = itertools.count()
+        self._met: set[str] = set()
+
+    def __call__(self, _n: int) -> None:
+        for failure in self._oracle.judge(self._player.walk(self._work, "mix", 1, next(self._runs))[1]):
+            if failure.kind is Kind.CONTRACT and failure.fingerprint not in self._met:
+                self._met.add(failure.fingerprint)
+                if self._baselines.alone_too(self._work, failure):
+                    self._oracle.excuse(failure)
+
+
 def rate(once: Callable[[int], Any], seconds: float) -> float:
     """Milliseconds of processor time a run."""
     begin, runs = time.process_time(), 0
@@ -225,12 +249,7 @@ def main() -> None:
         ) -> bool:
             return leaked(runner.run(work, policy("mix", 1, n)), owners, users)
 
-        oracle, fresh = Oracle(work, contracts), itertools.count()
-
-        def golden(
-            n: int, runner: Runner = runner, work: Workload = work, oracle: Oracle = oracle, count: Any = fresh
-        ) -> Any:
-            return oracle.judge(runner.run(work, policy("mix", 1, next(count))))
+        golden = Judged(name, asked.app_dir, work, contracts)
 
         def alone(n: int, runner: Runner = runner, work: Workload = work) -> None:
             run_bare(runner.target, work)

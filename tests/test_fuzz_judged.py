@@ -1,19 +1,25 @@
 """Judging fast is judging: what was judged before changes no verdict; what is remembered of a text is what it says."""
 
+import json
+from dataclasses import replace
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from races import HOME, TOKEN
 
 from goldentape.commands.finding import read_contracts
 from verifier.check import verify
+from verifier.choose import choose
 from verifier.fuzz.canaries import Canaries
 from verifier.fuzz.crowd import crowd
 from verifier.fuzz.judged import Contracts
+from verifier.fuzz.plans import with_faults
 from verifier.fuzz.policy import policy
+from verifier.fuzz.quick import Quick
 from verifier.fuzz.recording import recording
 from verifier.fuzz.run import Runner
-from verifier.fuzz.seen import Run
+from verifier.fuzz.seen import Run, What
 from verifier.fuzz.workload import Workload
 from verifier.taint.decode import _walk, views
 
@@ -23,10 +29,82 @@ DECODERS = frozenset({"json", "unicode", "url", "html", "base64", "hex"})
 (GOLDEN,) = read_contracts(["golden-path"], {})
 
 
+WARNINGS = {name for name, spec in GOLDEN.invariants.items() if spec.severity != "error"}
+COUNTING = choose(GOLDEN, set(GOLDEN.invariants) - WARNINGS, frozenset())
+QUICK = Quick(COUNTING)
+
+
+def dropped(random, moments):
+    del moments[random.randrange(len(moments) - 1)]
+    return moments
+
+
+def doubled(random, moments):
+    at = random.randrange(len(moments) - 1)
+    return [*moments[:at], moments[at], *moments[at:]]
+
+
+def swapped(random, moments):
+    at = random.randrange(len(moments) - 2)
+    one, other = moments[at], moments[at + 1]
+    return [*moments[:at], other._replace(at=one.at), one._replace(at=other.at), *moments[at + 2 :]]
+
+
+def elsewhere(random, moments):
+    at = random.randrange(len(moments) - 1)
+    session = random.choice(sorted({moment.session for moment in moments}))
+    return [*moments[:at], moments[at]._replace(session=session), *moments[at + 1 :]]
+
+
+def reworded(random, moments):
+    """A piece of one message stands in another, wherever: an id, a canary, a type, a brace."""
+    said = [n for n, moment in enumerate(moments) if moment.what is What.MESSAGE]
+    one, other = moments[random.choice(said)], random.choice(said)
+    begin = random.randrange(len(one.payload))
+    piece = one.payload[begin : begin + random.randrange(40)]
+    text = moments[other].payload
+    at = random.randrange(len(text))
+    moments[other] = moments[other]._replace(payload=text[:at] + piece + text[at + random.choice((0, len(piece))) :])
+    return moments
+
+
+def told_to_others(random, moments):
+    """What one says, another is told in an answer."""
+    asks = [moment for moment in moments if moment.what is What.MESSAGE and moment.dir == "c2s"]
+    answers = [n for n, m in enumerate(moments) if m.what is What.MESSAGE and m.dir == "s2c" and '"data"' in m.payload]
+    at = random.choice(answers)
+    value = json.loads(moments[at].payload)
+    value["data"] = {**value["data"], "more": json.loads(random.choice(asks).payload)["content"]}
+    moments[at] = moments[at]._replace(payload=json.dumps(value))
+    return moments
+
+
+def late(random, moments):
+    at = random.randrange(len(moments) - 1)
+    wait = random.choice((10**8, 10**9, 10**10, 10**11))
+    return [*moments[:at], *(moment._replace(at=moment.at + wait) for moment in moments[at:])]
+
+
+PLAIN = {spoil.__name__: spoil for spoil in (dropped, doubled, swapped, elsewhere, reworded, told_to_others, late)}
+
+
 def runs_of(app: str, count: int) -> tuple[Workload, list[Run]]:
     runner = Runner(f"{app}:app", app_dir=HOME)
     work = crowd(2, 1, passports=(TOKEN,), done="agent_completed")
     return work, [runner.run(work, policy("mix", 3, n)) for n in range(count)]
+
+
+def wrong(outcomes):
+    return {o.name: [v for group in o.groups for v in group.first] for o in outcomes if o.counts and o.groups}
+
+
+def good_runs():
+    runner = Runner("clean_context:app", app_dir=HOME)
+    work = with_faults(crowd(2, 1, passports=(TOKEN,), done="agent_completed"), ("tabs",))
+    return work, [runner.run(work, policy("mix", 3, n)) for n in range(6)]
+
+
+GOOD = good_runs()
 
 
 def told(judge: Contracts, run: Run) -> list[tuple[str, tuple[int, ...]]]:
@@ -48,9 +126,38 @@ def test_rules_that_last_give_the_same_verdict(app):
     users = {session.name: session.user for session in work.sessions}
     lasting = {}
     for run in runs:
-        again, new = (verify(GOLDEN, recording(run, users.__getitem__), lasting=rules) for rules in (lasting, None))
+        again, new = (
+            verify(GOLDEN, recording(run, users.__getitem__).source(), lasting=rules) for rules in (lasting, None)
+        )
         assert again == new
     assert lasting
+
+
+@pytest.mark.parametrize("app", [*APPS, "clean_anyio", "clean_locks", "leak_wrong_key", "leak_shared_buffer"])
+@pytest.mark.parametrize("faults", [(), ("reconnect", "tabs"), ("drop", "slow")])
+def test_a_glance_finds_what_the_engine_finds(app, faults):
+    runner = Runner(f"{app}:app", app_dir=HOME)
+    work = with_faults(crowd(3, 2, passports=(TOKEN,), done="agent_completed"), faults)
+    users = {session.name: session.user for session in work.sessions}
+    quick, accepted = Quick(COUNTING), 0
+    for n in range(12):
+        run = runner.run(work, policy("mix", 5, n))
+        found = wrong(verify(COUNTING, recording(run, users.__getitem__).source()).outcomes)
+        assert wrong(quick.outcomes(run, users.__getitem__)) == found
+        accepted += not found
+    assert accepted or app not in ("clean_anyio", "clean_locks") or faults
+
+
+@given(st.randoms(use_true_random=False), st.sampled_from(sorted(PLAIN)))
+@settings(max_examples=60, deadline=None)
+def test_whatever_is_spoilt_a_glance_finds_what_the_engine_finds(random, spoil):
+    work, runs = GOOD
+    users = {session.name: session.user for session in work.sessions}
+    run = random.choice(runs)
+    moments = PLAIN[spoil](random, list(run.moments))
+    run = replace(run, moments=tuple(moments))
+    told = recording(run, users.__getitem__)
+    assert wrong(QUICK.outcomes(run, users.__getitem__)) == wrong(verify(COUNTING, told.source()).outcomes)
 
 
 def test_canaries_are_found_each_time():

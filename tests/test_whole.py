@@ -126,12 +126,29 @@ VALUES = ['"2026-01-01T00:00:00.250Z"', "1767225600", "1", '""', "null", '"r-bob
           '"something else altogether: reduce the noise of the machine in your cellar"']  # fmt: skip
 
 
+LEAVES = [["{} > (close 1000)", "{} < (close 1000)"], ["{} ends eof by client"], ["{} < (close 1011)"], []]
+
+
+def of_tab(lines: list[str]) -> list[str]:
+    """Return lines of a user as those of the user's second connection."""
+    return [re.sub(r"^(\w+)", r"\1/2", line) for line in lines]
+
+
 @st.composite
-def spoilt(draw) -> list[str]:
-    """Plain logs of two users, woven together, in which some lines were lost, doubled, moved or changed."""
+def spoilt(draw, second: bool = False) -> list[str]:
+    """Plain logs of two users, woven together, in which some lines were lost, doubled, moved or changed.
+
+    `second`: alice has another connection at that time, with runs of its own.
+    """
     logs = [[line for n in range(draw(st.integers(1, 3)))
              for line in run(user, n, tools=draw(st.integers(0, 2)), thread=draw(st.sampled_from(["", f"t{n}"])))]
             for user in ("alice", "bob")]  # fmt: skip
+    if second:
+        thread = draw(st.sampled_from(["", "t0", "t9"]))
+        tab = [line for n in range(draw(st.integers(1, 2))) for line in run("alice", 10 + n, thread=thread)]
+        logs = [logs[0], of_tab(tab)]
+        for log, who in zip(logs, ("alice", "alice/2"), strict=True):
+            log += [line.format(who) for line in draw(st.sampled_from(LEAVES))]
     lines = []
     while any(logs):
         log = draw(st.sampled_from([log for log in logs if log]))
@@ -158,6 +175,22 @@ def spoilt(draw) -> list[str]:
 @settings(CHECK, max_examples=300)
 def test_whatever_is_spoilt_in_a_plain_log_is_judged_alike(lines):
     both(golden_path(), talk(*lines).tape)
+
+
+@given(spoilt(second=True))
+@settings(CHECK, max_examples=300)
+def test_two_connections_at_once_are_judged_alike(lines):
+    both(golden_path(), talk(*lines).tape)
+
+
+def test_two_connections_at_once_go_the_quick_way_but_for_what_looks_at_both():
+    lines = [line for pair in zip(run("alice", 1), of_tab(run("alice", 2)), strict=True) for line in pair]
+    ends = [line.format(who) for who in ("alice", "alice/2") for line in LEAVES[0]]
+    judge = both(golden_path(), talk(*lines, *ends).tape)
+
+    assert {why.partition(":")[0] for why in judge.unclear} <= {
+        "once", "all-devices", "recovers", "total-sla", "resumes", "substance",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -74,6 +74,8 @@ class Engine:
                 rule = rule_of(spec, contract)
                 if rule.lasting:
                     lasting[spec.name] = rule
+            else:
+                rule.forget()
             self.checks.append(Check(index, spec, rule, self))
             self.checks[-1].watched = units.get(spec.name, ())
         self.current: tuple[Record | None, dict[str, Instance] | None] = None, None
@@ -392,7 +394,7 @@ def verify(
 ) -> Verdict:
     """Judge a recording by a contract; `baselines` are recordings of users who were alone.
 
-    `lasting`: rules that keep nothing of a recording, by invariant, for the next one by the same contract.
+    `lasting`: rules by invariant, for the next recording by the same contract.
     """
     engine = Engine(contract, lasting=lasting)
     engine.whole, engine.baselines = (source,), tuple(baselines)

@@ -80,7 +80,7 @@ class Rule(Protocol):
         """Look at a whole tape before any part of it is judged; what comes out must be the same for all parts."""
 
     lasting: bool
-    """It is costly to make and keeps nothing of a recording: the next recording is judged by the same one."""
+    """What it keeps of a recording it can forget: the next recording may be judged by the same one."""
 
     last: bool
     """It is closed after all others: it looks at what they have found."""
@@ -94,6 +94,9 @@ class Rule(Protocol):
     def absorb(self, part: Any) -> None:
         """Add what another part has gathered; in any order the same comes out."""
 
+    def forget(self) -> None:
+        """Another recording begins: nothing that was gathered of the one before counts any more."""
+
 
 class Stateless:
     """The parts of a rule that most kinds do not need."""
@@ -105,7 +108,7 @@ class Stateless:
     vague = False
     freezes = False
     across = False
-    lasting = False
+    lasting = True
     last = False
     divisible = True
     foreseen: Any = None
@@ -161,6 +164,9 @@ class Stateless:
 
     def absorb(self, part: Any) -> None:
         """Add nothing."""
+
+    def forget(self) -> None:
+        """Forget nothing."""
 
 
 __all__ = ["Rule", "Stateless"]

@@ -37,7 +37,7 @@ class Scoped:
         self.vague = rule.vague
         self.freezes = False
         self.across = rule.across
-        self.lasting = False
+        self.lasting = rule.lasting
         self.divisible = rule.divisible
         self.last = rule.last
         self.foreseen: Any = None
@@ -147,6 +147,10 @@ class Scoped:
     def part(self) -> Any:
         """Return what a part of the users has gathered."""
         return self.rule.part()
+
+    def forget(self) -> None:
+        """Let the rule forget."""
+        self.rule.forget()
 
     def absorb(self, part: Any) -> None:
         """Add what another part has gathered."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from verifier.batch.chunk import Chunk, Keyless, Unclear
 from verifier.batch.log import Field, Log, Spans
-from verifier.slicing import Check
+from verifier.slicing import WIDE, Check
 
 if TYPE_CHECKING:
     from verifier.batch.judge import Batch
@@ -32,6 +32,8 @@ class Accept:
         """Values that it needs of some events."""
         self.hears_lifecycle = False
         """It knows what handshakes and closes mean to it; else a log in which it listens to one is not accepted."""
+        self.tells_connections = check.mode != WIDE
+        """It knows what it means that a user has two connections at once."""
         self.judged = self.waived = self.not_applicable = 0
 
     def begin(self) -> None:

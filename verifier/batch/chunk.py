@@ -109,6 +109,11 @@ class Chunk:
         at = self.of[symbol]
         return list(itemgetter(*at)(self.docs)) if len(at) > 1 else [self.docs[at[0]]]
 
+    def payloads_by_server(self) -> list[bytes]:
+        """Return the server's messages as they came."""
+        directions = self._directions
+        return [payload for payload, symbol in zip(self.payloads, self.symbols, strict=True) if directions[symbol]]
+
     def docs_by_server(self) -> list[Any]:
         """Return the values of the server's messages."""
         directions = self._directions

@@ -102,6 +102,7 @@ class Batch:
         for accept in self.accepts:
             accept.begin()
         ids: list[object] = []
+        said: list[bytes] = []
         for chunk in self._chunks(log, history, lists):
             for accept in self._chunkers:
                 if accept not in left:
@@ -112,7 +113,9 @@ class Batch:
             log.extend(chunk, self._keys, self._fields)
             if self._id_of is not None and len(sessions) > 1:
                 ids += [id for id in self._id_of(chunk.docs_by_server()) if id is not None]
-        if len(ids) != len(set(map(atom, ids))):
+            if log.several:
+                said += chunk.payloads_by_server()
+        if len(ids) != len(set(map(atom, ids))) or len(said) != len(set(said)):
             raise Unclear("a message that was told twice")
         for spans in self._spans.values():
             log.pieces(spans)
@@ -122,6 +125,8 @@ class Batch:
                 try:
                     if not accept.hears_lifecycle and not happened.isdisjoint(accept.rule.wants):
                         raise Unclear("a handshake or an end that it listens to")
+                    if log.several and not accept.tells_connections:
+                        raise Unclear("two connections at once")
                     accept.settle(log)
                 except Unclear as why:
                     left[accept] = why
@@ -172,19 +177,15 @@ class Batch:
     # -- sessions
 
     def _plain(self, history: History) -> list[Session]:
-        """Return the sessions in order, if they follow one another and each was accepted and watched to its end."""
+        """Return the sessions in order, if each was accepted and watched to its end."""
         sessions = sorted(history.sessions.values(), key=lambda s: s.opened)
         if not sessions or len({session.user for session in sessions}) > 1:
             raise Unclear("no connection, or of several users")
-        before: int | None = None
         for session in sessions:
             if session.accepted is None or session.ghost or not session.known:
                 raise Unclear("a connection that was refused, or whose user nobody named")
-            if before is not None and session.opened <= before:
-                raise Unclear("two connections at once")
             if session is not sessions[-1] and session.closed is None:
                 raise Unclear("a connection without an end")
-            before = session.closed
             # What was lost before may be told later.
             if history.gaps.between(session.opened - AWAY, session.closed or _EVER, [session], session.user):
                 raise Unclear("a hole in the recording")
@@ -234,7 +235,7 @@ class Batch:
                 raise Unclear("times that go back")
             for at, number in _changes(chunk.sessions, current):
                 begun = history.sessions.get(number)
-                if begun is None or begun in log.of:
+                if begun is None or (begun in log.of and not log.several):
                     raise Unclear("a connection that is not known, or that comes again")
                 until(times[at], FINISHED)
                 current = begun
@@ -245,8 +246,7 @@ class Batch:
             now = times[-1]
             base += len(messages)
             yield chunk
-        for number, session in enumerate(log.of):
-            last = (log.starts[number + 1] if number + 1 < len(log.of) else base) - 1
+        for session, last in log.lasts().items():
             late = session.closed is not None and not session.close_seen and log.times[last] > session.closed
             if late or last >= ends.get(session.number, base):
                 raise Unclear("a message after the end of its connection")

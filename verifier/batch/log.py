@@ -1,6 +1,6 @@
 """One user's log in columns: who said what when, by event, by key, by run.  Pure.
 
-What makes a log plain: the user's sessions follow one another, each message of an event that a span listens to carries
+What makes a log plain: each message of an event that a span listens to carries
 the span's key, and each run begins with its opener and ends with an exit that is a message, on one session.
 """
 
@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from verifier.batch.chunk import Chunk, KeyColumn, Symbols, Unclear, column
 from verifier.contract import Span
 from verifier.equality import atom
 from verifier.gaps import Gaps
-from verifier.record import MESSAGE, Record, Session
+from verifier.record import ACCEPT, CLOSE, LOSS, MESSAGE, Record, Session
 
 _STRINGS = {str, type(None)}
 
@@ -94,9 +96,12 @@ class Log:
         self.odd: list[tuple[int, Any]] = []
         """Place and type of the messages that are no event of the contract."""
         self.starts: list[int] = []
-        """Place of the first message of each session that has any, and ..."""
+        """Place of the first message of each stretch that is of one session, and ..."""
         self.of: list[Session] = []
         """... that session."""
+        ends = accumulate(map(_end, sessions), max)
+        self.several = any(s.opened <= end for s, end in zip(sessions[1:], ends, strict=False))
+        """Whether two sessions were there at once."""
         self._pieces: dict[str, list[Piece]] = {}
         self._shapes: dict[str, Counter[tuple[Shape, str]]] = {}
 
@@ -135,6 +140,40 @@ class Log:
     def session(self, place: int) -> Session:
         """Return the session of a message."""
         return self.of[bisect_right(self.starts, place) - 1]
+
+    def comes_back(self) -> bool:
+        """Return whether a session was accepted when none was open any more."""
+        open_, before = 0, False
+        for record, _ in self.lifecycle:
+            if record.kind == ACCEPT:
+                if before and not open_:
+                    return True
+                open_, before = open_ + 1, True
+            elif record.kind in (CLOSE, LOSS):
+                open_ -= 1
+        return False
+
+    def ends(self) -> dict[Session, int]:
+        """Return when each session was over that was."""
+        found = {}
+        for record, _ in self.lifecycle:
+            if record.kind in (CLOSE, LOSS) and record.session is not None:
+                found[record.session] = record.t
+        return found
+
+    def _on_one_session(self, places: list[int]) -> bool:
+        """Return whether messages, in order, are all of one session."""
+        if self.several:
+            return len({self.session(at) for at in places}) == 1
+        return self.session(places[0]) is self.session(places[-1])
+
+    def stretches(self) -> Iterator[tuple[Session, int, int]]:
+        """Yield (session, begin, end) of the places of messages that follow one another on one session."""
+        return zip(self.of, self.starts, [*self.starts[1:], self.size], strict=False)
+
+    def lasts(self) -> dict[Session, int]:
+        """Return the place of each session's last message."""
+        return {session: end - 1 for session, _, end in self.stretches()}
 
     def stalled(self, begin: int, end: int) -> int:
         """Return for how many nanoseconds of an interval the recorder itself stood still."""
@@ -181,10 +220,14 @@ class Log:
             if not heard.issuperset(shape):
                 places = [at for at in places if symbols[at] in heard]
                 shape = tuple([symbols[at] for at in places])
-            if several and places and self.session(places[0]) is not self.session(places[-1]):
+            if several and places and not self._on_one_session(places):
                 raise Unclear("a span on several sessions")
             for begin, end, exit in spans.cuts(shape):
                 yield Piece(key, shape[begin:end], places[begin:end], exit)
+
+
+def _end(session: Session) -> int:
+    return session.closed or 0
 
 
 class Field:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -43,11 +44,12 @@ class AcceptAdmission(Accept):
         for record, _ in log.lifecycle:
             assert record.session is not None
             steps[record.session.number].append(record)
-        ends = [*log.starts[1:], log.size][: len(log.starts)]
-        heads = dict(zip((s.number for s in log.of), zip(log.starts, ends, strict=True), strict=True))
+        heads: dict[int, list[int]] = defaultdict(list)
+        for session, begin, end in log.stretches():
+            head = heads[session.number]
+            head += range(begin, min(end, begin + HEAD - len(head)))
         for session in log.sessions:
-            begin, end = heads.get(session.number, (0, 0))
-            messages = [log.record(at) for at in range(begin, min(end, begin + HEAD))]
+            messages = [log.record(at) for at in heads[session.number]]
             self._one(session, [r for r in steps[session.number] if r.kind in ("connect", "accept")], messages)
 
     def _one(self, session: Session, handshake: list[Record], messages: list[Record]) -> None:
@@ -77,9 +79,14 @@ class AcceptFanout(Accept):
         super().__init__(check, batch)
         self.hears_lifecycle = True
 
+    def settle(self, log: Log) -> None:
+        """Look for another one."""
+        if log.several:
+            raise Unclear("two connections at once")
+
 
 class AcceptResume(Accept):
-    """A user with one connection never comes back; whose the ids are is still compared."""
+    """A user who always has a connection never comes back; whose the ids are is still compared."""
 
     rule: Resume
 
@@ -100,8 +107,8 @@ class AcceptResume(Accept):
             self._owned.begin()
 
     def settle(self, log: Log) -> None:
-        """Look for a second connection."""
-        if len(log.sessions) > 1:
+        """Look for a time without any connection."""
+        if log.comes_back():
             raise Unclear("a user who comes back")
         if self._owned is not None:
             self._owned.settle(log)
@@ -142,6 +149,13 @@ class AcceptScoped(Accept):
         begin = self.rule.segment.begin
         if not begin or any(name not in events or events[name].on != "mark" for name in begin):
             raise Unsupported
+        self.keys = frozenset(key.name for key in check.keys)
+        self.tells_connections = True
+
+    def settle(self, log: Log) -> None:
+        """Make sure that each message says of which slice it is: else nobody can tell, also outside of the scope."""
+        for key in self.keys:
+            self.column(log, key, log.having(self.rule.rule.wants))
 
 
 ACCEPTS: Mapping[type, Acceptor] = {

@@ -114,6 +114,7 @@ class AcceptCountByKey(Accept):
             raise Unsupported
         [self._key] = check.dims
         self.keys = frozenset([self._key])
+        self.tells_connections = True  # it counts on all of them
 
     def settle(self, log: Log) -> None:
         """Count by key: all are different where at most one may come."""

@@ -13,7 +13,7 @@ from verifier.batch.log import Log
 from verifier.invariants.gap import Gap
 from verifier.invariants.latency import Latency
 from verifier.invariants.responds import Responds
-from verifier.record import ACCEPT, CONNECT, Record
+from verifier.record import ACCEPT, CONNECT, Record, Session
 from verifier.slicing import RECORDING, SESSION, SPAN, WIDE, Check
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class AcceptTimes(Accept):
         if len(check.dims) > 1:
             raise Unsupported
         self.begins, self.ends = begins, ends
+        self.tells_connections = True
         self.key = check.dims[0] if check.dims else None
         self.keys = frozenset(check.dims)
         self._over = self.spans() if check.mode == SPAN else None
@@ -62,7 +63,24 @@ class AcceptTimes(Accept):
                 of[where] = [step]
             else:
                 found.append(step)
+        if log.several and self.check.mode == WIDE:
+            for steps in of.values():
+                self._stays(log, steps)
         yield from of.values()
+
+    def _stays(self, log: Log, steps: list[tuple[int, bool, bool]]) -> None:
+        """Make sure that a connection is there as long as a slice waits: else its time does not count."""
+        over = log.ends()
+        waiting = 0
+        there: set[Session] = set()
+        for at, begins, ends in steps:
+            now = log.times[at]
+            gone = {session for session in there if over.get(session, now + 1) <= now}
+            if waiting and gone and there == gone:
+                raise Unclear("a connection that ends while another one waits")
+            there -= gone
+            there.add(log.session(at))
+            waiting += begins - (ends and waiting > 0)
 
 
 class AcceptResponds(AcceptTimes):

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from verifier.check import verify
 from verifier.choose import WIRE, choose
 from verifier.contract import Contract
 from verifier.fuzz.failure import Failure, Kind
-from verifier.fuzz.recording import recording
+from verifier.fuzz.quick import Quick
 from verifier.fuzz.seen import Ended, Run, What
 from verifier.garbage import no_collection
-from verifier.rule import Rule
 from verifier.verdict import Outcome, Violation
 
 KEPT = 4096
 """Runs whose verdict is remembered."""
+JUDGES = 32
+"""Contracts that are kept ready."""
 _SUITES = frozenset({"coverage"})
 """Kinds that say something of a suite of recordings, of which one run is none."""
 _FOREIGN = frozenset({"owner", "taint", "noninterference", "unique"})
@@ -28,40 +28,60 @@ class Contracts:
     """Contracts, ready to judge runs of one workload by."""
 
     def __init__(self, contracts: tuple[Contract, ...], user_of: Callable[[str], str]) -> None:
-        self._contracts = tuple(filter(None, map(_counting, contracts)))
+        self._quick = [quick for quick in map(_judge_of, contracts) if quick is not None]
         self._user_of = user_of
-        self._lasting: list[dict[str, Rule]] = [{} for _ in self._contracts]
         self._known: dict[bytes, tuple[Failure, ...]] = {}
+        self._excused: frozenset[str] = frozenset()
+
+    def excuse(self, name: str) -> None:
+        """Judge by an invariant no more: what it finds in this workload was found to be no matter."""
+        self._excused |= {name}
+        self._known.clear()
 
     def failures(self, run: Run) -> tuple[Failure, ...]:
         """Return what each contract finds: violations of severity error that are not the client's fault."""
-        if not self._contracts:
+        if not self._quick:
             return ()
         seen = _seen(run)
         found = self._known.get(seen)
         if found is None:
             with no_collection():
-                judged = zip(self._contracts, self._lasting, strict=True)
-                found = tuple(failure for contract, rules in judged for failure in self._judge(contract, rules, run))
+                found = tuple(
+                    failure for quick in self._quick
+                    for failure in _failures(quick.contract, quick.outcomes(run, self._user_of, self._excused), run)
+                )  # fmt: skip
             if len(self._known) < KEPT:
                 self._known[seen] = found
         return found
 
-    def _judge(self, contract: Contract, rules: dict[str, Rule], run: Run) -> Iterator[Failure]:
-        source = recording(run, self._user_of)
-        places = [
-            n for n, moment in enumerate(run.moments)
-            if moment.what is What.MESSAGE or moment.what is What.CLOSE
-        ]  # fmt: skip
-        for outcome in verify(contract, source, lasting=rules).outcomes:
-            if not outcome.counts:
-                continue
-            for group in outcome.groups:
-                first = next(
-                    (v for v in group.first if v.fault != "client" and not _ours(contract, outcome, v, run)), None
-                )
-                if first is not None:
-                    yield _failure(outcome, first, places)
+
+_judges: dict[int, tuple[Contract, Quick | None]] = {}
+"""By contract, since what is known of one log is known in all workloads."""
+
+
+def _judge_of(contract: Contract) -> Quick | None:
+    """Return what judges by a contract; None where nothing in it counts."""
+    known = _judges.get(id(contract))
+    if known is None:
+        counting = _counting(contract)
+        if len(_judges) >= JUDGES:
+            _judges.clear()
+        known = _judges[id(contract)] = contract, None if counting is None else Quick(counting)
+    return known[1]
+
+
+def _failures(contract: Contract, outcomes: Iterable[Outcome], run: Run) -> Iterator[Failure]:
+    places = [
+        n for n, moment in enumerate(run.moments)
+        if moment.what is What.MESSAGE or moment.what is What.CLOSE
+    ]  # fmt: skip
+    for outcome in outcomes:
+        if not outcome.counts:
+            continue
+        for group in outcome.groups:
+            first = next((v for v in group.first if v.fault != "client" and not _ours(contract, outcome, v, run)), None)
+            if first is not None:
+                yield _failure(outcome, first, places)
 
 
 def _seen(run: Run) -> bytes:

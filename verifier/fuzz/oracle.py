@@ -42,6 +42,11 @@ class Oracle:
         self.comparison = None if alone is None else Comparison(alone, on_purpose, learnt)
         self._leaving = frozenset(unsteady(workload))
 
+    def excuse(self, failure: Failure) -> None:
+        """Look no more for what a contract finds in this workload, where it is nobody else's."""
+        if self._contracts is not None and failure.kind is Kind.CONTRACT and failure.owner in ("", failure.victim):
+            self._contracts.excuse(failure.detail)
+
     def judge(self, run: Run) -> list[Failure]:
         """Return what is wrong in a run, each thing once; what says most about the cause stands first."""
         if run.ended is Ended.ESCAPED:

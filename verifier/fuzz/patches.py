@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 
 from verifier.fuzz import identity
 from verifier.fuzz.escape import call_site, escaped, notes
-from verifier.fuzz.loop import START, Loop
+from verifier.fuzz.loop import SESSION, START, Loop
 
 WALL = 1_767_225_600.0
 """What the wall clock says when a run begins: 2026-01-01T00:00:00Z, in seconds."""
@@ -38,7 +38,10 @@ _active: list[Loop] = []
 """The loop of the run that is on."""
 _real_datetime = datetime_module.datetime
 _real_date = datetime_module.date
-_entropy = random.Random(0)
+_entropy: dict[int, random.Random] = {}
+"""What is random for each session: what others do meanwhile changes none of it."""
+_seed_of: list[int] = []
+"""The seed of the run that is on."""
 
 
 def _now() -> float:
@@ -121,7 +124,13 @@ def _wall() -> float:
 
 
 def _urandom(size: int, _real: Callable[[int], bytes] = os.urandom) -> bytes:
-    return _entropy.randbytes(size) if _active else _real(size)
+    if not _active:
+        return _real(size)
+    session = SESSION.get()
+    stream = _entropy.get(session)
+    if stream is None:
+        stream = _entropy[session] = random.Random(f"{_seed_of[-1]}/{session}")
+    return stream.randbytes(size)
 
 
 def _uuid1(node: int | None = None, clock_seq: int | None = None, _real: Any = uuid.uuid1) -> uuid.UUID:
@@ -322,12 +331,14 @@ class Patched:
             setattr(where, name, ours)
         _active.append(self.loop)
         _thread.append(threading.get_ident())
-        _entropy.seed(self.seed)
+        _entropy.clear()
+        _seed_of.append(self.seed)
         random.seed(self.seed)
 
     def __exit__(self, *_: object) -> None:
         _active.pop()
         _thread.pop()
+        _seed_of.pop()
         for where, name, _ours, original in Patched._table:
             if original is _MISSING:
                 delattr(where, name)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from goldentape.event import Connection, Ending, Epoch, Identity, Mark
 from goldentape.tape import Row
+from verifier.conditions import most_at_once
 from verifier.fuzz.seen import Moment, Run, What
 from verifier.history import Source
 
@@ -16,11 +17,18 @@ WALL: Final = 1_767_225_600_000_000_000
 HOUR: Final = 3_600_000_000_000
 """How long the recorder seems to watch after the last moment: nobody waits in a run, so what is owed is overdue."""
 
+_CONTROL: Final = 8
+"""The least opcode of a control frame: closes are always needed."""
 _OVER: Final = frozenset({What.CLOSE, What.DROP, What.LOST})
-_EPOCH: Final = Epoch(
-    number=0, recorder="fuzz", wall=WALL, t=0, first_seq=1, upstream="asgi", listen="asgi", durability="process",
-    insecure=False, redaction_key="", software="goldentape",
-)  # fmt: skip
+_EPOCHS: Final = {
+    0: Epoch(
+        number=0, recorder="fuzz", wall=WALL, t=0, first_seq=1, upstream="asgi", listen="asgi", durability="process",
+        insecure=False, redaction_key="", software="goldentape",
+    )
+}  # fmt: skip
+
+Columns = tuple[Any, int, int, int, int]
+"""payload, time, seq, number of the connection, flags << 8 | opcode << 1 | direction"""
 
 
 @dataclass(slots=True)
@@ -52,7 +60,43 @@ class _Open:
         )  # fmt: skip
 
 
-def recording(run: Run, user_of: Callable[[str], str]) -> Source:
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A run as a tape would have it."""
+
+    users: Mapping[int, str]
+    connections: Sequence[tuple[int, Connection]]
+    rows: Sequence[Row]
+    marks: Sequence[Mark]
+
+    def source(self) -> Source:
+        """Return it whole."""
+        return Source(lambda: iter(self.connections), self.marks, lambda: iter(self.rows), self.users, epochs=_EPOCHS)
+
+    def part(self, number: int, seqs: Container[int] | None = None) -> Source:
+        """Return what is of one user, in the time of the whole; of the messages only those of `seqs`, if given."""
+        name = self.users[number]
+        connections = [one for one in self.connections if one[1].user == name]
+        rows = [
+            row for row in self.rows
+            if row[1] == number and (seqs is None or row[0] in seqs or row[6] >= _CONTROL)
+        ]  # fmt: skip
+        return replace(
+            self.source(), connections=lambda: iter(connections), marks=(), rows=lambda: iter(rows),
+            until=self.marks[-1].t, members=frozenset((number,)), peak=lambda: most_at_once(self.connections),
+        )  # fmt: skip
+
+    def columns(self, number: int) -> list[Columns]:
+        """Return the log of one user as `Tape.columns` does."""
+        return [
+            (payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else payload, t, seq, connection,
+             flags << 8 | opcode << 1 | side)
+            for seq, user, connection, _n, t, side, opcode, payload, _s, _w, _f, flags, _d in self.rows
+            if user == number
+        ]  # fmt: skip
+
+
+def recording(run: Run, user_of: Callable[[str], str]) -> Recording:
     """Return what the verifier reads of a run; `user_of` names the user of a session.
 
     Every moment has a time of its own, so that the order of the recording is that of the run.  What the server does
@@ -104,10 +148,7 @@ def recording(run: Run, user_of: Callable[[str], str]) -> Source:
                 current.ending = Ending.RESET if moment.what is What.DROP else Ending.EOF
     marks = [Mark(seq=len(rows) + 1, t=t + HOUR, kind="tick")]
     made = [(connection.number, connection.made()) for connection in connections]
-    return Source(
-        lambda: iter(made), marks, lambda: iter(rows), {number: name for name, number in users.items()},
-        epochs={0: _EPOCH},
-    )  # fmt: skip
+    return Recording({number: name for name, number in users.items()}, made, rows, marks)
 
 
 def _close_frame(moment: Moment) -> bytes:

@@ -318,7 +318,10 @@ class Search:
         return run
 
     def _is_new(self, plan: Plan, failure: Failure) -> bool:
-        if failure.fingerprint in self._explained or (failure.fingerprint, plan.faults) in self._excused:
+        if (failure.fingerprint, plan.faults) in self._excused:
+            self.baselines.oracle(plan.workload).excuse(failure)
+            return False
+        if failure.fingerprint in self._explained:
             return False
         same = next(
             (n for n, known in enumerate(self.found) if not known.alone and known.failure.family == failure.family),
@@ -333,6 +336,7 @@ class Search:
         if unasked and self.baselines.alone_too(plan.workload, failure):
             # What a contract demands when clients vanish is judged where somebody asks for that.
             self._excused.add((failure.fingerprint, plan.faults))
+            self.baselines.oracle(plan.workload).excuse(failure)
             self._unasked.setdefault(failure.detail, set()).add("+".join(plan.faults))
             return False
         return True
@@ -378,6 +382,7 @@ class Search:
             )
         except Unconfirmed as why:
             self._excused.add((failure.fingerprint, plan.faults))
+            self.baselines.oracle(plan.workload).excuse(failure)
             (self.unconfirmed if why.strange else self.notes)[str(why)] += 1
             return
         finally:

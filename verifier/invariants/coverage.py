@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 class Coverage(Stateless):
     """See the module."""
 
+    lasting = False
     sliced = False
     last = True
 

@@ -239,6 +239,10 @@ class Fanout(Stateless):
                         slice.unknown("the recording ended before it was due")
                     else:
                         slice.waived()
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget who was there, and what was on its way."""
         self._people.clear()
         self._members.clear()
 

@@ -257,6 +257,18 @@ class Latency(Stateless):
                 fault=self._fault,
             )
 
+    @property
+    def calm(self) -> bool:
+        """Whether no sample is above a bound that all of them together must keep."""
+        bounds = [*self._bounds.values(), *([] if self._mean is None else [self._mean])]
+        return not bounds or not self._samples or max(self._samples) <= min(bounds)
+
+    def forget(self) -> None:
+        """Forget the samples."""
+        self._samples = array("q")
+        self._stalls.clear()
+        self._slowest.clear()
+
     def close(self, slice: Slice) -> None:
         """Judge percentiles and mean over all samples."""
         if not self.aggregate or not self._samples:

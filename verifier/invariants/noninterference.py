@@ -41,6 +41,7 @@ Shown = tuple[tuple[int, ...], ...]
 class Noninterference(Stateless):
     """See the module."""
 
+    lasting = False
     sliced = False
     across = True
 

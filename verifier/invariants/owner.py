@@ -137,6 +137,10 @@ class OwnedKeys(Stateless):
         self.divisible = not self._shared_by
         self.keys: list[Key] = [contract.keys[n] for n in contract.key_names(spec.options["keys"], (*spec.at, "keys"))]
         self.where = spec.where
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget whose what is."""
         self._owners: dict[bytes, int] = {}
         self._users: dict[str, int] = {}
         self._names: list[str] = []

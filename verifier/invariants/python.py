@@ -69,6 +69,8 @@ class State:
 class Python(Stateless):
     """See the module."""
 
+    lasting = False
+
     def __init__(self, spec: Spec, contract: Contract) -> None:
         self._use = spec.options["use"]
         at = (*spec.at, "use")

@@ -94,6 +94,13 @@ class Resume(Stateless):
         elif record.kind in (CLOSE, LOSS):
             self._closed(slice, session, record)
 
+    def forget(self) -> None:
+        """Forget who was where, and whose what is."""
+        self._stays.clear()
+        self._left.clear()
+        if self.owned is not None:
+            self.owned.forget()
+
     # -- coming and going
 
     def _accepted(self, slice: Slice, session: Session, record: Record) -> None:

@@ -38,7 +38,6 @@ class Schema(Stateless):
     """See the module."""
 
     sliced = False
-    lasting = True
 
     def __init__(self, spec: Spec, contract: Contract) -> None:
         options, at = spec.options, spec.at

@@ -91,18 +91,23 @@ class Taint(Stateless):
         # Ids that are unique only beside others (a call's) say nothing about a thread.
         self._keys = [key for key in contract.keys.values() if key.fallback is None]
         self.wants = frozenset({"$any"})
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget who said and was shown what."""
+        self.foreseen: Ahead | None = None
+        """Where parts are judged: what everybody said.  Without it every value is remembered as the recording runs."""
         self._own = Sources()
         self._grants = Grants()
         self._unnamed: dict[int, str] = {}
         self._alias: dict[str, str] = {}
         self._anonymous: set[str] = set()
-        self.foreseen: Ahead | None = None
-        """Where parts are judged: what everybody said.  Without it every value is remembered as the recording runs."""
         self._looks: dict[str, Look] = {}
         self._wanted: dict[str, dict[int, int]] = {}
         """Keys of others' that users were shown, each with the place where the user said it, if ever."""
         self.suspicions: dict[str, Suspicions] = {}
         """What of users' logs has to be looked at closely."""
+        self._reader.aside.clear()
 
     @property
     def stream_keys(self) -> list[Key]:
@@ -289,7 +294,8 @@ class Taint(Stateless):
             said = list(texts(record))
             if self._sinks.ignores is not None:
                 said = [(place, text) for place, text in said if not self._sinks.ignores(without_name(place))]
-            for place, hit in searcher.hits(said) if self._suspect(record, said) else ():
+            hits = list(searcher.hits(said))
+            for place, hit in hits if hits and self._suspect(record, said) else ():
                 sighting = self._sighting(place, hit, record, record.user)
                 if sighting is not None:
                     yield sighting

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, BinaryIO
 
-from goldentape.tape import Tape
-from verifier.batch.chunk import PLAIN_FLAGS, Chunk, Symbols, Unclear
-from verifier.divide import Divided, Part
-from verifier.history import History
+from verifier.batch.chunk import PLAIN_FLAGS, Chunk, Row, Symbols, Unclear
+from verifier.divide import Divided
+from verifier.history import History, Source
 from verifier.record import CONNECT, MESSAGE, S2C, Record
 from verifier.taint.prints import Prints, Said
 from verifier.taint.replay import matcher_of, place_of, replay
@@ -54,22 +53,13 @@ def ahead(rule: Taint, contract: Contract, divided: Divided) -> Ahead:
     said: dict[str, Said] = {}
     file: BinaryIO | None = None
     held = 0
-    naming = _types(rule, contract)
-    wire = contract.wire
-    plain = wire.format == "json" and not wire.unwrap and wire.type is not None
-    plain = plain and all(event.where is None for event in contract.events.values() if event.on == MESSAGE)
-    symbols = Symbols(matcher_of(contract), wire.type) if plain and wire.type is not None else None
+    ear = Ear(rule, contract)
     for part in divided.parts:
-        lines: list[Line] = []
-        try:
-            if symbols is None or len(part.users) > 1:
-                raise Unclear("not plain")
-            lines += _together(rule, symbols, contract, divided, part, naming)
-        except Unclear:
-            lines = list(_one_by_one(rule, contract, divided, part))
-        lines.sort(key=itemgetter(1))
+        plain = len(part.users) == 1
+        only = divided.tape.name_of_user(part.users[0]) if plain else ""
+        rows = divided.tape.columns(part.users[0], naming=ear.naming) if plain else ()
         new: dict[str, Said] = {}
-        for user, place, keys in lines:
+        for user, place, keys in ear.hear(divided.source([part]), only, rows):
             if user not in said:
                 said[user] = new[user] = Said()
             said[user].add(place, keys)
@@ -84,47 +74,67 @@ def ahead(rule: Taint, contract: Contract, divided: Divided) -> Ahead:
     return Ahead(said, file, Prints(said.values()), rule.sketcher.tells)
 
 
-def _together(
-    rule: Taint, symbols: Symbols, contract: Contract, divided: Divided, part: Part, naming: list[str] | None
-) -> Iterator[Line]:
-    """Yield (user, place, keys) of what a user said whose log is plain."""
-    user = divided.tape.name_of_user(part.users[0])
-    for session in History(divided.source([part]), contract.wire).sessions.values():
-        if session.secrets:
-            record = Record(CONNECT, None, session.opened, session, session.user, None)
+class Ear:
+    """Hears what the users of a part said, many messages together where the log is plain."""
+
+    def __init__(self, rule: Taint, contract: Contract) -> None:
+        self._rule = rule
+        self._contract = contract
+        wire = contract.wire
+        plain = wire.format == "json" and not wire.unwrap and wire.type is not None
+        plain = plain and all(event.where is None for event in contract.events.values() if event.on == MESSAGE)
+        self._symbols = Symbols(matcher_of(contract), wire.type) if plain and wire.type is not None else None
+        self.naming = _types(rule, contract)
+        """Texts of which one is in each message of the server's that is a source; None: not known."""
+
+    def hear(self, source: Source, user: str, lists: Iterable[list[Row]]) -> list[Line]:
+        """Return what was said in a part, by place: `user` and `lists`, the log, of the only user, if there is one."""
+        try:
+            if self._symbols is None or not user:
+                raise Unclear("not plain")
+            found = list(self._together(source, user, lists, self._symbols))
+        except Unclear:
+            found = list(self._one_by_one(source))
+        found.sort(key=itemgetter(1))
+        return found
+
+    def _together(self, source: Source, user: str, lists: Iterable[list[Row]], symbols: Symbols) -> Iterator[Line]:
+        rule = self._rule
+        for session in History(source, self._contract.wire).sessions.values():
+            if session.secrets:
+                record = Record(CONNECT, None, session.opened, session, session.user, None)
+                for keys in rule.sketcher.said(rule.origins.said(record)):
+                    yield user, place_of(record), keys
+        for rows in map(_messages, lists):
+            if not rows:
+                continue
+            chunk = Chunk(0, rows, symbols)
+            told: list[Told] = []
+            places: list[int] = []
+            for symbol, at in chunk.of.items():
+                side, names = symbols.directions[symbol], symbols.names[symbol]
+                if rule.origins.listens(side, names):
+                    for place in at:
+                        found = rule.origins.said_in(side, names, chunk.docs[place])
+                        told += found
+                        places += [chunk.seqs[place]] * len(found)
+            for place, keys in zip(places, rule.sketcher.said(told), strict=True):
+                yield user, place, keys
+
+    def _one_by_one(self, source: Source) -> Iterator[Line]:
+        rule = self._rule
+        for record in replay(self._contract, source)[1]:
             for keys in rule.sketcher.said(rule.origins.said(record)):
-                yield user, place_of(record), keys
-    for rows in _rows(divided.tape, part.users[0], naming):
-        chunk = Chunk(0, rows, symbols)
-        told: list[Told] = []
-        places: list[int] = []
-        for symbol, at in chunk.of.items():
-            side, names = symbols.directions[symbol], symbols.names[symbol]
-            if rule.origins.listens(side, names):
-                for place in at:
-                    found = rule.origins.said_in(side, names, chunk.docs[place])
-                    told += found
-                    places += [chunk.seqs[place]] * len(found)
-        for place, keys in zip(places, rule.sketcher.said(told), strict=True):
-            yield user, place, keys
+                yield record.user, place_of(record), keys
 
 
-def _rows(tape: Tape, number: int, naming: list[str] | None) -> Iterator[list[tuple[bytes, int, int, int, int]]]:
-    for rows in tape.columns(number, naming=naming):
-        if {row[4] for row in rows} <= _PLAIN:
-            yield rows
-            continue
-        messages = [row for row in rows if (row[4] >> 1 & 15) < 8]
-        if not {row[4] for row in messages} <= _PLAIN:
-            raise Unclear("a message that is special")
-        if messages:
-            yield messages
-
-
-def _one_by_one(rule: Taint, contract: Contract, divided: Divided, part: Part) -> Iterator[Line]:
-    for record in replay(contract, divided.source([part]))[1]:
-        for keys in rule.sketcher.said(rule.origins.said(record)):
-            yield record.user, place_of(record), keys
+def _messages(rows: list[Row]) -> list[Row]:
+    if {row[4] for row in rows} <= _PLAIN:
+        return rows
+    messages = [row for row in rows if (row[4] >> 1 & 15) < 8]
+    if not {row[4] for row in messages} <= _PLAIN:
+        raise Unclear("a message that is special")
+    return messages
 
 
 def _types(rule: Taint, contract: Contract) -> list[str] | None:

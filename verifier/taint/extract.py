@@ -184,6 +184,10 @@ class Reader:
             else:
                 yield token
 
+    def is_value(self, folded: str, raw: str) -> bool:
+        """Return whether a whole text is a value that says whose it is."""
+        return self._leaf(folded, raw, []) is not None
+
     def _leaf(self, folded: str, raw: str, aside: list[str]) -> str | None:
         leaf = whole(folded)
         spelled = words(leaf)

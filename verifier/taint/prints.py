@@ -145,6 +145,19 @@ class Prints:
         return found
 
 
+class Shown(Prints):
+    """Takes nothing for anybody's, and remembers what was asked for: what one user was shown."""
+
+    def __init__(self) -> None:
+        super().__init__(())
+        self.keys: set[int] = set()
+
+    def suspects(self, keys: Iterable[int], own: Mapping[int, int], before: int) -> list[int]:
+        """Suspect nothing."""
+        self.keys.update(keys)
+        return []
+
+
 def owners(
     said: Mapping[str, Said], planted: Mapping[str, Collection[int]], wanted: Mapping[str, Collection[int]]
 ) -> tuple[dict[str, set[int]], dict[str, set[int]]]:

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from verifier.taint.decode import BUDGET, NO_BASE64, PIECES, number, views
 from verifier.taint.extract import Reader
-from verifier.taint.text import WORD, clean, fold, whole
+from verifier.taint.text import WORD, clean, fold, meanings, telling, whole, words
 
 _BETWEEN = "\x00"
 _WORD_ASCII = re.compile(r"[a-z0-9]+")
@@ -57,6 +57,9 @@ class Sketcher:
         """Whole numbers below this say nothing."""
         self._speaks = None if speaks is None else speaks.decode("ascii", "replace")
         self._hex = "hex" in reader.decoders
+        self.strict = False
+        """Whether only what would be entered as a value leaves keys: for small recordings, where to look again at what
+        everybody says costs more than to look closely at what sources say."""
         self.tells = False
         """Whether an id, an address or a number was among what sources said."""
         self._known: dict[Told, array[int]] = {}
@@ -109,24 +112,24 @@ class Sketcher:
 
     def _of_one(self, told: Told, part: str, hides: bool, speaks: bool, tells: bool) -> set[int]:
         raw, public, timed, name = told
-        parts = [part]
+        parts = [(part, raw)]
         if hides and (hidden := self._hidden((raw,))):
-            parts += [whole(fold(text)) for text in hidden]
+            parts += [(whole(fold(text)), text) for text in hidden]
             speaks = tells = True
         keys: set[int] = set()
-        for part in parts:
+        for part, said in parts:
             if speaks:
                 keys |= self.canaries(part)
             if public:
                 continue
-            if not name and len(part) >= self._chars:
+            if not name and len(part) >= self._chars and (not self.strict or self._reader.is_value(part, said)):
                 keys.add(hash(part))
             if tells and _tells(part):
                 for token in self._reader.tokens(timed, part, []):
                     self.tells = True
                     keys.add(hash(_mark(token)))
             if self._size and len(part) > 2 * self._size - 2:
-                keys |= self._windows(part, 2)
+                keys |= self._telling(part) if self.strict else self._windows(part, 2)
         return keys
 
     def _windows(self, text: str, step: int) -> set[int]:
@@ -137,6 +140,13 @@ class Sketcher:
         """
         words = _WORD_ASCII.findall(text) if text.isascii() else WORD.findall(text)
         return set(map(hash, zip(*(words[at::step] for at in range(self._size - 1)), strict=False)))
+
+    def _telling(self, text: str) -> set[int]:
+        """Return those of the keys of each second word that are of a run of words which says something."""
+        found = words(text)
+        meaning, size = meanings(found), self._size
+        starts = {at + at % 2 for at in range(len(found) - size + 1) if telling(meaning[at : at + size])}
+        return {hash(tuple(found[at : at + size - 1])) for at in starts}
 
     def _runs(self, parts: list[str]) -> set[int]:
         """Return the keys of all words in a row; some are of two texts that stand side by side."""

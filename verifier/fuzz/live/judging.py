@@ -108,7 +108,7 @@ def _in_words(fresh: Fresh, failure: Failure) -> Failure:
 
 def watched(run: Run, user_of: Mapping[str, str]) -> Source:
     """Return what the clients saw as a recording that ends when the play ended: what is not due yet is not owed."""
-    source = recording(run, lambda session: user_of.get(session, session))
+    source = recording(run, lambda session: user_of.get(session, session)).source()
     last = max((moment.at for moment in run.moments), default=0)
     return replace(source, marks=[Mark(seq=len(run.moments) + 1, t=max(run.at, last + len(run.moments)), kind="tick")])
 
