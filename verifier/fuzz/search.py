@@ -19,18 +19,17 @@ from hypothesis import strategies as st
 from hypothesis.database import ExampleDatabase
 from hypothesis.errors import Flaky, NoSuchExample
 
-from verifier.fuzz.baselines import Baselines, in_turns
+from verifier.fuzz.baselines import Baselines
 from verifier.fuzz.coverage import Coverage
 from verifier.fuzz.failure import RANK, Failure, Kind
 from verifier.fuzz.found import Found, Report
 from verifier.fuzz.looking import Looking, Unconfirmed
 from verifier.fuzz.memory import Memory
-from verifier.fuzz.message import shared_by
-from verifier.fuzz.plans import Plan, mixtures, plan_strategy, share, with_faults
+from verifier.fuzz.plans import Plan, mixtures, plan_strategy, share
 from verifier.fuzz.play import Player
 from verifier.fuzz.policy import Pct
+from verifier.fuzz.premises import rooms_of, takes_tabs
 from verifier.fuzz.promise import Promise
-from verifier.fuzz.rooms import rooms_in
 from verifier.fuzz.schedule import SERIAL
 from verifier.fuzz.seen import Ended, Run, What
 from verifier.fuzz.settings import Settings
@@ -102,7 +101,10 @@ class Search:
     def __post_init__(self) -> None:
         self.notes: Counter[str] = Counter()
         self.unconfirmed: Counter[str] = Counter()
-        self._look_for_rooms()
+        rooms = rooms_of(self.player, self.workload, self.shared)
+        self.shared = (*self.shared, *rooms.shared)
+        self.unconfirmed.update(rooms.doubts)
+        self.notes.update(rooms.notes)
         self.baselines = Baselines(self.player, self.contracts, self.shared, self.seed or 0)
         self.looking = Looking(self.player, self.settings, self.baselines, self.budget.certify)
         self.coverage = Coverage()
@@ -128,39 +130,9 @@ class Search:
         self.memory = Memory(self.database if self.seed is None else None, self.key)
         self._begin = time.monotonic()
         self.mixtures = mixtures(self.faults)
-        if self.faults is None and not self._takes_tabs():
+        if self.faults is None and not takes_tabs(self.player, self.workload):
             self.mixtures = tuple(dict.fromkeys(tuple(f for f in m if f != "tabs") for m in self.mixtures))
             self.notes["the app serves one connection of a user at a time: no second tab is tried (--faults tabs)"] += 1
-
-    def _look_for_rooms(self) -> None:
-        """Take as shared what everybody is told of everybody though nobody is interrupted, and say so."""
-        if len(self.workload.users) < 2:
-            return
-        turns = self.player.play(self.workload, in_turns(self.player.play(self.workload, SERIAL)))
-        is_shared = shared_by(self.shared)
-        said, named = (
-            tuple(glob for glob in globs if not is_shared(glob.replace("[*]", "[0]")))
-            for globs in rooms_in(turns, self.workload)
-        )
-        self.shared = (*self.shared, *said, *named)
-        if said:
-            self.unconfirmed[
-                f"everybody gets what everybody says, also when nobody is interrupted, in {_listed(said)}: a room, or a"
-                f" leak to all?  Taken as shared here; if it is meant so, say {_options(said)}"
-            ] += 1
-        if named:
-            self.notes[f"users are told who else is there, in {_listed(named)}: taken as shared"] += 1
-
-    def _takes_tabs(self) -> bool:
-        """Return whether a user can have two connections, if they are used in turns and nobody else is there."""
-        first = self.workload.users[0].name
-        alone = self.player.play(self.workload.only(first), SERIAL)
-        if alone.ended is not Ended.DONE or alone.errors:
-            return True  # it does not even take one: that is told as what it is
-        tabs = with_faults(self.workload, ("tabs",)).only(first)
-        serial = self.player.play(tabs, SERIAL)
-        runs = [serial, self.player.play(tabs, in_turns(serial))]
-        return all(run.ended is Ended.DONE and not run.errors for run in runs)
 
     def run(self) -> Report:
         """Search until the budget is used up, or until somebody interrupts."""
@@ -422,11 +394,3 @@ class Search:
             unconfirmed=tuple(self.unconfirmed), bound=self.promise.told() if self.policy.startswith("pct") else "",
             interrupted=interrupted,
         )  # fmt: skip
-
-
-def _listed(globs: Collection[str]) -> str:
-    return ", ".join("the text" if glob == "**" else glob for glob in globs)
-
-
-def _options(globs: Collection[str]) -> str:
-    return " ".join(f"--shared '{glob}'" for glob in globs)
