@@ -105,29 +105,29 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return f"did you mean {close[0]}?" if close else None
 
 
-def load(data: bytes, name: str, *, plain_dates: bool = False) -> Document:
-    """Read a contract.  Raises ContractError with file:line:column.
+def load(data: bytes, name: str, *, plain_dates: bool = False, what: str = "contract") -> Document:
+    """Read a contract, or `what` it is else.  Raises ContractError with file:line:column.
 
     `plain_dates`: a date that is not quoted is a text, as the documents of others have them.
     """
     if len(data) > MAX_BYTES:
         raise ContractError(
-            "the contract is too large", where=f"{name}:1:1", found=f"{len(data)} bytes", wanted=f"at most {MAX_BYTES}"
+            f"the {what} is too large", where=f"{name}:1:1", found=f"{len(data)} bytes", wanted=f"at most {MAX_BYTES}"
         )
     for mark, encoding in ((b"\xef\xbb\xbf", "a byte order mark"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16")):
         if data.startswith(mark):
-            raise ContractError("a contract is UTF-8 without a byte order mark", where=f"{name}:1:1", found=encoding)
+            raise ContractError(f"a {what} is UTF-8 without a byte order mark", where=f"{name}:1:1", found=encoding)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line, column = _place(data[: error.start].decode("utf-8"), error.start)
         raise ContractError(
-            "a contract is UTF-8", where=f"{name}:{line}:{column}", found=f"byte {data[error.start]:#04x}"
+            f"a {what} is UTF-8", where=f"{name}:{line}:{column}", found=f"byte {data[error.start]:#04x}"
         ) from None
     if "\0" in text:
         line, column = _place(text, text.index("\0"))
-        raise ContractError("a contract is UTF-8 text", where=f"{name}:{line}:{column}", found="NUL")
-    return _Builder(name, plain_dates).build(text)
+        raise ContractError(f"a {what} is UTF-8 text", where=f"{name}:{line}:{column}", found="NUL")
+    return _Builder(name, plain_dates, what).build(text)
 
 
 def _place(text: str, at: int) -> tuple[int, int]:
@@ -139,7 +139,8 @@ def _place(text: str, at: int) -> tuple[int, int]:
 class _Builder:
     """Values from the parser's events, with their places."""
 
-    def __init__(self, name: str, plain_dates: bool) -> None:
+    def __init__(self, name: str, plain_dates: bool, what: str) -> None:
+        self.what = what
         self.document = Document(name, None)
         self.plain_dates = plain_dates
 
@@ -171,7 +172,7 @@ class _Builder:
         except (YAMLError, ValueError) as error:
             raise self.fail(None, f"not YAML: {show(str(error))}") from None
         if not isinstance(self.document.value, dict):
-            raise self.fail(None, "a contract is a mapping", found=_name(self.document.value))
+            raise self.fail(None, f"a {self.what} is a mapping", found=_name(self.document.value))
         return self.document
 
     def node(self, event: Any, path: Path, depth: int) -> Any:

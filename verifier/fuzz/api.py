@@ -107,6 +107,7 @@ def prepare(job: Job) -> Search:
     workload = job.workload or usual(player, job.users, job.messages, job.path, job.message, job.done, passports)
     with player.target.fresh() as made:
         routes = paths_of(made)
+        workload = workload.at(path_of(made))
     workload, waits = prepared(player, workload, routes)
     names, contracts = contracts_of(job.contract)
     search = Search(

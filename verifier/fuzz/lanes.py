@@ -24,7 +24,7 @@ LONGEST: Final = 160
 """Characters of one message that are told."""
 _BEFORE: Final = 40
 """Characters that are told before what is looked for in a long text."""
-_DULL = frozenset({"type", "event", "timestamp", "time", "ts", "event_id", "seq", "agent_name", "user_id"})
+_DULL = frozenset({"type", "event", "timestamp", "time", "ts", "event_id", "seq", "agent_name", "user_id", "jsonrpc"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,8 @@ def _content(payload: str | bytes, path: str, token: str) -> str:
         if p != path and (name := p.rpartition(".")[2]) not in _DULL and not name.endswith("_id")
         and isinstance(v, str | int | float) and v != ""
     ]  # fmt: skip
-    return show(f"{message.name} {', '.join(telling)}".strip(), LONGEST + (len(path) and _BEFORE))
+    name = "" if message.name in ("text", "binary") and telling else message.name
+    return show(f"{name} {', '.join(telling)}".strip(), LONGEST + (len(path) and _BEFORE))
 
 
 def _value(path: str, value: Scalar, token: str) -> str:

@@ -98,7 +98,7 @@ def _way_in(path: str, routes: Sequence[str] | None) -> str:
         return f"its WebSocket routes are {', '.join(show(route, 80) for route in routes)}: name one with --path"
     return (
         "name another path with --path, or say with --as who the users are (--as jwt:query:token --jwt-secret ENV,"
-        " --as plain:query:user_id)"
+        " --as plain:query:user_id), or with --script which subprotocols they offer"
     )
 
 
@@ -186,10 +186,14 @@ def last_event(answered: Run, silent: Run) -> str:
 
 
 def with_waits(workload: Workload, *, canary: bool, type_: str) -> Workload:
-    """Return the workload whose clients wait for an event of this name, of their own answer or of any."""
+    """Return the workload whose clients wait for an event of this name, of their own answer or of any.
+
+    Where some messages carry a canary, who waits after one that carries none waits for whatever comes (a handshake).
+    """
+    mixed = any(isinstance(a, Wait) and a.canary for session in workload.sessions for a in session.script)
 
     def changed(action: Action) -> Action:
-        if not isinstance(action, Wait):
+        if not isinstance(action, Wait) or (mixed and not action.canary):
             return action
         return Wait(action.canary if canary else "", type_)
 

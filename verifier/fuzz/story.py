@@ -170,7 +170,7 @@ def _marks(found: Found, width: int) -> dict[int, Mark]:
     for n in failure.moments:
         below: list[str] = []
         if failure.kind is not Kind.LOST:  # there nothing is wrong with what is marked
-            below += _stands("sent at", found.standing.sent.get(n, ())[:1], width)
+            below += _stands("sent at", found.standing.sent.get(n, ())[:2], width)
             below += _stands("after its code had waited at", found.standing.waited.get(n, ()), width)
         marks[n] = Mark(here, tuple(below), path, token)
     return marks

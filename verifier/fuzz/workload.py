@@ -158,6 +158,12 @@ class Workload:
 
     # What shrinking takes away
 
+    def at(self, path: str) -> Workload:
+        """Return the workload with this path where a session names none."""
+        if all(session.path for session in self.sessions):
+            return self
+        return replace(self, sessions=tuple(replace(s, path=s.path or path) for s in self.sessions))
+
     def without_user(self, name: str) -> Workload:
         """Return the workload without a user and all of their sessions."""
         smaller = self
@@ -180,12 +186,22 @@ class Workload:
         return replace(self, sessions=kept, users=tuple(user for user in self.users if user.name in users))
 
     def without_action(self, name: str, place: int) -> Workload:
-        """Return the workload without one action of a session; with a message go the waits for its answer."""
+        """Return the workload without one action of a session; with a message go the waits for its answer.
+
+        Those name its canary, or stand right behind it and name none.
+        """
         script = self.session(name).script
         gone = {place}
         action = script[place]
-        if isinstance(action, Send) and action.canary:
-            gone |= {n for n, other in enumerate(script) if isinstance(other, Wait) and other.canary == action.canary}
+        if isinstance(action, Send):
+            if action.canary:
+                gone |= {n for n, a in enumerate(script) if isinstance(a, Wait) and a.canary == action.canary}
+            for n in range(place + 1, len(script)):
+                after = script[n]
+                if not isinstance(after, Wait):
+                    break
+                if not after.canary:
+                    gone.add(n)
         elif isinstance(action, Slow):
             later = [n for n, other in enumerate(script) if n > place and isinstance(other, Fast)]
             gone |= set(later[:1])

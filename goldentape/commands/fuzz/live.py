@@ -102,6 +102,7 @@ def live(
     handing = None if hand_to_app is None else Handing(hand_to_app, app_dir, read, shared)
     if handing is not None:
         handing.demand()
+    workload = workload.at(reached.target.path or "/")
     asked = None if faults is None else [f for f in (part.strip() for part in faults.split(",")) if f and f != "none"]
 
     async def hunted(place: Workplace) -> tuple[Hunted, Stage, list[Path | None]]:

@@ -38,7 +38,7 @@ def _of_script(script: Path, passports: tuple[Passport, ...]) -> Workload:
         data = script.read_bytes()
     except OSError as error:
         raise InputError(error.strerror or "cannot be read", where=script) from None
-    return workload_of(load(data, str(script)), passports, os.environ)
+    return workload_of(load(data, str(script), what="script"), passports, os.environ)
 
 
 def _of_tape(path: Path, passports: tuple[Passport, ...]) -> Workload:
