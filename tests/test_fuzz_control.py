@@ -51,7 +51,9 @@ async def app(scope, receive, send):
     assert issubclass(type(datetime.now()), datetime) and isinstance(datetime.now(), date)
     said = [now(), time.time(), monotonic(), perf_counter(), str(datetime.now(timezone.utc)), str(date.today()),
             str(uuid4()), str(uuid.uuid1()), urandom(4).hex(), secrets.token_hex(4), random.random(),
-            random.Random().random(), secrets.randbelow(1000), random.SystemRandom().random()]
+            random.Random().random(), secrets.randbelow(1000), random.SystemRandom().random(),
+            time.strftime("%F %T"), time.ctime(), time.asctime(), time.gmtime()[:6], time.localtime()[:6]]
+    assert time.strftime("%Y", time.gmtime(0)) == time.strftime("%Y", (1970, 1, 1, 0, 0, 0, 0, 1, 0)) == "1970"
     await send({"type": "websocket.send", "text": json.dumps(said)})
 """
 
@@ -63,7 +65,8 @@ def test_clocks_and_chance_are_the_same_in_each_run_and_real_again_afterwards(tm
     first, second = runner.run(one(Wait()), SERIAL), runner.run(one(Wait()), SERIAL)
     assert first.errors == ()
     assert told(first) == told(second)
-    assert told(first)[0].count("2026-01-01") == 2
+    assert told(first)[0].count("2026-01-01") == 3
+    assert told(first)[0].count("[2026, 1, 1,") == 2
     assert random.random() == expected
     assert uuid.uuid4() != uuid.uuid4()
     assert os.urandom(8) != os.urandom(8)

@@ -59,6 +59,8 @@ class Alone:
     serial: set[Shape] = field(default_factory=set)
     """And where the others came before or after."""
     values: dict[Field, set[Scalar]] = field(default_factory=dict)
+    borrowed: dict[Field, set[Scalar]] = field(default_factory=dict)
+    """What the user sees who does what others do: it is not theirs."""
     fields: dict[str, set[tuple[str, ...]]] = field(default_factory=dict)
     """Of each event the rows of paths that it came with."""
     correlation: str = ""
@@ -128,6 +130,13 @@ class Alone:
                     known = self.values.get((message.name, path))
                     if known and value not in known:
                         self.timed.add((message.name, path))
+
+    def borrow(self, run: Run) -> None:
+        """Learn from a run in which the user did what another does, and nobody else was there."""
+        for session in run.names:
+            for _, message in messages_of(run, session):
+                for path, value in message.values:
+                    self.borrowed.setdefault((message.name, path), set()).add(value)
 
     def fixed(self, field_: Field) -> set[Scalar]:
         """Return the one value that a field always has when the user is alone; empty: it has several, or none."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -27,7 +29,7 @@ ROUGHLY = 2
 JUDGED = 4
 """Runs alone that are judged by contracts."""
 MORE = 40
-"""The same, before it is claimed that something never happens to a user alone."""
+"""The same for one connection, before it is claimed that something never happens to a user alone."""
 DELAYED = 12
 """Runs alone while time passes elsewhere, before the same."""
 ENDLESS = 1 << 30
@@ -52,7 +54,7 @@ class Baselines:
         self._more: dict[Workload, list[Run]] = {}
         self._known: dict[Workload, dict[str, Alone]] = {}
         self._delayed: set[Workload] = set()
-        self._swapped: dict[tuple[Workload, str], list[Run]] = {}
+        self._swapped: dict[Workload, list[Run]] = {}
         self._oracles: dict[tuple[Workload, str], Oracle] = {}
         self._recurring: frozenset[str] = frozenset()
         self.correlation: str | None = None
@@ -190,10 +192,10 @@ class Baselines:
         names = {session.name for session in solo.sessions}
         mine = Schedule(tuple(slice_ for slice_ in run.schedule if slice_.session in names))
         self._learn(solo, alone, self._player.play(solo, mine))
-        self._walk(solo, alone, WALKS + MORE - alone.walks)
+        self._walk(solo, alone, WALKS + MORE * len(solo.sessions) ** 2 - alone.walks)
         self._delay(solo, alone)
         if failure.kind is Kind.MIXED:
-            self._swap(failure.owner, alone)
+            self._swap(failure, alone)
         self._oracles = {key: oracle for key, oracle in self._oracles.items() if key[0] != workload}
 
     def _delay(self, solo: Workload, alone: Alone) -> None:
@@ -206,17 +208,25 @@ class Baselines:
             alone.add_timed(run)
             self._learn(solo, alone, run)
 
-    def _swap(self, owner: str, alone: Alone) -> None:
-        """Learn what a user sees who does what another does: what comes then as well is not that other's."""
-        for solo in [solo for solo, other in self._solo.items() if other.user == owner]:
-            if (solo, alone.user) not in self._swapped:
-                self._swapped[solo, alone.user] = [
-                    self._player.play(swapped(solo, alone.user), SERIAL),
-                    *(self._player.walk(swapped(solo, alone.user), "walk", self._seed, n)[1] for n in range(WALKS)),
-                ]
-            for run in self._swapped[solo, alone.user]:
-                for session in run.names:
-                    alone.add_content(session, run)
+    def _swap(self, failure: Failure, alone: Alone) -> None:
+        """Learn what the victim sees who does what the owner does: what comes then as well is not the owner's."""
+        for solo, other in [(solo, other) for solo, other in self._solo.items() if other.user == failure.owner]:
+            own = swapped(solo, alone.user)
+            for place, how in enumerate(self._ways(own, min(other.walks, WALKS + MORE))):
+                if not _foreign(failure.detail, other, alone) or (place > WALKS and _always(failure.detail, other)):
+                    break
+                runs = self._swapped.setdefault(own, [])
+                if place == len(runs):
+                    runs.append(how())
+                alone.borrow(runs[place])
+
+    def _ways(self, solo: Workload, walks: int) -> Iterator[Callable[[], Run]]:
+        """Yield what makes the runs of a user alone from which it is learnt what there is to see, in turn."""
+        stay, seed, player = staying(solo), self._seed, self._player
+        yield lambda: player.play(solo, SERIAL)
+        yield lambda: player.play(stay, SERIAL)
+        yield from (partial(lambda n: player.walk(stay, "walk", seed, n)[1], n) for n in range(2))
+        yield from (partial(lambda n: player.walk(solo, "walk", seed, n)[1], n) for n in range(walks))
 
     @property
     def learnt(self) -> list[Alone]:
@@ -249,6 +259,19 @@ class Baselines:
         if n == len(runs):
             runs.append(self._player.walk(solo, "walk", self._seed + 1, n)[1])
         return runs[n]
+
+
+def _foreign(where: str, other: Alone, mine: Alone) -> bool:
+    """Return whether one user sees something at a place (`event.path`) that another does not."""
+    places = (field for field in other.values if ".".join(field) == where)
+    return any(
+        not other.values[field] <= mine.values.get(field, set()) | mine.borrowed.get(field, set()) for field in places
+    )
+
+
+def _always(where: str, alone: Alone) -> bool:
+    """Return whether a user always sees the same at a place."""
+    return all(len(alone.fixed(field)) == 1 for field in alone.values if ".".join(field) == where)
 
 
 def is_compared(failure: Failure) -> bool:

@@ -13,13 +13,15 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from verifier.fuzz.alone import Alone, counted, endings_of, messages_of, numberless, numeric, ordered
 from verifier.fuzz.failure import Failure, Kind
-from verifier.fuzz.message import Field, Message, Scalar
+from verifier.fuzz.message import ERRORS, Field, Message, Scalar
 from verifier.fuzz.seen import Ended, Run
 
 TELLING = 1000
 """Whole numbers below are anybody's."""
 REMEMBERED = 20_000
 """Messages in which nothing differs that are remembered."""
+FEW = 4
+"""Values that a user sees alone at a place, of which one can be held against another."""
 LONG = 4
 """Characters that a name needs to be looked for inside of texts."""
 SHORT = 3
@@ -77,7 +79,7 @@ class Comparison:
             was = nearest.get(path)
             owner = self._owner(alone, message, path, value, was)
             if owner:
-                yield _mixed(alone, n, owner, f"{message.name}.{path}", value, was)
+                yield _mixed(alone, n, owner, field, value, was)
                 return
             if field in alone.counted:
                 continue
@@ -86,7 +88,7 @@ class Comparison:
                 continue
             yield Failure(
                 Kind.DIFFERENT, alone.user, "", f"{message.name}.{path}",
-                f"{alone.user} receives {_told(value)} in {message.name}.{path}; alone it is {_told(was)}", (n,),
+                f"{alone.user} receives {_told(value)} in {message.name}.{path}; {_else(alone, field, was)}", (n,),
             )  # fmt: skip
             return
 
@@ -94,7 +96,11 @@ class Comparison:
         """Return whose a value is, judged by what each user sees alone; empty: nobody's, or that cannot be told."""
         field = message.name, path
         others = self._everybody
-        if field in alone.counted or (numeric(value, was) and any(field in one.timed for one in others)):
+        if (
+            value in alone.borrowed.get(field, ())
+            or field in alone.counted
+            or (numeric(value, was) and any(field in one.timed for one in others))
+        ):
             return ""
         owner, _ = _fixed_owner(alone.user, field, value, others)
         if _is_anybodys(value):
@@ -121,7 +127,7 @@ class Comparison:
             if isinstance(value, str) and not alone.is_masked(field) and not self._shared(path):
                 owner, was = _fixed_owner(alone.user, field, value, self._everybody)
                 if owner and not numeric(value, was):
-                    yield _mixed(alone, n, owner, f"{message.name}.{path}", value, was)
+                    yield _mixed(alone, n, owner, field, value, was)
                     return
         if not self._comes_serially(alone, message):
             told = ", ".join(
@@ -146,13 +152,15 @@ class Comparison:
             return
         answers = alone.answers(said)
         mine = Counter(message.name for answer in answers.values() for _, message in answer)
+        # Who is told of an error is told no more of the answer; the error is looked at for itself.
+        refused = any(message.name in ERRORS for _, message in said)
         for name in sorted(set(mine) | set(totals[0])):
             # What changes when others come before or after is no race: a room, a shared queue.
             wanted = {total[name] for total in (*totals, *alone.serial_totals.get(session, ()))}
             if len(wanted) > 1 or name not in totals[0] or self._is_shared(alone, name):
                 continue
             alone_count = wanted.pop()
-            if mine[name] < alone_count:
+            if mine[name] < alone_count and not refused:
                 yield Failure(
                     Kind.LOST, alone.user, "", name,
                     f"{alone.user} gets {_times(mine[name], name)}; alone it is {alone_count}", _last(said),
@@ -217,9 +225,15 @@ class Comparison:
             )  # fmt: skip
 
 
-def _mixed(alone: Alone, n: int, owner: str, where: str, value: Scalar, was: Scalar) -> Failure:
-    told = f"{alone.user} receives {_told(value)} in {where}, which is {owner}'s; alone it is {_told(was)}"
+def _mixed(alone: Alone, n: int, owner: str, field: Field, value: Scalar, was: Scalar) -> Failure:
+    where = ".".join(field)
+    told = f"{alone.user} receives {_told(value)} in {where}, which is {owner}'s; {_else(alone, field, was)}"
     return Failure(Kind.MIXED, alone.user, owner, where, told, (n,))
+
+
+def _else(alone: Alone, field: Field, was: Scalar) -> str:
+    """Return what the user sees alone, in words."""
+    return "alone that never comes" if len(alone.values.get(field, ())) > FEW else f"alone it is {_told(was)}"
 
 
 def _is_anybodys(value: Scalar) -> bool:

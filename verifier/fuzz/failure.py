@@ -76,8 +76,8 @@ class Failure:
             return Kind.LOST
         if self.kind in (Kind.DUPLICATED, Kind.ORDER):
             return self.kind
-        if self.kind in (Kind.LEAK, Kind.MIXED):
-            return f"{self.kind} {_INDEX.sub('[]', self.detail.partition('.')[2] or self.detail)}"
+        if self.kind in (Kind.LEAK, Kind.MIXED, Kind.DIFFERENT) and "." in self.detail:
+            return f"in {_INDEX.sub('[]', self.detail.partition('.')[2])}"
         return self.fingerprint
 
     @property

@@ -22,6 +22,7 @@ _STEPS = re.compile(r"([^.\[\]]+)(?![^\[]*\])|\[(\d+)\]")
 
 OR_ERROR: Final = "|agent_error|agent_failed|agent_timeout|error|failure"
 """What ends an answer as well, as servers mostly call it: a client that is told so does not wait on."""
+ERRORS: Final = frozenset(OR_ERROR.strip("|").split("|"))
 DEEP: Final = 2048
 """Values of one message that are looked at, at most."""
 

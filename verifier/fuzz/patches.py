@@ -57,6 +57,23 @@ def _clock(real: Callable[[], Any], virtual: Callable[[float], Any]) -> Callable
     return clock
 
 
+def _dated(real: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function such as `time.localtime`, which takes a time, else the clock's."""
+
+    def dated(seconds: float | None = None) -> Any:
+        return real(_wall() if _active and seconds is None else seconds)
+
+    return dated
+
+
+def _strftime(format: str, at: Any = None, _real: Any = time.strftime, _local: Any = time.localtime) -> str:
+    return str(_real(format, at if at is not None else _local(_wall() if _active else None)))
+
+
+def _asctime(at: Any = None, _real: Any = time.asctime, _local: Any = time.localtime) -> str:
+    return str(_real(at if at is not None else _local(_wall() if _active else None)))
+
+
 def _sleep(seconds: float, _real: Callable[[float], None] = time.sleep) -> None:
     if _active:
         _active[-1].now += max(0.0, seconds)
@@ -216,6 +233,9 @@ def _table() -> list[Patch]:
         (time, "monotonic_ns", _clock(time.monotonic_ns, lambda now: int(now * 1e9))),
         (time, "perf_counter", _clock(time.perf_counter, lambda now: now)),
         (time, "perf_counter_ns", _clock(time.perf_counter_ns, lambda now: int(now * 1e9))),
+        *((time, name, _dated(getattr(time, name))) for name in ("localtime", "gmtime", "ctime")),
+        (time, "strftime", _strftime),
+        (time, "asctime", _asctime),
         (time, "sleep", _sleep),
         (datetime_module, "datetime", _Datetime),
         (datetime_module, "date", _Date),

@@ -9,7 +9,7 @@ from dataclasses import replace
 from goldentape.display import show
 from goldentape.errors import InputError, NothingVerified
 from verifier.fuzz.alone import messages_of
-from verifier.fuzz.message import OR_ERROR, Message
+from verifier.fuzz.message import ERRORS, OR_ERROR, Message
 from verifier.fuzz.play import Player
 from verifier.fuzz.schedule import SERIAL
 from verifier.fuzz.script import Action, Send, Wait
@@ -149,16 +149,13 @@ def unanswered(workload: Workload, told: list[Message], close: Moment | None, wh
 
 def is_answered(told: Iterable[Message], *, named: bool) -> bool:
     """Return whether a user is told anything but that it is an error.  `named`: it is said what ends an answer."""
-    return any(named or message.name not in _ERRORS for message in told)
-
-
-_ERRORS = frozenset(OR_ERROR.strip("|").split("|"))
+    return any(named or message.name not in ERRORS for message in told)
 
 
 def only_errors(run: Run) -> str:
     """Return what users are told in a run where they are told nothing but errors; empty: they are told more."""
     told = [message for session in run.by_session for _, message in messages_of(run, session)]
-    return _errors(told) if told and all(message.name in _ERRORS for message in told) else ""
+    return _errors(told) if told and all(message.name in ERRORS for message in told) else ""
 
 
 def _errors(told: list[Message]) -> str:

@@ -219,7 +219,7 @@ class Search:
 
     def _new(self, plan: Plan, run: Run, failures: list[Failure]) -> Failure | None:
         """Return what is wrong in a run and not known yet, unless it comes together with what is."""
-        new = [failure for failure in failures if self._is_new(plan, failure)]
+        new = [failure for failure in failures if self._is_new(plan, failure, run)]
         if new and self._known([failure.fingerprint for failure in failures]):
             # Most likely of the same cause: looked into when it comes apart from that, or in the end.
             for failure in new:
@@ -262,7 +262,7 @@ class Search:
             if each is not None:
                 each(run)
             for failure in oracle.judge(run):
-                if self._is_new(plan, failure):
+                if self._is_new(plan, failure, run):
                     self._look_into(plan, run, failure)
                     if self.found:
                         return replace(self.found.pop(), contracts=self.names, shared=self.shared)
@@ -289,20 +289,13 @@ class Search:
             self.notes[f"not controlled: {line}"] += 1
         return run
 
-    def _is_new(self, plan: Plan, failure: Failure) -> bool:
+    def _is_new(self, plan: Plan, failure: Failure, run: Run) -> bool:
         if (failure.fingerprint, plan.faults) in self._excused:
             self.baselines.oracle(plan.workload).excuse(failure)
             return False
         if failure.fingerprint in self._explained:
             return False
-        same = next(
-            (n for n, known in enumerate(self.found) if not known.alone and known.failure.family == failure.family),
-            None,
-        )
-        if same is not None:
-            known = self.found[same]
-            self.found[same] = replace(known, elsewhere=(*known.elsewhere, failure))
-            self._explained.add(failure.fingerprint)
+        if self._folded(plan, failure, run):
             return False
         unasked = self.faults is None and plan.faults and failure.kind is Kind.CONTRACT
         if unasked and self.baselines.alone_too(plan.workload, failure):
@@ -312,6 +305,20 @@ class Search:
             self._unasked.setdefault(failure.detail, set()).add("+".join(plan.faults))
             return False
         return True
+
+    def _folded(self, plan: Plan, failure: Failure, run: Run) -> bool:
+        """Put a failure beneath one that was told and that mostly has the same cause; return whether there is one."""
+        for n, known in enumerate(self.found):
+            told = known.failure
+            if not known.alone and told.family == failure.family and RANK[told.kind] <= RANK[failure.kind]:
+                if self.baselines.confirmed(plan.workload, failure, run):
+                    self.found[n] = replace(known, elsewhere=(*known.elsewhere, failure))
+                    self._explained.add(failure.fingerprint)
+                else:
+                    self._excused.add((failure.fingerprint, plan.faults))
+                    self.baselines.oracle(plan.workload).excuse(failure)
+                return True
+        return False
 
     # -- what was found
 
@@ -336,7 +343,7 @@ class Search:
         rest = sorted(self._together.values(), key=lambda seen: RANK[seen[2].kind])
         done: set[Kind] = set()
         for plan, run, failure in rest[:REST]:
-            if failure.kind in done or not self._is_new(plan, failure):
+            if failure.kind in done or not self._is_new(plan, failure, run):
                 continue
             if sum(not found.alone for found in self.found) < self.budget.failures:
                 before = len(self.found)
