@@ -63,7 +63,12 @@ async def talk(ws):
         if "dies" in WAYS and others:
             print("Traceback (most recent call last):\\n  ...\\nKeyError: 'order'\\nbye", file=sys.stderr, flush=True)
             os._exit(7)
-        await ws.send(json.dumps({"type": "done", "of": said}))
+        answer = {"type": "done", "of": others[-1] + " and " + said if "remembers" in WAYS and others else said}
+        if "repeats" in WAYS:
+            answer["head"] = [ws.request.path, *(f"{k}: {v}" for k, v in ws.request.headers.raw_items())]
+            await ws.send(json.dumps({"type": "raw", "head": answer["head"]}).encode())
+            await ws.send("no JSON: " + str(answer["head"]))
+        await ws.send(json.dumps(answer))
 
 def http(connection, request):
     if request.path == "/reset":

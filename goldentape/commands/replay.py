@@ -215,7 +215,7 @@ def _token(words: list[str], wanted: Wanted) -> str:
         why = done.stderr.strip().splitlines()
         raise EnvironmentFault(
             f"--token-command printed no token for {wanted.user} (exit code {done.returncode})",
-            found=why[-1] if why else token,
+            found=why[-1] if why else f"{len(token.splitlines())} lines" if token else "nothing",
             wanted="one line",
         )
     return token

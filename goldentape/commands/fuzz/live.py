@@ -19,7 +19,7 @@ from goldentape.commands.fuzz.users import at_path, workload_from
 from goldentape.commands.reporting import Judgement, reported
 from goldentape.commands.sizes import DURATION
 from goldentape.display import home_and_here
-from goldentape.errors import EnvironmentFault, Exit
+from goldentape.errors import EnvironmentFault, Exit, InputError
 from verifier.fuzz import withheld
 from verifier.fuzz.crowd import MESSAGE, crowd
 from verifier.fuzz.live.caught import Hunted
@@ -93,6 +93,8 @@ def live(
     """
     reached = Reached(url, **server)
     given = parse_settings(settings)
+    if given and not contracts:
+        raise InputError("--set is for a contract", fix="add --contract")
     read = read_contracts(contracts, given, allow_code=allow_code) if contracts else []
     written = workload_from(script, tape, reached.passports)
     workload = at_path(written, reached.target.path) if written is not None else crowd(

@@ -94,6 +94,8 @@ class Reached:
         token_command: str | None, token_place: str, rate: float, budget: float, known: tuple[Passport, ...] = (),
     ) -> None:  # fmt: skip
         """Take the options; `known`: how users say who they are where no option does.  Raises InputError."""
+        if budget <= 0:
+            raise InputError("--budget is time", found=f"{budget:g} s", wanted="60s, 5m")
         self.tokens = None if token_command is None else TokenMaker(token_command, token_place)
         self.passports = passports_of(passports, jwt_secret, "server") or known
         identified = (*self.passports, *([self.tokens.passport] if self.tokens is not None else []))

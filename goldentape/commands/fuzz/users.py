@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,9 +61,11 @@ def passports_of(passports: tuple[str, ...], env: str | None, who: str) -> tuple
     if env is not None:
         secret = os.environ.get(env, "")
         if not secret:
+            # What does not look like a variable may be the key itself.
+            named = env if re.fullmatch(r"[A-Z][A-Z0-9_]*", env) else None
             raise InputError(
-                "--jwt-secret: there is no such environment variable", found=env,
-                fix=f"set it to the key that the {who} checks tokens by: {env}=... goldentape ...",
+                "--jwt-secret: there is no such environment variable", found=named,
+                fix=f"name one that has the key that the {who} checks tokens by: {named or 'KEY'}=... goldentape ...",
             )  # fmt: skip
     wanted = passports or (("jwt:header:Authorization", "jwt:query:token") if secret else ())
     return tuple(Passport.parse(text, secret, env or "") for text in wanted)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
+from urllib.parse import quote, quote_plus
 from uuid import NAMESPACE_OID, uuid5
 
 from goldentape.naming import NAME_FIELDS
@@ -19,6 +21,8 @@ from verifier.fuzz.script import Action, Send, Wait
 from verifier.fuzz.workload import Session, User, Workload
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_LONG = 8
+"""Characters of a key that are no word by chance."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,34 @@ class Fresh:
     workload: Workload
     back: Mapping[str, str]
     """New words to those they stand for: users and canaries."""
+    tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What a command made for users, by user."""
 
     def told(self, text: str) -> str:
-        """Return a text in the words of the workload that this was made of."""
+        """Return a text in the words of the workload that this was made of, and without what nobody may read."""
+        for secret, word in self.secrets.items():
+            text = text.replace(secret, word)
         for new, old in self.back.items():
             text = text.replace(new, old)
         return text
+
+    def told_bytes(self, data: bytes) -> bytes:
+        """Return a binary message without what nobody may read; as long as it was, so that it still can be read."""
+        for secret in self.secrets:
+            hidden = secret.encode("utf-8", "surrogatepass")
+            data = data.replace(hidden, b"*" * len(hidden))
+        return data
+
+    @cached_property
+    def secrets(self) -> Mapping[str, str]:
+        """Tokens of the users and the keys that signed them, as a careless server may repeat them, to what is told."""
+        made = dict.fromkeys((p.secret for p in self.workload.passports if len(p.secret) >= _LONG), "[key]")
+        for user in self.workload.users:
+            values = [p.value(user.name, user.claims) for p in self.workload.passports if p.kind == "jwt"]
+            values += [self.tokens[user.name]] if user.name in self.tokens else []
+            for value in values:
+                made |= dict.fromkeys((value, quote(value), quote_plus(value)), f"[token of {user.name}]")
+        return made
 
 
 def fresh(workload: Workload, mark: str) -> Fresh:

@@ -64,10 +64,9 @@ class Try:
     @property
     def run(self) -> Run:
         """What the clients saw, in the words of the workload."""
-        back = self.fresh.told
 
         def told(payload: str | bytes) -> str | bytes:
-            return back(payload) if isinstance(payload, str) else payload
+            return self.fresh.told(payload) if isinstance(payload, str) else self.fresh.told_bytes(payload)
 
         moments = tuple(moment._replace(payload=told(moment.payload)) for moment in self.played.run.moments)
         return replace(self.played.run, moments=moments)
@@ -164,7 +163,7 @@ class Stage:
         played = await Sequencer(renamed.workload, plan, address, pace or self.pace).play()
         self.plays += 1
         self.seconds.append(played.seconds)
-        crash = await self._crash(played)
+        crash = [replace(one, sentence=renamed.told(one.sentence)) for one in await self._crash(played)]
         failures = (*crash, *self.judge.failures(renamed, played.run))
         self._dirty = self._dirty or (bool(failures) and not self.recovers)
         return Try(workload, plan, played, failures, renamed)

@@ -47,19 +47,19 @@ def target(url: str, owned: Sequence[str] = (), passports: Sequence[Passport] = 
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise InputError(f"not the URL of a server ({error})", found=url, wanted="ws://HOST:PORT/PATH") from None
+        raise InputError(f"not the URL of a server ({error})", found=told(url), wanted="ws://HOST:PORT/PATH") from None
     if parts.scheme not in ("ws", "wss") or not host:
         meant = {"http": "ws", "https": "wss"}.get(parts.scheme)
         raise InputError(
-            "not the URL of a WebSocket server", found=url, wanted="ws://HOST:PORT/PATH or wss://HOST:PORT/PATH",
-            fix=f"say {meant}{url[len(parts.scheme):]}" if meant and parts.username is None else None,
+            "not the URL of a WebSocket server", found=told(url), wanted="ws://HOST:PORT/PATH or wss://HOST:PORT/PATH",
+            fix=f"say {meant}{told(url)[len(parts.scheme):]}" if meant else None,
         )  # fmt: skip
     if parts.username is not None or parts.password is not None:
         raise InputError("credentials in the URL are not accepted", fix="say with --as who the users are")
     if parts.fragment:
-        raise InputError("a WebSocket URL has no fragment", found=url)
+        raise InputError("a WebSocket URL has no fragment", found=f"{told(url)}#...")
     if port == 0:
-        raise InputError("not the port of a server", found=url, wanted="1 to 65535")
+        raise InputError("not the port of a server", found=port, wanted="1 to 65535")
     if parts.query:
         # It may be a token: it is not repeated.
         raise InputError("a query in the URL is not read", fix="put it into the path of a --script, or say with --as "
@@ -68,6 +68,13 @@ def target(url: str, owned: Sequence[str] = (), passports: Sequence[Passport] = 
     port = port or (443 if parts.scheme == "wss" else 80)
     address = f"[{host}]" if ":" in host else host
     return Target(url, host, port, parts.path, f"{parts.scheme}://{address}:{port}", identify(passports), addresses)
+
+
+def told(url: str) -> str:
+    """Return a URL without what may be a secret in it: who asks, and the query."""
+    scheme, slashes, rest = url.partition("://")
+    authority, slash, path = rest.partition("?")[0].partition("#")[0].partition("/")
+    return f"{scheme}{slashes}{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def identify(passports: Sequence[Passport]) -> tuple[str, ...]:

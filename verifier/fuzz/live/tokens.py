@@ -51,7 +51,7 @@ class TokenMaker:
                 name, value = ("cookie", f"{self._name}={token}") if self._place == "cookie" else (self._name, value)
                 session = replace(session, headers=(*session.headers, (name, value)))
             sessions.append(session)
-        return Fresh(replace(fresh.workload, sessions=tuple(sessions)), fresh.back)
+        return Fresh(replace(fresh.workload, sessions=tuple(sessions)), fresh.back, tokens)
 
     @property
     def passport(self) -> Passport:
