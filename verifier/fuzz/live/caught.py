@@ -14,6 +14,8 @@ from verifier.fuzz.workload import Workload
 
 LEAST: Final = 2
 """Of the confirming plays, so many must fail."""
+NOTHING: Final = Rate(0, 0)
+"""Not tried."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,13 @@ class Caught:
     """What has to be played before it, on a fresh server; empty: nothing."""
     depends_on_history: bool = False
     """It comes only after something that other plays left behind."""
+    twins: bool = False
+    """It shows only against plays of the very same names."""
     alone: bool = False
     """It needs nobody else: it comes when users are there one by one, too."""
     shrink_plays: int = 0
+    control: Rate = NOTHING
+    """How often its victim met it alone, in plays made to tell; `of` 0: it cannot come alone, or that is known."""
 
     @property
     def is_confirmed(self) -> bool:

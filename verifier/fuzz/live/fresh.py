@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -66,10 +67,13 @@ def fresh(workload: Workload, mark: str) -> Fresh:
     """Return a workload as users of this `mark` (letters and digits) play it."""
     users = {user.name: f"{user.name}-{mark}" for user in workload.users}
     tokens: dict[str, str] = {}
+    # Counted by user, so that a user who is alone has the canaries that the user has among others.
+    numbers: Counter[str] = Counter()
     for session in workload.sessions:
         for action in session.script:
             if isinstance(action, Send | Wait) and action.canary and action.canary not in tokens:
-                tokens[action.canary] = canary(f"{users[session.user]}", len(tokens) + 1)
+                numbers[session.user] += 1
+                tokens[action.canary] = canary(users[session.user], numbers[session.user])
     words = {
         old: new
         for token, fresh_ in tokens.items()

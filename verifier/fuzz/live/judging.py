@@ -6,7 +6,8 @@ claimed).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from goldentape.event import Mark
@@ -14,11 +15,15 @@ from goldentape.tape import Row
 from verifier.check import verify
 from verifier.choose import WIRE, choose
 from verifier.contract import Contract
+from verifier.fuzz.alone import Alone, messages_of
+from verifier.fuzz.compare import Comparison
 from verifier.fuzz.failure import RANK, Failure, Kind
 from verifier.fuzz.live.fresh import Fresh
-from verifier.fuzz.oracle import Oracle
+from verifier.fuzz.message import shared_by
+from verifier.fuzz.oracle import CLOSE_1011, Oracle, unsteady
 from verifier.fuzz.recording import recording
-from verifier.fuzz.seen import Moment, Run, What
+from verifier.fuzz.schedule import SERIAL
+from verifier.fuzz.seen import Ended, Moment, Run, What
 from verifier.fuzz.workload import Workload
 from verifier.history import Source
 from verifier.record import S2C
@@ -64,6 +69,25 @@ class Judge:
             known.setdefault((told.fingerprint, told.victim), told)
         return sorted(known.values(), key=lambda failure: RANK[failure.kind])
 
+    def compared(self, workload: Workload, run: Run, alone: Mapping[str, Alone]) -> list[Failure]:
+        """Return what differs in a play, in the words of its workload, from what its users see alone."""
+        if not alone:
+            return []
+        found = Comparison(alone, shared_by(self._shared), alone.values()).failures(run, frozenset(unsteady(workload)))
+        return [one for one in found if one.detail != CLOSE_1011 and _is_over(one, run, alone)]
+
+    def sign_of(self, failure: Failure, fresh: Fresh) -> Callable[[Moment], bool] | None:
+        """Return what tells a moment of a play that by itself shows a failure; None: no moment does."""
+        if failure.kind is not Kind.LEAK and failure.detail != CLOSE_1011:
+            return None
+        oracle = Oracle(fresh.workload, (), self._shared)
+
+        def shows(moment: Moment) -> bool:
+            run = Run((moment,), SERIAL, (), (), 0, Ended.DONE)
+            return any(_in_words(fresh, one).fingerprint == failure.fingerprint for one in oracle.judge(run))
+
+        return shows
+
     def _by_contract(self, run: Run, source: Source, fresh: Fresh) -> Iterator[Failure]:
         places = [n for n, moment in enumerate(run.moments) if moment.what in (What.MESSAGE, What.CLOSE)]
         for contract in self._contracts:
@@ -74,6 +98,23 @@ class Judge:
                     first = next((v for v in group.first if v.fault != "client"), None)
                     if first is not None:
                         yield _failure(outcome, first, places)
+
+
+def _is_over(failure: Failure, run: Run, alone: Mapping[str, Alone]) -> bool:
+    """Return whether a failure does not say only that the play has ended before all was there.
+
+    An event is lost where one came that always comes after it: of time alone nothing is concluded here.
+    """
+    if failure.kind is not Kind.LOST:
+        return True
+    of = alone[failure.victim]
+    for session in of.sessions:
+        came = Counter(message.name for _, message in messages_of(run, session))
+        for total in of.totals.get(session, ())[:1]:
+            later = [name for name in total if of.before.get((failure.detail, name))]
+            if came[failure.detail] < total[failure.detail] and any(came[name] >= total[name] for name in later):
+                return True
+    return False
 
 
 def _counting(contract: Contract) -> Contract | None:

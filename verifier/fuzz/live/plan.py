@@ -71,22 +71,20 @@ def joined(turns: Sequence[Turn]) -> Plan:
 
 
 def simpler(plan: Plan) -> Iterator[Plan]:
-    """Yield plans that are simpler, the most simple first: nothing at all, no delays, fewer turns, fewer steps."""
+    """Yield plans that are simpler, the most simple first: nothing at all, no delays, fewer turns, fewer delays."""
     if plan:
         yield ()
     if any(turn.delay for turn in plan):
         yield tuple(replace(turn, delay=0) for turn in plan)
-        for n, turn in enumerate(plan):
-            if turn.delay:
-                yield (*plan[:n], replace(turn, delay=0), *plan[n + 1 :])
     size = len(plan) // 2
     while size >= 1:
         for at in range(0, len(plan), size):
             yield joined((*plan[:at], *plan[at + size :]))
         size //= 2
-    for n, turn in enumerate(plan):
-        if turn.steps > 1:
-            yield (*plan[:n], replace(turn, steps=turn.steps - 1), *plan[n + 1 :])
+    if sum(turn.delay > 0 for turn in plan) > 1:
+        for n, turn in enumerate(plan):
+            if turn.delay:
+                yield (*plan[:n], replace(turn, delay=0), *plan[n + 1 :])
 
 
 def schedule(plan: Plan) -> Schedule:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from verifier.fuzz.baselines import is_compared
 from verifier.fuzz.failure import Failure, Kind
+from verifier.fuzz.live.comparing import Comparing
 from verifier.fuzz.live.hunt import SERIALLY
 from verifier.fuzz.live.pace import SURELY, longest_gap, paced
 from verifier.fuzz.live.repro import SURE, LiveRepro
@@ -51,11 +53,14 @@ class Replaying:
             gap = max(gap, longest_gap(one.run))
             self._look(one)
         self.stage.pace = paced(gap, SURELY if saved.failure.kind is Kind.DEADLOCK else None)
+        comparing = Comparing(self.stage)
+        if is_compared(saved.failure):
+            await comparing.learn(saved.workload)
         for _ in range(times):
             try:
                 for n, (workload, plan) in enumerate(saved.history):
                     await self.stage.play(workload, plan, clean=n == 0)
-                one = await self.stage.play(saved.workload, saved.plan)
+                one = await comparing.play(saved.workload, saved.plan, twins=saved.twins, about=saved.failure)
             except OutOfTime:
                 if not self.plays:
                     raise

@@ -44,6 +44,8 @@ class LiveRepro:
     parameters: Mapping[str, str]
     """Of the contracts: what `--set` gave."""
     shared: tuple[str, ...]
+    twins: bool = False
+    """It shows only against plays of the very same names."""
 
     @property
     def enough(self) -> int:
@@ -69,6 +71,7 @@ def repro(
         "plan": to_json(caught.plan),
         "history": [{"workload": one.workload.to_json(), "plan": to_json(one.plan)} for one in caught.history],
         "depends_on_history": caught.depends_on_history,
+        "same_names": caught.twins,
         "rate": rate_as_json(caught.confirmed),
         "contracts": list(contracts),
         **({"parameters": dict(parameters)} if parameters else {}),
@@ -162,6 +165,7 @@ def _read(value: Any, environment: dict[str, str]) -> LiveRepro:
         contracts=_texts(value, "contracts"),
         parameters=parameters,
         shared=_texts(value, "shared"),
+        twins=value.get("same_names") is True,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from goldentape.errors import EnvironmentFault
@@ -51,8 +51,15 @@ class Played:
 class Sequencer:
     """One play."""
 
-    def __init__(self, workload: Workload, plan: Plan, address: Address, pace: Pace) -> None:
+    def __init__(
+        self, workload: Workload, plan: Plan, address: Address, pace: Pace,
+        enough: Callable[[Moment], bool] | None = None,
+    ) -> None:  # fmt: skip
+        """`enough`: tells of what the server does whether nothing more needs to be seen."""
         self._workload = workload
+        self._enough = enough
+        self._seen_enough = False
+        self._gap = 0.0
         self._plan = plan
         self._address = address
         self._pace = pace
@@ -73,6 +80,8 @@ class Sequencer:
                 seat = self._seats.get(turn.session)
                 if seat is None:
                     continue
+                if self._seen_enough:
+                    break
                 if turn.delay:
                     await asyncio.sleep(turn.delay / 1000)
                 self._turn = number
@@ -95,7 +104,7 @@ class Sequencer:
 
     async def _go(self, seat: Seat, steps: int) -> None:
         taken = 0
-        while (not steps or taken < steps) and self._may_begin(seat):
+        while (not steps or taken < steps) and self._may_begin(seat) and not self._seen_enough:
             if not seat.inbox and seat.waits and not await self._soon(seat):
                 return
             await self._step(seat)
@@ -145,21 +154,40 @@ class Sequencer:
 
     async def _to_the_end(self) -> list[Owed]:
         """Let everybody go on, one after the other; who waits in vain is passed over, and looked at again."""
-        moved = True
+        await self._go_on()
+        while await self._late():
+            await self._go_on()
+        if self._seen_enough:
+            await self._leave(unsaid=True)
+            return []
+        await self._linger()
+        owed = [one for seat in self._seats.values() if (one := self._owed(seat)) is not None]
+        await self._leave()
+        return owed
+
+    async def _late(self) -> bool:
+        """Wait until something comes to those who still wait for it; False: nothing did."""
+        loop = asyncio.get_running_loop()
+        owed = [seat for seat in self._seats.values() if self._owed(seat) is not None]
+        until = max((seat.since for seat in owed), default=0.0) + self._pace.sure
+        while owed and loop.time() < until and not self._seen_enough:
+            if any(seat.inbox for seat in owed):
+                return True
+            await asyncio.sleep(0.005)
+        return False
+
+    async def _go_on(self) -> None:
+        moved = not self._seen_enough
         while moved:
             moved = False
             for seat in self._seats.values():
-                while self._may_begin(seat) and not seat.done:
+                while self._may_begin(seat) and not seat.done and not self._seen_enough:
                     if seat.leaves and not seat.inbox and not self._followers(seat):
                         break
                     if not seat.inbox and seat.waits and not await self._something(seat, self._patience(seat)):
                         break
                     await self._step(seat)
                     moved = True
-        await self._linger()
-        owed = [one for seat in self._seats.values() if (one := self._owed(seat)) is not None]
-        await self._leave()
-        return owed
 
     def _patience(self, seat: Seat) -> float:
         """Return how long to wait for a session: its time runs from its last step, whoever was waited for meanwhile."""
@@ -176,18 +204,30 @@ class Sequencer:
     async def _linger(self) -> None:
         """Wait until nothing comes any more: what is too much comes late."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + max(1.0, 10 * self._pace.linger)
-        while (now := loop.time()) < min(until, max(self._came, now - 1) + self._pace.linger):
-            await asyncio.sleep(min(self._pace.linger, max(self._came + self._pace.linger - now, 0.001)))
+        begin = loop.time()
+        while True:
+            quiet = self._pace.linger
+            if self._pace.hello:
+                quiet = max(quiet, min(4 * self._gap, 2.0)) if self._told() else self._pace.hello
+            last = max(self._came, begin) if self._pace.hello else self._came
+            left = min(last + quiet, begin + max(1.0, 10 * quiet)) - loop.time()
+            if left <= 0:
+                break
+            await asyncio.sleep(max(min(left, 0.05), 0.001))
         for seat in self._seats.values():
             while seat.inbox:
                 await self._step(seat)
 
-    async def _leave(self) -> None:
+    def _told(self) -> bool:
+        return any(moment.what is What.MESSAGE and moment.dir == "s2c" for moment in self._moments)
+
+    async def _leave(self, *, unsaid: bool = False) -> None:
         for seat in self._seats.values():
-            while not seat.done and not seat.waits and seat.dialled:
+            while not unsaid and not seat.done and not seat.waits and seat.dialled:
                 await self._step(seat)
         for seat in self._seats.values():
+            if seat.slow and seat.line is not None:
+                seat.line.slow(False)  # a close that is not read cannot be answered
             if seat.dialled and not seat.client.over and seat.client.begun:
                 self._note(seat.name, "c2s", What.END, "", 0)
                 if seat.line is not None:
@@ -231,11 +271,18 @@ class Sequencer:
             raise EnvironmentFault("nobody answers there", where=f"{a.host}:{a.port}", found=error) from None
 
     def _note(self, session: str, dir: str, what: What, payload: str | bytes, code: int) -> None:
-        if dir == "s2c":
-            self._came = asyncio.get_running_loop().time()
         at = time.monotonic_ns() - self._begin
-        self._moments.append(Moment(self._steps, session, at, dir, what, payload, code))
+        moment = Moment(self._steps, session, at, dir, what, payload, code)
+        self._moments.append(moment)
         self._turns.append(self._turn)
+        if dir == "s2c":
+            now = asyncio.get_running_loop().time()
+            self._gap = max(self._gap, now - max(self._came, self._seats[session].since))
+            self._came = now
+            if self._enough is not None and not self._seen_enough and self._enough(moment):
+                self._seen_enough = True
+                for seat in self._seats.values():
+                    seat.arrived.set()  # nobody waits on
 
 
 def sessions_of(workload: Workload) -> Sequence[str]:

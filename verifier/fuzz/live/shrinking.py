@@ -3,56 +3,72 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
-from verifier.fuzz.live.plan import Plan, drawn, simpler
+from verifier.fuzz.live.plan import Plan, drawn, joined, simpler
 from verifier.fuzz.live.repeating import Repeated
 from verifier.fuzz.live.sequencer import sessions_of
+from verifier.fuzz.live.stage import Try
 from verifier.fuzz.workload import Workload
 
-AMONG_TWO: Final = 8
-"""Plays with those two users only whom a failure concerns, before it is made small step by step."""
+AMONG_FEW: Final = 8
+"""Plays with those users only whom a failure concerns, before it is made small step by step."""
 SHRINKING: Final = 60.0
 """Seconds that making one failure small may take."""
 SHRINKS: Final = 120
 """Plays that making one failure small may take."""
+
+Candidate = tuple[Workload, Plan]
 
 
 class Shrinker:
     """Makes one failure small."""
 
     def __init__(
-        self, repeated: Repeated, everybody: Workload, *, seed: int, to_confirm: float, tell: Callable[[str], None]
-    ) -> None:
-        """`to_confirm`: seconds of the budget that are left for confirming it."""
+        self, repeated: Repeated, everybody: Workload, one: Try, *, seed: int, to_confirm: float, alone: bool,
+        tell: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        """`to_confirm`: seconds of the budget that are left for confirming it.  `alone`: it needs nobody else."""
         self.plays = 0
+        self._at = 0
         self._repeated = repeated
         self._everybody = everybody
+        self._one = one
         self._seed = seed
         self._to_confirm = to_confirm
+        self._alone = alone
         self._tell = tell
 
-    async def small(self, workload: Workload, plan: Plan, rate: float) -> tuple[Workload, Plan]:
-        """Return the smallest workload and plan that fail at least as often as `rate`."""
-        changed = True
-        if (again := await self._among_two(rate)) is not None:
-            workload, plan, rate = again
-        seen: set[tuple[Workload, Plan]] = {(workload, plan)}
+    async def small(self, rate: float) -> list[Candidate]:
+        """Return ever smaller workloads and plans that fail at least as often as `rate`, the smallest last."""
+        steps = [(self._one.workload, self._one.plan)]
+        seen = {steps[0]}
         until = time.monotonic() + SHRINKING
-        while changed and self.plays < SHRINKS:
-            changed = False
-            for candidate in _smaller(workload, plan):
-                if candidate in seen or self.plays >= SHRINKS:
+        if (again := await self._among_few(rate)) is not None:
+            steps.append((again[0], again[1]))
+            rate = again[2]
+            seen.add(steps[-1])
+        tried = 0
+        # Round after round; what was tried on a larger one is not tried again first.
+        while self.plays < SHRINKS and tried < len(candidates := _smaller(*steps[-1])):
+            for n in range(len(candidates)):
+                at = (self._at + n) % len(candidates)
+                candidate = candidates[at]
+                tried += 1
+                if candidate in seen:
                     continue
                 if time.monotonic() > until or self._repeated.stage.time_left < self._to_confirm:
-                    return workload, plan
+                    return steps
                 seen.add(candidate)
                 as_often = await self._as_often(*candidate, rate)
                 if as_often is not None:
-                    (workload, plan), rate, changed = candidate, max(rate, as_often), True
+                    steps.append(candidate)
+                    rate, tried, self._at = max(rate, as_often), 0, at
                     break
-        return workload, plan
+                if self.plays >= SHRINKS:
+                    break
+        return steps
 
     async def _as_often(self, workload: Workload, plan: Plan, rate: float) -> float | None:
         as_often, played = await self._repeated.as_often(workload, plan, rate)
@@ -61,17 +77,13 @@ class Shrinker:
             self._tell(f"smaller: {len(workload.sessions)} connections, {len(plan)} turns")
         return as_often
 
-    async def _among_two(self, rate: float) -> tuple[Workload, Plan, float] | None:
-        """Search once more with nobody there but the two whom it concerns; None: it does not come as often."""
-        failure = self._repeated.failure
-        two = {name for name in (failure.victim, failure.owner) if name}
-        workload = self._everybody
-        for user in workload.users:
-            if two and user.name not in two and len(workload.users) > 2:
-                workload = workload.without_user(user.name)
-        for smaller in (_first_messages(workload), workload):
-            for n in range(AMONG_TWO):
-                plan = () if not n else drawn(sessions_of(smaller), self._seed + 1, n)
+    async def _among_few(self, rate: float) -> tuple[Workload, Plan, float] | None:
+        """Search once more with nobody there but those whom it concerns; None: it does not come as often."""
+        for smaller in self._few():
+            names = sessions_of(smaller)
+            mine = joined([turn for turn in self._one.plan if turn.session in names])
+            plans = [(), mine, *(drawn(names, self._seed + 1, n) for n in range(AMONG_FEW - 2))]
+            for plan in dict.fromkeys(plans):
                 self.plays += 1
                 if await self._repeated.fails(smaller, plan):
                     as_often = await self._as_often(smaller, plan, rate)
@@ -79,13 +91,33 @@ class Shrinker:
                         return smaller, plan, max(rate, as_often)
         return None
 
+    def _few(self) -> Iterator[Workload]:
+        """Yield the workloads of its victim and its owner: with one message each, and with all and with the faults."""
+        first = _first_messages(self._among(self._everybody))
+        yield first
+        whole = self._among(self._one.workload)
+        if whole != first and whole != self._one.workload:
+            yield whole
 
-def _smaller(workload: Workload, plan: Plan) -> list[tuple[Workload, Plan]]:
-    found = [(workload, one) for one in simpler(plan) if not any(t.delay for t in one) or len(one) == len(plan)][:2]
-    for _, smaller in workload.smaller():
-        names = {session.name for session in smaller.sessions}
-        found.append((smaller, tuple(turn for turn in plan if turn.session in names)))
-    return found + [(workload, one) for one in simpler(plan)]
+    def _among(self, workload: Workload) -> Workload:
+        failure = self._repeated.failure
+        few = {failure.victim, "" if self._alone else failure.owner} - {""}
+        for user in reversed(workload.users):
+            if few and user.name not in few and len(workload.users) > (1 if self._alone else 2):
+                workload = workload.without_user(user.name)
+        return workload
+
+
+def _smaller(workload: Workload, plan: Plan) -> list[Candidate]:
+    """Return what is one thing smaller: users, connections, messages and faults, then turns and delays."""
+    plans = list(simpler(plan))
+    found = [(workload, one) for one in plans[:1]]
+    for what, smaller in workload.smaller():
+        # A client that does not wait or close is no smaller story.
+        if not what.startswith(("wait ", "close ", "fast ")):
+            names = {session.name for session in smaller.sessions}
+            found.append((smaller, joined([turn for turn in plan if turn.session in names])))
+    return found + [(workload, one) for one in plans[1:]]
 
 
 def _first_messages(workload: Workload) -> Workload:

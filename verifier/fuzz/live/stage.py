@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from secrets import token_hex
+from typing import Final
 
 from goldentape.errors import EnvironmentFault
 from goldentape.guard import Guard
 from goldentape.tape import open_tape
 from verifier.divide import Divided
+from verifier.fuzz.alone import Alone
 from verifier.fuzz.failure import Failure, Kind
 from verifier.fuzz.live.fresh import Fresh, fresh
 from verifier.fuzz.live.judging import Judge, of_session, seen_on_tape
@@ -35,6 +40,9 @@ DYING = 0.3
 """Seconds that a process may take to end, when its connections are gone."""
 UNREACHED = (502, 504)
 """What the recorder answers where it does not reach the server; the server may say so itself."""
+
+PAST: Final = 200
+"""Plays that are remembered, for what comes only after others."""
 
 
 class OutOfTime(Exception):
@@ -59,9 +67,12 @@ class Try:
     played: Played
     failures: tuple[Failure, ...]
     fresh: Fresh = field(repr=False)
-    began: float = 0.0
+    alone: Mapping[str, Alone] = field(default_factory=dict, repr=False)
+    """What each user sees alone, if it was held against that."""
+    twins: bool = False
+    """That is of plays with the very same names."""
 
-    @property
+    @cached_property
     def run(self) -> Run:
         """What the clients saw, in the words of the workload."""
 
@@ -70,6 +81,10 @@ class Try:
 
         moments = tuple(moment._replace(payload=told(moment.payload)) for moment in self.played.run.moments)
         return replace(self.played.run, moments=moments)
+
+    def after(self, plays: Iterable[Try]) -> tuple[Try, ...]:
+        """Return those of some plays that were before this one."""
+        return tuple(takewhile(lambda other: other.played is not self.played, plays))
 
     def shows(self, fingerprint: str) -> bool:
         """Return whether it fails in this way."""
@@ -107,6 +122,8 @@ class Stage:
         self.recovers = False
         """The server is known to be well after a failure, so it is not restarted."""
         self._last = 0.0
+        self.past: deque[Try] = deque(maxlen=PAST)
+        """The plays since the server's state was fresh."""
 
     async def __aenter__(self) -> Stage:
         try:
@@ -139,10 +156,14 @@ class Stage:
         """Seconds until the budget is used up."""
         return self.limits.seconds - (time.monotonic() - self._begin)
 
-    async def play(self, workload: Workload, plan: Plan, *, pace: Pace | None = None, clean: bool = False) -> Try:
-        """Play once, and judge what the clients saw.  `clean`: from a fresh state, where that can be had.
+    async def play(
+        self, workload: Workload, plan: Plan, *, pace: Pace | None = None, clean: bool = False, mark: str = "",
+        until: Failure | None = None,
+    ) -> Try:  # fmt: skip
+        """Play once, and judge what the clients saw.
 
-        Raises OutOfTime, EnvironmentFault.
+        `clean`: from a fresh state, where that can be had.  `mark`: what makes the users' names; else it is new.
+        `until`: the play may end when this is seen.  Raises OutOfTime, EnvironmentFault.
         """
         if self.time_left <= 0:
             raise OutOfTime
@@ -155,18 +176,25 @@ class Stage:
         elif self._gone:
             await self._demand_server()
         await self._not_too_fast()
-        renamed = fresh(workload, token_hex(3))
+        renamed = fresh(workload, mark or token_hex(3))
         if self._tokens is not None:
             renamed = await self._tokens.given(renamed)
         assert self._recorder is not None
         address = Address(host="127.0.0.1", port=self._recorder.port)
-        played = await Sequencer(renamed.workload, plan, address, pace or self.pace).play()
+        enough = None if until is None else self.judge.sign_of(until, renamed)
+        played = await Sequencer(renamed.workload, plan, address, pace or self.pace, enough).play()
         self.plays += 1
         self.seconds.append(played.seconds)
         crash = [replace(one, sentence=renamed.told(one.sentence)) for one in await self._crash(played)]
         failures = (*crash, *self.judge.failures(renamed, played.run))
+        self.failed(failures)
+        one = Try(workload, plan, played, failures, renamed)
+        self.past.append(one)
+        return one
+
+    def failed(self, failures: Collection[Failure]) -> None:
+        """Note that something was wrong in a play: its server may need a fresh state."""
         self._dirty = self._dirty or (bool(failures) and not self.recovers)
-        return Try(workload, plan, played, failures, renamed)
 
     async def _crash(self, played: Played) -> tuple[Failure, ...]:
         """Return that the server has ended by itself, if it has: its process, or whoever listened where it was."""
@@ -204,6 +232,7 @@ class Stage:
     async def refresh(self) -> None:
         """Make the server's state fresh, as far as that can be done."""
         self._dirty = False
+        self.past.clear()
         if self.server.managed:
             await self.server.restart()
             self.restarts += 1
@@ -228,9 +257,11 @@ class Stage:
     async def new_tape(self) -> Path:
         """Seal the tape so far and begin another; returns the one that was sealed."""
         assert self._recorder is not None
-        recorder, self._recorder = self._recorder, None
-        await recorder.stop()
-        await self._record()
+        recorder = self._recorder
+        try:
+            await self._record()
+        finally:
+            await recorder.stop()
         return recorder.tape
 
     def judged_by_tape(self, path: Path, tries: Sequence[Try]) -> list[tuple[Failure, ...]]:
@@ -245,7 +276,9 @@ class Stage:
                 parts = [part for part in divided.parts if not session_of.keys().isdisjoint(part.connections)]
                 source = of_session(divided.source(parts), session_of, one.fresh.workload)
                 run = seen_on_tape(source, session_of, one.played.run)
+                taped = replace(one, played=replace(one.played, run=run))
                 # The end of the server's process is not on the wire: we have seen it ourselves.
                 crash = [failure for failure in one.failures if failure.detail in (CRASH, GONE)]
-                found.append((*crash, *self.judge.failures(one.fresh, run, source)))
+                compared = self.judge.compared(one.workload, taped.run, one.alone)
+                found.append((*crash, *self.judge.failures(one.fresh, run, source), *compared))
         return found

@@ -87,6 +87,8 @@ def story(caught: Caught, width: int = 110) -> Iterator[str]:
             "also when nobody interrupts anybody: no concurrency is needed" if not caught.first
             else "its victim meets it without any other user, too"
         )  # fmt: skip
+    elif caught.control.of:
+        yield f"alone its victim meets it in {caught.control.failed} of {plural(caught.control.of, 'play')}"
     if caught.plan:
         yield f"turns: {', '.join(map(str, caught.plan))}; then everybody goes on, one after the other"
     yield f"fingerprint {failure.fingerprint}"
@@ -178,7 +180,8 @@ def _failure(caught: Caught) -> dict[str, Any]:
         "rate": rate_as_json(caught.confirmed), "rate_before_shrinking": rate_as_json(caught.before),
         "first_try": caught.first, "connections": len(caught.workload.sessions), "messages": caught.workload.messages,
         "turns": to_json(caught.plan), "depends_on_history": caught.depends_on_history,
-        "history": len(caught.history), "alone": caught.alone, "shrink_plays": caught.shrink_plays,
+        "history": len(caught.history), "alone": caught.alone, "rate_alone": rate_as_json(caught.control),
+        "shrink_plays": caught.shrink_plays,
         "story": list(story(caught)),
     }  # fmt: skip
 
