@@ -15,38 +15,72 @@
     TestShop = Shop.TestCase
 
 Rules only write down what users do; when an example is complete, so many schedules of it are run in process, and the
-first that is wrong fails the test with its story.  Hypothesis makes the workload small, and remembers it.
+first that is wrong fails the test with its story.  Hypothesis remembers the example; users, messages and switches are
+made few by us, as for `fuzz app`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from contextlib import suppress
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from hypothesis.strategies import SearchStrategy
 
+from goldentape.errors import EnvironmentFault
 from verifier.fuzz.asgi import App
 from verifier.fuzz.baselines import Baselines
 from verifier.fuzz.canary import canary
 from verifier.fuzz.crowd import filled
-from verifier.fuzz.found import Found, ScheduleFailure
+from verifier.fuzz.doors import path_of, paths_of
+from verifier.fuzz.found import ScheduleFailure
 from verifier.fuzz.inprocess import InProcess
+from verifier.fuzz.looking import Looking, Unconfirmed
 from verifier.fuzz.passport import Passport
+from verifier.fuzz.prepare import prepared
 from verifier.fuzz.script import Action, Close, Drop, Fast, Send, Slow, Wait
-from verifier.fuzz.settings import Settings
+from verifier.fuzz.settings import Settings, named
 from verifier.fuzz.workload import After, Session, User, Workload
 
 if TYPE_CHECKING:
     from verifier.contract import Contract
 
 
+RULES: Final = 12
+"""Rules of one example, unless somebody says how many: a race needs few."""
+STEPS: Final = 50
+"""What Hypothesis has for that."""
+HOME: Final = Path(".goldentape")
+"""Where repro files go, by machine."""
+
+
 def users(*names: str) -> SearchStrategy[str]:
     """Return the users that rules choose from."""
     return st.sampled_from(names)
+
+
+class _Usual:
+    """`Shop.TestCase`: few rules an example, and none of Hypothesis' shrinking, for failures are made small by us."""
+
+    def __get__(self, machine: object, kind: type[RuleBasedStateMachine]) -> Any:
+        made = RuleBasedStateMachine.__dict__["TestCase"].__get__(None, kind)
+        if "_ours" not in vars(made):
+            usual = settings()
+            phases = [phase for phase in usual.phases if phase not in (Phase.shrink, Phase.explain)]
+            steps = RULES if usual.stateful_step_count == STEPS else usual.stateful_step_count
+            made.settings = settings(
+                usual, deadline=None, suppress_health_check=list(HealthCheck), phases=phases, stateful_step_count=steps
+            )
+            made._ours = True
+        return made
 
 
 class UserMachine(RuleBasedStateMachine):
@@ -58,11 +92,14 @@ class UserMachine(RuleBasedStateMachine):
     contracts: ClassVar[Sequence[Contract]] = ()
     passports: ClassVar[Sequence[Passport]] = ()
     """How users say who they are."""
-    path: ClassVar[str] = "/ws"
+    path: ClassVar[str] = ""
+    """Empty: the app's own route."""
     schedules: ClassVar[int] = 24
     """Of each workload."""
     shared: ClassVar[Sequence[str]] = ()
     """Paths whose values users share on purpose."""
+
+    TestCase = _Usual()
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,20 +164,11 @@ class UserMachine(RuleBasedStateMachine):
             self.search(workload)
 
     def search(self, workload: Workload) -> None:
-        """Run schedules of a workload in process; raise `ScheduleFailure` for the first that is wrong."""
-        # Of the class: a function would become a method of ours.
-        app = type(self).app
-        run_by = Settings(app=app if isinstance(app, str) else type(self).__name__, app_dir=self.app_dir)
-        player = InProcess(run_by, None if isinstance(app, str) else app)
-        oracle = Baselines(player, tuple(self.contracts), tuple(self.shared)).oracle(workload)
-        for n in range(self.schedules):
-            # Of the workload alone: the same example is the same test.
-            _, run = player.walk(workload, "mix", 0, n)
-            failures = oracle.judge(run)
-            if failures:
-                raise ScheduleFailure(
-                    Found(failures[0], workload, run.schedule, run, run_by, also=tuple(failures[1:]), first=n + 1)
-                )
+        """Run schedules of a workload in process; raise `ScheduleFailure` for the first that is wrong, made small."""
+        __tracebackhide__ = True
+        failed = _searcher(type(self)).failure(workload)
+        if failed is not None:
+            raise failed.with_traceback(None)
 
     @classmethod
     def workloads(cls, count: int = 20) -> list[Workload]:
@@ -169,3 +197,47 @@ class UserMachine(RuleBasedStateMachine):
         if scripts[-1] and isinstance(scripts[-1][-1], Close | Drop):
             scripts.append([])
         scripts[-1].append(action)
+
+
+class _Searcher:
+    """Searches the workloads of one machine: its app is loaded once, and a failure made small once."""
+
+    def __init__(self, machine: type[UserMachine]) -> None:
+        app = machine.app  # of the class: a function would become a method of an instance
+        self._machine = machine
+        named_ = app if isinstance(app, str) else named(app)
+        self._settings = Settings(app=named_, app_dir=str(machine.app_dir))
+        self._player = InProcess(self._settings, None if isinstance(app, str) else app)
+        self._told: dict[str, ScheduleFailure] = {}
+        with self._player.target.fresh() as made:
+            self._path, self._routes = path_of(made), paths_of(made)
+
+    def failure(self, workload: Workload) -> ScheduleFailure | None:
+        """Return what is wrong with a workload: the same each time, and one failure for all that show it."""
+        machine = self._machine
+        workload, _ = prepared(self._player, workload.at(self._path), self._routes)
+        baselines = Baselines(self._player, tuple(machine.contracts), tuple(machine.shared))
+        oracle = baselines.oracle(workload)
+        for n in range(machine.schedules):
+            # Of the workload alone: the same example is the same test.
+            _, run = self._player.walk(workload, "mix", 0, n)
+            for failure in oracle.judge(run):
+                if failure.fingerprint in self._told:
+                    return self._told[failure.fingerprint]
+                try:
+                    found = Looking(self._player, self._settings, baselines, 0).into(workload, run, failure, n + 1)
+                except Unconfirmed:
+                    continue
+                found = replace(found, contracts=tuple(c.file for c in machine.contracts), shared=tuple(machine.shared))
+                home = HOME / re.sub(r"[^\w.-]+", "-", f"{machine.__module__}.{machine.__qualname__}")
+                saved: Path | None = None
+                with suppress(EnvironmentFault):  # the story is told without a file, too
+                    saved = found.save(home)
+                told = ScheduleFailure(found, saved)
+                for fingerprint in {failure.fingerprint, found.failure.fingerprint}:
+                    self._told[fingerprint] = told
+                return told
+        return None
+
+
+_searcher = lru_cache(64)(_Searcher)

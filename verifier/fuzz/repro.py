@@ -108,7 +108,7 @@ def versions() -> dict[str, str]:
 
 def save(found: Found, path: Path, *, parameters: Mapping[str, str] | None = None, excerpts: bool = True) -> Path:
     """Write the repro file of a failure; a directory gets `KIND-FINGERPRINT.json`.  Raises `EnvironmentFault`."""
-    if path.is_dir() or not path.suffix:
+    if path.is_dir() or path.suffix != ".json":
         path = path / f"{found.failure.kind}-{found.failure.fingerprint}.json"
     text = json.dumps(repro(found, parameters=parameters, excerpts=excerpts), indent=1, ensure_ascii=False) + "\n"
     try:
