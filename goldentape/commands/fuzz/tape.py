@@ -90,13 +90,13 @@ def tape(
     with opened(tape) as found:
         if not found.sealed and not allow_unsealed:
             raise unsealed(found)
-        check_tape(found).demand(found)
         events = sum(user.events for user in found.users())
         if events > MOST:
             raise InputError(
                 "is too long to be told in many orders", where=tape, found=f"{events:,} events",
-                wanted=f"at most {MOST:,}", fix="record a shorter part",
+                wanted=f"at most {MOST:,}", fix="record a shorter part; `goldentape verify` judges the whole",
             )  # fmt: skip
+        check_tape(found).demand(found)
         progress = Progress(f"other orders of {show(home_and_here(tape), 60)}", interleavings, unit="interleavings")
         try:
             report = fuzz_tape(

@@ -71,7 +71,7 @@ def _leaves(value: Any) -> Iterator[tuple[str, Any]]:
         elif isinstance(here, list):
             todo += [(name, item) for item in here]
         else:
-            yield name, here
+            yield name if isinstance(name, str) else "", here  # members of MessagePack may be called by numbers
 
 
 def _can_be_id(value: Any) -> bool:

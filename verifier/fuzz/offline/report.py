@@ -70,6 +70,8 @@ class TapeReport:
     """Why there was nothing to search."""
     names: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """What each message is to the contract."""
+    words: dict[int, str] = field(default_factory=dict)
+    """What each message is called."""
     resources: tuple[str, ...] = ()
     """What the users share, in words."""
     interrupted: bool = False

@@ -65,9 +65,12 @@ class TapeRepro:
         }  # fmt: skip
 
     def save(self, folder: Path) -> Path:
-        """Write it as `tape-INVARIANT-FINGERPRINT.json`; raises EnvironmentFault."""
-        name = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in self.invariant)[:60]
-        path = folder / f"tape-{name}-{self.fingerprint}.json"
+        """Write it as `TAPE-INVARIANT-FINGERPRINT.json`; raises EnvironmentFault."""
+        name = "".join(
+            c if c.isascii() and (c.isalnum() or c in "-_.") else "-"
+            for c in f"{Path(self.tape).stem}-{self.invariant}"
+        )
+        path = folder / f"{name[:80].lstrip('.-')}-{self.fingerprint}.json"
         text = json.dumps(self.to_json(), indent=1, ensure_ascii=False) + "\n"
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -120,7 +120,7 @@ class Searched:
         report = TapeReport(
             self.recorded, self.order, self.by_user, self.rules,
             len({step.user for step in self.recorded.steps if step.kind is not Kind.MARK}), self.edges,
-            names=self.said.names,
+            names=self.said.names, words=self.said.words,
         )  # fmt: skip
         parts = Parts(self.recorded, self.said, self.order)
         if report.users < 2 and not any(parts.is_free(lane) for lane in lanes_of(self.recorded, by_user=True)):

@@ -28,6 +28,8 @@ class Said:
         self.values: dict[int, Any] = {}
         self.names: dict[int, tuple[str, ...]] = {}
         self.keys: dict[int, dict[str, Any]] = {}
+        self.words: dict[int, str] = {}
+        """What each is called: an event of the contract, else its own type."""
         self.mentioned: dict[int, set[Any]] = {}
         """The ids in a message, without the names of what users share."""
         self.texts: dict[int, set[Any]] = {}
@@ -46,6 +48,7 @@ class Said:
             resources = {one for name, one in seen.keys.items() if name in held and _plain(one) and not is_token(one)}
             known = [one for name, one in seen.keys.items() if name in spans and _plain(one)]
             type_ = None if type_of is None else type_of(seen.value)
+            self.words[n] = next(iter(seen.names), type_ if isinstance(type_, str) else "message")
             self.mentioned[n] = ids_of(seen.value, known) - resources - people
             self.texts[n] = (
                 texts_of(seen.value) - resources - people - words - {type_ if isinstance(type_, str) else None}

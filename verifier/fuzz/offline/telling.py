@@ -49,6 +49,9 @@ def lines(
             yield from _again(possible, home_and_here(path))
     yield ""
     yield from _searched(report)
+    if any(possible.violation is not None for possible in report.possible):
+        from_tape = f"--from {show(tape, 400)}"
+        yield f"next: goldentape fuzz app MODULE:APP {from_tape}, or fuzz live URL {from_tape}, tries the real thing"
     if report.interrupted:
         yield "interrupted: what is above is what was found until then"
     yield summary(report)
@@ -175,8 +178,7 @@ def name(report: TapeReport, n: int) -> str:
         return "is gone"
     if line is None:
         return f"mark {show(step.mark.kind, 40)}" if step.mark is not None else "mark"
-    names = report.names.get(n, ())
-    word = names[0] if names else "close" if line.opcode == 8 else "message"
+    word = "close" if line.opcode == 8 else report.words.get(n, "message")
     return f"{'<' if line.dir == S2C else '>'} {show(word, 40)} #{line.seq}"
 
 
