@@ -16,6 +16,7 @@ from verifier.fuzz import fuzz_app
 from verifier.fuzz.baselines import Baselines
 from verifier.fuzz.failure import Kind
 from verifier.fuzz.inprocess import InProcess
+from verifier.fuzz.script import Drop
 from verifier.fuzz.settings import Settings
 from verifier.fuzz.shrink import RUNS
 
@@ -96,6 +97,42 @@ def two_causes() -> Any:
         await say("answer", text)
 
     return answer
+
+
+def gate() -> Any:
+    """Who vanishes while the token is checked keeps the gate closed behind itself."""
+
+    def make() -> Any:
+        free = asyncio.Semaphore(1)
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] != "websocket":
+                return
+            await receive()
+            await free.acquire()
+            gone = asyncio.ensure_future(receive())
+            token = asyncio.ensure_future(asyncio.sleep(0.01))
+            done, _ = await asyncio.wait({gone, token}, return_when=asyncio.FIRST_COMPLETED)
+            if gone in done:
+                return
+            free.release()
+            await send({"type": "websocket.accept"})
+            while (message := await gone)["type"] == "websocket.receive":
+                await send({"type": "websocket.send", "text": message["text"]})
+                gone = asyncio.ensure_future(receive())
+
+        return app
+
+    return make
+
+
+def test_who_vanishes_in_the_handshake_is_tried_too():
+    report = fuzz_app(gate(), seed=1, failures=1, certify=1, schedules=120, **USUAL)
+
+    [found] = report.failures
+    assert found.failure.kind is Kind.DEADLOCK
+    assert len(found.workload.sessions) == 2 and found.workload.messages <= 1
+    assert any(session.script[:1] == (Drop(),) for session in found.workload.sessions)
 
 
 def test_a_race_of_four_switches_is_found_certified_and_said_to_take_three_messages():

@@ -57,6 +57,7 @@ def plans(draw: DrawFn, workload: Workload, all_: tuple[tuple[str, ...], ...], t
     mixture = draw(st.sampled_from(all_[turn % len(all_) :] + all_[: turn % len(all_)]))
     where = draw(st.integers(0, 3)) if mixture else 0
     leaving = draw(st.sampled_from((1, 2, 2, 2, 2))) if vanishing(mixture) else 0
+    early = draw(st.sampled_from((False, False, False, False, True))) if leaving else False
     some = draw(st.integers(0, 7))
     # Of bytes, since integers are drawn small and often alike.
     seed = int.from_bytes(draw(st.binary(min_size=6, max_size=6)))
@@ -66,7 +67,7 @@ def plans(draw: DrawFn, workload: Workload, all_: tuple[tuple[str, ...], ...], t
         for session in workload.sessions:
             if len(session.sends) > 1:
                 workload = settled(workload.without_message(session.name, len(session.sends) - 1))
-    return Plan(with_faults(workload, mixture, where, leaving), mixture, seed)
+    return Plan(with_faults(workload, mixture, where, leaving, early=early), mixture, seed)
 
 
 def plan_strategy(workload: Workload, all_: tuple[tuple[str, ...], ...], turn: int = 0) -> SearchStrategy[Plan]:
@@ -84,22 +85,26 @@ def share(faults: Collection[str]) -> int:
     return 3 if "reconnect" in faults else 2 if "drop" in faults else 1
 
 
-def with_faults(workload: Workload, faults: Collection[str], where: int = 0, leaving: int = 1) -> Workload:
+def with_faults(
+    workload: Workload, faults: Collection[str], where: int = 0, leaving: int = 1, *, early: bool = False
+) -> Workload:
     """Return a workload with faults in it; `where` (0 to 3) moves them to other users and other places.
 
-    `drop`: a user vanishes in the middle of an answer (so many do, but not all).  `reconnect`: and comes back at once,
-    and goes on.  `slow`: a user reads slowly.  `tabs`: a user has a second tab.  The messages of new sessions carry
-    canaries of their own.
+    `drop`: a user vanishes in the middle of an answer (`leaving` do, but not all; one of them before anything is said,
+    with `early`, be it in the middle of the handshake).  `reconnect`: and comes back at once, and goes on.  `slow`: a
+    user reads slowly.  `tabs`: a user has a second tab.  The messages of new sessions carry canaries of their own.
     """
     sessions = [session for session in workload.sessions if session.script]
     if not sessions:
         return workload
-    for n in range(max(1, min(leaving, len(sessions) - 1)) if vanishing(faults) else 0):
+    many = max(1, min(leaving, len(sessions) - 1)) if vanishing(faults) else 0
+    for n in range(many):
         victim = _pick(sessions, 1 + where + n)
         sends = victim.sends
         if sends:
             at = sends[-1 - ((where + n) // 2) % len(sends)]
-            workload = workload.with_script(victim.name, (*victim.script[: at + 1], Drop()))
+            said = () if early and n == many - 1 else victim.script[: at + 1]
+            workload = workload.with_script(victim.name, (*said, Drop()))
             if "reconnect" in faults:
                 back = replace(
                     victim, name=_free(workload, f"{victim.name}-again"), after=After(victim.name),
