@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from verifier.fuzz.canary import word_of
 from verifier.fuzz.failure import Failure, Kind
 from verifier.fuzz.message import read
-from verifier.fuzz.seen import Run, What
+from verifier.fuzz.seen import Moment, Run, What
+from verifier.fuzz.stamps import timeless
 from verifier.taint.decode import views
 
 DECODERS = frozenset({"json", "unicode", "url", "html", "base64", "hex"})
@@ -19,6 +20,8 @@ BUDGET = (1 << 16, 256)
 PIECE = 64
 """Texts up to this many characters are also looked at together with those before them: an answer comes in pieces."""
 
+QUIET = 20_000
+"""Sessions without a find that are remembered."""
 KEPT, SHORT = 4096, 4096
 """Messages whose canaries are remembered, and how many characters such a message has at most."""
 
@@ -43,11 +46,22 @@ class Canaries:
         self._hidden = re.compile("|".join(map(re.escape, sorted(hidden)))) if hidden else None
         self._known: dict[str | bytes, list[tuple[str, str, str, str]]] = {}
         """What was found in messages: most come again under the next schedule."""
+        self._quiet: set[tuple[str, tuple[str | bytes, ...]]] = set()
+        """Sessions, and what each was told, in which there was nothing: most come again but for the time of day."""
 
     def failures(self, run: Run) -> Iterator[Failure]:
         """Yield each canary that somebody else was shown, once for each event, path and pair of users."""
         if self._plain is None:
             return
+        sessions = [(session, _said_to(moments)) for session, moments in run.by_session.items()]
+        if self._quiet.issuperset(sessions):
+            return
+        found = list(self._in(run))
+        if not found and len(self._quiet) < QUIET:
+            self._quiet.update(sessions)
+        yield from found
+
+    def _in(self, run: Run) -> Iterator[Failure]:
         told: set[tuple[str, str, str]] = set()
         for n, moment in enumerate(run.moments):
             if moment.dir != "s2c" or moment.what not in (What.MESSAGE, What.CLOSE, What.ACCEPT):
@@ -120,6 +134,10 @@ class Canaries:
                     form = found[0].lower()
                     how = f", hidden as {' in '.join(chain)}" if chain else ""
                     yield self._token[form], self._owner[form], path, how
+
+
+def _said_to(moments: Sequence[Moment]) -> tuple[str | bytes, ...]:
+    return tuple([timeless(moment.payload) for moment in moments if moment.dir == "s2c" and moment.payload])
 
 
 @lru_cache(4096)

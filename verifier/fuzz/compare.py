@@ -8,13 +8,14 @@ nothing by itself, unless it is another user's.
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from verifier.fuzz.alone import Alone, counted, endings_of, messages_of, numberless, numeric, ordered
 from verifier.fuzz.failure import Failure, Kind
 from verifier.fuzz.message import ERRORS, Field, Message, Scalar
-from verifier.fuzz.seen import Ended, Run
+from verifier.fuzz.seen import Ended, Run, What
+from verifier.fuzz.stamps import timeless
 
 TELLING = 1000
 """Whole numbers below are anybody's."""
@@ -43,23 +44,37 @@ class Comparison:
         """Fields whose numbers differ from those seen alone: shared state, or a fault that cannot be told from it."""
         self._like: set[tuple[str, Message]] = set()
         """Messages of users in which nothing differs; a heartbeat comes often."""
+        self._quiet: set[object] = set()
+        """What sessions showed in which nothing differs: most come again but for the time of day."""
 
     def failures(self, run: Run, unsteady: frozenset[str] = frozenset()) -> Iterator[Failure]:
         """Yield what differs; `unsteady` are sessions whose client leaves in the middle: of them nothing is counted."""
+        seen = _seen_by(run)
         for alone in self._alone.values():
             whole = alone.ended <= {Ended.DONE} and run.ended in (Ended.DONE, Ended.DEADLOCK)
             for session in alone.sessions:
-                said = messages_of(run, session)
-                for n, message in said:
-                    if (alone.user, message) not in self._like:
-                        found = list(self._content(alone, n, message))
-                        yield from found
-                        if not found and len(self._like) < REMEMBERED:
-                            self._like.add((alone.user, message))
-                if whole and session not in unsteady:
-                    yield from self._counts(alone, session, said)
-                yield from self._order(alone, said)
-                yield from self._endings(alone, session, run)
+                counted = whole and session not in unsteady
+                key = session, counted, run.ended, tuple(seen.get(session, ()))
+                if key in self._quiet:
+                    continue
+                found = list(self._differences(alone, session, run, counted))
+                if not found and len(self._quiet) < REMEMBERED:
+                    self._quiet.add(key)
+                yield from found
+
+    def _differences(self, alone: Alone, session: str, run: Run, counted: bool) -> Iterator[Failure]:
+        """Yield what differs in one session."""
+        said = messages_of(run, session)
+        for n, message in said:
+            if (alone.user, message) not in self._like:
+                found = list(self._content(alone, n, message))
+                yield from found
+                if not found and len(self._like) < REMEMBERED:
+                    self._like.add((alone.user, message))
+        if counted:
+            yield from self._counts(alone, session, said)
+        yield from self._order(alone, said)
+        yield from self._endings(alone, session, run)
 
     # -- one message
 
@@ -223,6 +238,18 @@ class Comparison:
                 Kind.CLOSED, alone.user, "", f"{how} {code}",
                 f"the server {what}, which it does not when {alone.user} is alone", places[:1],
             )  # fmt: skip
+
+
+def _seen_by(run: Run) -> dict[str, list[tuple[What, str, int, str | bytes]]]:
+    """Return what each session showed, but for the times; the run's end is part of it."""
+    found: dict[str, list[tuple[What, str, int, str | bytes]]] = defaultdict(list)
+    for moment in run.moments:
+        if moment.what is What.END:
+            for seen in found.values():
+                seen.append((What.END, "", 0, ""))
+        else:
+            found[moment.session].append((moment.what, moment.dir, moment.code, timeless(moment.payload)))
+    return found
 
 
 def _mixed(alone: Alone, n: int, owner: str, field: Field, value: Scalar, was: Scalar) -> Failure:

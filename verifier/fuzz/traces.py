@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 from verifier.contract import Contract
@@ -18,18 +17,11 @@ from verifier.copies import AWAY
 from verifier.durations import parse_duration
 from verifier.fuzz.recording import HOUR
 from verifier.fuzz.seen import Moment, What
+from verifier.fuzz.stamps import STAMP, stamp_of, stamped
 
-_DATE: Final = "2026-01-01"
-_EPOCH: Final = "17672"
-"""How the time at which runs begin is written: as a date, as seconds."""
-_STAMP: Final = re.compile(
-    r"2026-01-01[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?|17672(\d{5})(\d{9}|\d{6}|\d{3})?(?!\d)(?:\.(\d{1,9}))?"
-)
 _ELSEWHERE: Final = frozenset({"invariants", "tiers", "compare", "params"})
 """What of a contract is judged only where it is chosen, or in no run."""
 _GONE: Final = frozenset({What.CLOSE, What.DROP, What.LOST, What.REJECT})
-_FIRST: Final = 25_600
-"""What the last five digits of that time in seconds are."""
 
 
 class Traces:
@@ -56,8 +48,8 @@ class Traces:
         stamps: list[int] = []
         for moment in moments:
             payload: str | bytes = moment.payload
-            if type(payload) is str and (_DATE in payload or _EPOCH in payload):
-                payload = _STAMP.sub(lambda match, at=moment.at: _place(match, at, near, stamps), payload)  # type: ignore[misc]
+            if stamped(payload):
+                payload = STAMP.sub(lambda match, at=moment.at: _place(match, at, near, stamps), payload)  # type: ignore[misc]
             said.append((moment.session, moment.dir, moment.what, payload, moment.code))
         order = {stamp: place for place, stamp in enumerate(sorted(set(stamps)))} if stamps else {}
         return tuple(said), apart, tuple([order[stamp] for stamp in stamps])
@@ -92,21 +84,10 @@ def _comes_back(moments: Sequence[Moment]) -> bool:
 
 def _place(match: re.Match[str], at: int, near: int, stamps: list[int]) -> str:
     """Return what stands for a time stamp: how it is written, and how long before its message it was, if long."""
-    stamp = _read(match.group())
+    stamp = stamp_of(match.group())
     stamps.append(stamp)
     before = at - stamp
     return f"\0{len(match.group())}" if 0 <= before < near else f"\0{len(match.group())} {before}\0"
-
-
-@lru_cache(8192)
-def _read(text: str) -> int:
-    """Return the nanoseconds since the begin of the run."""
-    match = _STAMP.fullmatch(text)
-    assert match is not None
-    hours, minutes, seconds, rest, whole, parts, fraction = match.groups()
-    if hours is not None:
-        return (int(hours) * 3600 + int(minutes) * 60 + int(seconds)) * 10**9 + int((rest or "").ljust(9, "0"))
-    return (int(whole) - _FIRST) * 10**9 + int(((parts or "") + (fraction or "")).ljust(9, "0")[:9])
 
 
 def _durations(value: Any) -> Iterator[int]:
