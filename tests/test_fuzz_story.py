@@ -117,6 +117,38 @@ def test_a_deadlock_tells_where_each_of_those_who_wait_stands(tmp_path):
         assert f"{user}'s code stands at story_locks.py:12 in app:  async with b:" in told
 
 
+def test_a_close_tells_the_exception_that_the_app_was_at_work_on(tmp_path):
+    (tmp_path / "story_room.py").write_text(
+        textwrap.dedent("""\
+        import asyncio
+        here = {}
+        async def everybody():
+            for name in here:
+                await asyncio.sleep(0.01)
+        async def app(scope, receive, send):
+            if scope["type"] != "websocket":
+                return
+            await receive()
+            await send({"type": "websocket.accept"})
+            here[scope["client"]] = True
+            try:
+                while (message := await receive())["type"] == "websocket.receive":
+                    await everybody()
+                    await send({"type": "websocket.send", "text": message["text"]})
+            except Exception:
+                await send({"type": "websocket.close", "code": 1011})
+    """)
+    )
+
+    report = fuzz_app("story_room:app", app_dir=tmp_path, schedules=60, seed=1, faults=(), failures=1)
+
+    [found] = report.failures
+    assert found.failure.kind is Kind.CLOSED
+    told = " ".join(found.narrative().split())
+    assert "because of RuntimeError: dictionary changed size during iteration, raised at story_room.py:4" in told
+    assert "called at story_room.py:14 in app: await everybody()" in told
+
+
 def made(payloads, users=("alice", "bob"), names=None, kind=Kind.LEAK, mark=-1, path="text") -> Found:
     """A failure whose messages are these, told to the users in turn."""
     names = names or users

@@ -181,6 +181,8 @@ def needs(workload: Workload, schedule: Schedule, *, reordering: bool = False) -
     messages = (
         f"{_many(sent[0], 'message')} each" if len(set(sent)) == 1 and sessions > 1 else _many(sum(sent), "message")
     )
+    if not any(sent):
+        messages = "no message"
     faults = [
         word for word, fault in (("a drop", Drop), ("a slow reader", Slow))
         if any(isinstance(action, fault) for session in workload.sessions for action in session.script)

@@ -32,6 +32,8 @@ class Standing:
 
     sent: Mapping[int, Sites] = field(default_factory=dict)
     """Of a moment (its place in the run): which code of the app sent it, or closed."""
+    handled: Mapping[int, tuple[str, Sites]] = field(default_factory=dict)
+    """Of such a moment: the exception that the code was at work on, where there was one, and where it was raised."""
     waited: Mapping[int, Sites] = field(default_factory=dict)
     """Of such a moment: where the code of its session had waited just before."""
     left: Mapping[int, Sites] = field(default_factory=dict)

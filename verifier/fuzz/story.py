@@ -171,6 +171,8 @@ def _marks(found: Found, width: int) -> dict[int, Mark]:
         below: list[str] = []
         if failure.kind is not Kind.LOST:  # there nothing is wrong with what is marked
             below += _stands("sent at", found.standing.sent.get(n, ())[:2], width)
+            what, raised = found.standing.handled.get(n, ("", ()))
+            below += _stands(f"because of {show(what, 160)}, raised at", raised, width)
             below += _stands("after its code had waited at", found.standing.waited.get(n, ()), width)
         marks[n] = Mark(here, tuple(below), path, token)
     return marks

@@ -115,11 +115,12 @@ class _One:
 
 
 def _in_code(found: Found) -> Place | None:
-    """Return the line of the app that sent what is wrong, else where its victim's code stood in the end."""
+    """Return the line of the app that raised or sent what is wrong, else where its victim's code stood in the end."""
     standing = found.standing
+    raised = [standing.handled[n][1] for n in found.failure.moments if n in standing.handled]
     sent = [standing.sent.get(n, ()) for n in found.failure.moments if found.failure.kind is not Kind.LOST]
     mine = [session.name for session in found.workload.sessions if session.user == found.failure.victim]
-    for sites in (*sent, *(standing.end.get(name, ()) for name in mine)):
+    for sites in (*raised, *sent, *(standing.end.get(name, ()) for name in mine)):
         if sites:
             return Place(file=sites[0].file, line=sites[0].line)
     return None

@@ -6,15 +6,19 @@ import asyncio
 import linecache
 import sys
 import sysconfig
+import traceback
 from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
 from verifier.fuzz.asgi import Connection
+from verifier.fuzz.callables import told_of
 from verifier.fuzz.escape import short
 from verifier.fuzz.seen import What
 from verifier.fuzz.standing import NOWHERE, Site, Sites, Standing
+from verifier.fuzz.telltale import about_leaving
 from verifier.fuzz.visitor import Visitor
 from verifier.fuzz.world import World
 
@@ -31,6 +35,7 @@ class Witness(World):
         super().__init__(*args, **options)
         self.standing = NOWHERE
         self._sent: dict[int, Sites] = {}
+        self._handled: dict[int, tuple[str, Sites]] = {}
         self._waited: dict[int, Sites] = {}
         self._stood: dict[int, Sites] = {}
         self._left: dict[int, Sites] = {}
@@ -45,6 +50,11 @@ class Witness(World):
         if dir == "s2c" and len(self.moments) > place:
             self._sent[place] = _told(_callers(sys._getframe(1)))
             self._waited[place] = self._stood.get(session.number, ())
+            error = sys.exc_info()[1]
+            if error is not None and not about_leaving(error):
+                frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+                lines = [line for _, line in traceback.walk_tb(error.__traceback__)]
+                self._handled[place] = told_of(error), _told(reversed(frames), reversed(lines))
 
     def ways(self) -> list[int]:
         """Return what can happen now."""
@@ -66,7 +76,7 @@ class Witness(World):
     def finish(self) -> None:
         """End the run, after a look at who waits where."""
         end = {session.name: self._where(session.number, idle=True) for session in self.sessions}
-        self.standing = Standing(self._sent, self._waited, self._left, frozenset(self._stopped), end)
+        self.standing = Standing(self._sent, self._handled, self._waited, self._left, frozenset(self._stopped), end)
         super().finish()
 
     def _where(self, owner: int, *, idle: bool = False) -> Sites:
@@ -109,15 +119,15 @@ def _ours(frame: FrameType) -> bool:
     return frame.f_code.co_filename.startswith(_OURS)
 
 
-def _told(frames: Iterator[FrameType]) -> Sites:
-    """Return the app's own among some frames, the innermost first."""
+def _told(frames: Iterator[FrameType], lines: Iterator[int] | None = None) -> Sites:
+    """Return the app's own among some frames, the innermost first; `lines`: where they stood, if not where they do."""
     found: list[Site] = []
-    for frame in frames:
+    for frame, stood in zip(frames, lines or repeat(0), strict=False):
         code = frame.f_code
         name = code.co_filename
         if name.startswith((_OURS, _STDLIB, "<")) or "site-packages" in name or "dist-packages" in name:
             continue
-        line = frame.f_lineno or code.co_firstlineno
+        line = stood or frame.f_lineno or code.co_firstlineno
         text = " ".join(linecache.getline(name, line).split())
         found.append(Site(short(name), line, code.co_qualname.replace("<locals>.", ""), text))
         if len(found) == _DEEP:

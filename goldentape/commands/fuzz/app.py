@@ -11,6 +11,7 @@ import click
 
 from goldentape.commands.allowing import code_option
 from goldentape.commands.fuzz.excerpts import excerpts_option
+from goldentape.commands.fuzz.sections import Sectioned
 from goldentape.commands.fuzz.telling import saved_in, suspected, told
 from goldentape.commands.fuzz.users import passports_of, workload_from
 from goldentape.commands.progress import Progress
@@ -48,7 +49,7 @@ def with_app_options(command: Any) -> Any:
     return command
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.argument("app", metavar="MODULE:APP")
 @with_app_options
 @click.option("--users", type=click.IntRange(1, 64), default=3, show_default=True, help="How many users there are.")
@@ -79,9 +80,9 @@ def with_app_options(command: Any) -> Any:
 @click.option("--hypothesis", is_flag=True, help="The same as --policy lazy.")
 @click.option("--explore", type=click.Choice(EXPLORE), default="arrival", show_default=True,
               help="arrival: what asyncio can do; ready: callbacks of different users in any order, too.")  # fmt: skip
-@click.option("--window", type=DURATION, default="1s", show_default=True,
+@click.option("--window", type=DURATION, default="1s", show_default=True, metavar="TIME",
               help="Latencies that are due this close together may end in any order.")  # fmt: skip
-@click.option("--certify", type=DURATION, default="5s", show_default=True,
+@click.option("--certify", type=DURATION, default="5s", show_default=True, metavar="TIME",
               help="Time for each failure to try all schedules with fewer switches; 0s: none.")  # fmt: skip
 @click.option("--contract", "contracts", multiple=True, metavar="NAME|FILE",
               help="What must hold, beside what always must; may be given several times.")  # fmt: skip
@@ -89,7 +90,7 @@ def with_app_options(command: Any) -> Any:
 @code_option
 @click.option("--shared", multiple=True, metavar="PATH",
               help="Values that users share on purpose (room.*); may be given several times.")  # fmt: skip
-@click.option("--failures", type=click.IntRange(1), default=5, show_default=True, metavar="N",
+@click.option("--failures", "--most", type=click.IntRange(1), default=5, show_default=True, metavar="N",
               help="End the search after so many different failures.")  # fmt: skip
 @click.option("--save", type=click.Path(file_okay=False, path_type=Path), default=HOME, show_default=True,
               metavar="DIR", help="Where repro files go.")  # fmt: skip

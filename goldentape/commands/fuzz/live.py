@@ -15,6 +15,7 @@ from goldentape.commands.fuzz.excerpts import excerpts_option
 from goldentape.commands.fuzz.handing import Handing
 from goldentape.commands.fuzz.live_progress import Told
 from goldentape.commands.fuzz.reached import Reached, Workplace, run, server_options, workplace
+from goldentape.commands.fuzz.sections import Sectioned
 from goldentape.commands.fuzz.users import at_path, workload_from
 from goldentape.commands.reporting import Judgement, reported
 from goldentape.commands.sizes import DURATION
@@ -37,7 +38,7 @@ from verifier.params import parse_settings
 HOME = Path(".goldentape")
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.argument("url")
 @click.option("--users", type=click.IntRange(1, 64), default=3, show_default=True, help="How many users there are.")
 @click.option("--messages", type=click.IntRange(0, 100), default=2, show_default=True,
@@ -55,7 +56,7 @@ HOME = Path(".goldentape")
               help="Plays of the search.")  # fmt: skip
 @click.option("--confirm", type=click.IntRange(2, 1000), default=10, show_default=True, metavar="N",
               help="Plays that confirm a failure; at least two of them must fail.")  # fmt: skip
-@click.option("--most", type=click.IntRange(1, 1000), default=3, show_default=True, metavar="N",
+@click.option("--most", "--failures", type=click.IntRange(1, 1000), default=3, show_default=True, metavar="N",
               help="End the search after so many confirmed failures.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Another search.")
 @click.option("--patience", type=DURATION, metavar="TIME",

@@ -14,6 +14,7 @@ from goldentape.commands.finding import read_contracts
 from goldentape.commands.fuzz.excerpts import excerpts_option
 from goldentape.commands.fuzz.live_again import replay_live
 from goldentape.commands.fuzz.reached import server_options
+from goldentape.commands.fuzz.sections import Sectioned
 from goldentape.commands.fuzz.tape_again import replay_tape
 from goldentape.commands.fuzz.telling import columns
 from goldentape.display import show
@@ -29,7 +30,7 @@ from verifier.fuzz.story import of_run
 EXITS = {Outcome.FIXED: Exit.OK, Outcome.FAILED: Exit.VIOLATION, Outcome.CHANGED: Exit.INCONCLUSIVE}
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--times", type=click.IntRange(1, 100_000), metavar="N",
               help="How often to replay it. Default: 2; of a live failure as often as it takes.")  # fmt: skip

@@ -13,6 +13,7 @@ from goldentape.check import check as check_tape
 from goldentape.commands.allowing import code_option
 from goldentape.commands.finding import read_contracts
 from goldentape.commands.fuzz.excerpts import excerpts_option
+from goldentape.commands.fuzz.sections import Sectioned
 from goldentape.commands.opening import opened, unsealed
 from goldentape.commands.progress import Progress
 from goldentape.commands.reporting import Judgement, reported
@@ -45,7 +46,7 @@ MOST = 20_000
 """Events of a tape that this is made for: each interleaving tells all of them again."""
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.argument("tape", type=click.Path(path_type=Path))
 @click.option("--contract", metavar="NAME|FILE",
               help="What must hold: shipped, or a file.  Default: golden-path; with --consumer none.")  # fmt: skip
