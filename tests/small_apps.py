@@ -11,7 +11,7 @@ from verifier.fuzz.found import Report
 
 FIVE = ("agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed")
 KIT = f'''
-import asyncio, itertools, json, time, uuid
+import asyncio, contextlib, itertools, json, time, uuid
 from urllib.parse import parse_qs
 
 FIVE = {FIVE!r}

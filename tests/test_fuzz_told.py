@@ -3,7 +3,7 @@
 from small_apps import FIVE, searched
 
 from verifier.fuzz.doors import path_of
-from verifier.fuzz.failure import Kind
+from verifier.fuzz.failure import TWICE, Kind
 
 RPC = """
 waiting, last = {}, 0
@@ -94,6 +94,39 @@ async def serve(client):
             await asyncio.sleep(0.001)
             await client.say(name, run, **template)
 """
+RESUMED = """
+unanswered = {}
+
+async def answer(client, question):
+    run = uuid.uuid4().hex
+    await client.say("agent_started", run)
+    await asyncio.sleep(0.05)
+    await client.say("agent_completed", run)
+    unanswered[client.user].discard(question)
+
+async def serve(client):
+    await client.accept()
+    for question in sorted(unanswered.setdefault(client.user, set())):
+        await answer(client, question)
+    async for question in client.questions():
+        unanswered[client.user].add(question)
+        await answer(client, question)
+"""
+MIRRORED = """
+tabs = {}
+
+async def serve(client):
+    await client.accept()
+    tabs.setdefault(client.user, []).append(client)
+    async for question in client.questions():
+        run = uuid.uuid4().hex
+        for name in FIVE:
+            for tab in list(tabs[client.user]):
+                with contextlib.suppress(OSError):
+                    await tab.say(name, run, question=question)
+            await asyncio.sleep(0.01)
+    tabs[client.user].remove(client)
+"""
 ONE_QUEUE = """
 queue = asyncio.Queue()
 
@@ -165,6 +198,17 @@ def test_events_that_come_to_another_user_are_that_users_though_it_says_nothing(
     assert found.failure.kind is Kind.MIXED
     assert found.failure.detail in {f"{name}.{path}" for name in FIVE for path in ("thread_id", "user")}
     assert len(found.workload.sessions) == 2 and found.workload.messages <= 2
+
+
+def test_a_question_that_is_answered_twice_to_two_tabs_of_one_user_is_told(tmp_path):
+    [found] = searched(tmp_path, RESUMED, faults=["tabs"], schedules=120).failures
+
+    assert (found.failure.kind, found.failure.detail) == (Kind.DUPLICATED, TWICE)
+    assert (len(found.workload.users), len(found.workload.sessions)) == (1, 2)
+
+
+def test_what_is_mirrored_to_both_tabs_is_one_answer(tmp_path):
+    assert searched(tmp_path, MIRRORED, faults=["tabs"], schedules=120).ok
 
 
 def test_a_router_that_was_included_is_looked_into():

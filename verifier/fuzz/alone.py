@@ -73,6 +73,8 @@ class Alone:
     """The same, where the others came before or after."""
     answer_kinds: set[Counted] = field(default_factory=set)
     """The events of an answer, counted: all that were seen."""
+    once: frozenset[str] = frozenset()
+    """Events that come in as many answers as there are questions, over all connections of a user who has several."""
     before: dict[tuple[str, str], bool] = field(default_factory=dict)
     """Whether all of one event always came before all of another, in one answer."""
     endings: dict[str, set[tuple[str, int]]] = field(default_factory=dict)
@@ -130,6 +132,27 @@ class Alone:
                     known = self.values.get((message.name, path))
                     if known and value not in known:
                         self.timed.add((message.name, path))
+
+    def add_turns(self, runs: list[Run]) -> None:
+        """Learn which events come once for each question, from runs in which the user's connections take turns."""
+        if self.correlation and runs and all(run.ended is Ended.DONE for run in runs):
+            found = [(self.answers_with(run), self.asked(run)) for run in runs]
+            names = set().union(*(counts for counts, _ in found))
+            self.once = frozenset(name for name in names if all(counts[name] == asked for counts, asked in found))
+
+    def asked(self, run: Run) -> int:
+        """Return how many messages the user's clients sent."""
+        return sum(m.dir == "c2s" and m.what is What.MESSAGE for s in self.sessions for m in run.by_session.get(s, ()))
+
+    def answers_with(self, run: Run) -> Counter[str]:
+        """Return in how many answers each event comes, over all connections: what is mirrored is one."""
+        pairs = {
+            (id_, message.name)
+            for session in self.sessions
+            for id_, answer in self.answers(messages_of(run, session)).items()
+            for _, message in answer
+        }
+        return Counter(name for _, name in pairs)
 
     def borrow(self, run: Run) -> None:
         """Learn from a run in which the user did what another does, and nobody else was there."""

@@ -143,6 +143,8 @@ class Baselines:
             self._learn(solo, alone, first)
             self._learn(solo, alone, second)
             self._stay(solo, alone)
+            if len(sessions) > 1:
+                alone.add_turns(self._serial(solo))
         if (missing := walks - alone.walks) > 0:
             self._walk(solo, alone, missing)
         return alone

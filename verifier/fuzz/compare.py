@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from verifier.fuzz.alone import Alone, counted, endings_of, messages_of, numberless, numeric, ordered
-from verifier.fuzz.failure import Failure, Kind
+from verifier.fuzz.failure import TWICE, Failure, Kind
 from verifier.fuzz.message import ERRORS, Field, Message, Scalar
 from verifier.fuzz.seen import Ended, Run, What
 from verifier.fuzz.stamps import timeless
@@ -61,6 +61,8 @@ class Comparison:
                 if not found and len(self._quiet) < REMEMBERED:
                     self._quiet.add(key)
                 yield from found
+            if whole and alone.once and not unsteady & set(alone.sessions):
+                yield from self._twice(alone, run)
 
     def _differences(self, alone: Alone, session: str, run: Run, counted: bool) -> Iterator[Failure]:
         """Yield what differs in one session."""
@@ -188,6 +190,19 @@ class Comparison:
                 )  # fmt: skip
         if alone.correlation and len({tuple(sorted(total.items())) for total in totals}) == 1:
             yield from self._answers(alone, answers)
+
+    def _twice(self, alone: Alone, run: Run) -> Iterator[Failure]:
+        """Yield where a user's connections get more answers than they asked questions, and not so in turns."""
+        mine, asked = alone.answers_with(run), alone.asked(run)
+        name = next((name for name in sorted(alone.once) if mine[name] > asked), None)
+        if name is not None and not self._is_shared(alone, name):
+            told = [found for session in alone.sessions for found in messages_of(run, session)]
+            places = [n for n, message in told if message.name == name]
+            yield Failure(
+                Kind.DUPLICATED, alone.user, "", TWICE,
+                f"{alone.user}'s {len(alone.sessions)} connections ask {asked} and get {name} of {mine[name]} answers;"
+                " used in turns they get one for each", tuple(sorted(places)),
+            )  # fmt: skip
 
     def _is_shared(self, alone: Alone, name: str) -> bool:
         """Return whether an event carries something that is shared on purpose: then others cause it, too."""

@@ -38,6 +38,8 @@ class Kind(StrEnum):
     """The app runs on for ever and nothing comes of it."""
 
 
+TWICE = "answers to one question"
+"""The detail of a DUPLICATED that needs nobody but a user with two connections."""
 _INDEX = re.compile(r"\[\d+\]")
 UNANSWERED = "an answer"
 """The detail of a LOST or a DEADLOCK in which a client waits in vain: known without comparing."""

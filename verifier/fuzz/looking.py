@@ -9,7 +9,7 @@ from dataclasses import replace
 from verifier.fuzz.anchors import anchors
 from verifier.fuzz.baselines import Baselines, is_compared
 from verifier.fuzz.certify import Certificate, certify
-from verifier.fuzz.failure import Failure, Kind
+from verifier.fuzz.failure import TWICE, Failure, Kind
 from verifier.fuzz.found import Found
 from verifier.fuzz.play import Player
 from verifier.fuzz.schedule import Schedule
@@ -141,5 +141,5 @@ class Looking:
 
 def _may(failure: Failure, workload: Workload, of: Workload) -> bool:
     """Return whether a part of a workload can show a failure: nobody differs from what is seen alone by being alone."""
-    two = is_compared(failure) or failure.owner not in ("", failure.victim)
+    two = (is_compared(failure) and failure.detail != TWICE) or failure.owner not in ("", failure.victim)
     return len(workload.users) > 1 or not two or len(of.users) == 1

@@ -300,11 +300,15 @@ class Search:
         unasked = self.faults is None and plan.faults and failure.kind is Kind.CONTRACT
         if unasked and self.baselines.alone_too(plan.workload, failure):
             # What a contract demands when clients vanish is judged where somebody asks for that.
-            self._excused.add((failure.fingerprint, plan.faults))
-            self.baselines.oracle(plan.workload).excuse(failure)
-            self._unasked.setdefault(failure.detail, set()).add("+".join(plan.faults))
+            self._excuse(plan, failure)
             return False
         return True
+
+    def _excuse(self, plan: Plan, failure: Failure) -> None:
+        """Count no more what a user alone meets by faults that nobody asked for."""
+        self._excused.add((failure.fingerprint, plan.faults))
+        self.baselines.oracle(plan.workload).excuse(failure)
+        self._unasked.setdefault(failure.detail, set()).add("+".join(plan.faults))
 
     def _folded(self, plan: Plan, failure: Failure, run: Run) -> bool:
         """Put a failure beneath one that was told and that mostly has the same cause; return whether there is one."""
@@ -366,6 +370,11 @@ class Search:
             return
         finally:
             self._failure_runs += self.player.runs - before
+        unasked = self.faults is None and plan.faults and found.failure.kind is Kind.CONTRACT
+        if unasked and len(found.workload.users) == 1:
+            # It took chance to see that nobody else is needed.
+            self._excuse(plan, failure)
+            return
         marks = {one.fingerprint for one in (found.failure, *found.also)}
         same = next((n for n, known in enumerate(self.found) if known.explains(marks) and not known.alone), None)
         if same is None:
