@@ -230,6 +230,7 @@ def test_rules_of_one_user_keep_their_verdict_whatever_others_do():
 
 
 CHEATS = """
+import os
 from goldentape.plugin import Violation
 
 class Remembers:
@@ -250,6 +251,11 @@ class NeverForgets(Remembers):
         NeverForgets.seen += 1
         if NeverForgets.seen % 3 == 0:
             yield Violation("number 3", [event])
+
+class ByChance(Remembers):
+    def step(self, state, event, context):
+        if os.urandom(1)[0] < 128:
+            yield Violation("heads", [event])
 
 last = []
 
@@ -274,6 +280,25 @@ def test_a_rule_of_ones_own_that_looks_at_other_users_is_found(tmp_path, use, pe
     [dependent] = fuzz_tape(judged, TWO).dependent
 
     assert dependent.invariant == "mine" and dependent.again == again
+
+
+def test_a_rule_of_ones_own_over_all_users_that_tosses_a_coin_says_nothing_of_orders(tmp_path):
+    (tmp_path / "cheats.py").write_text(CHEATS)
+    file = tmp_path / "own.yaml"
+    rules = [f"r{n}: {{kind: python, use: 'cheats:ByChance', per: recording}}" for n in range(12)]
+    file.write_text(f"{EVENTS}invariants:\n" + "".join(f"  {rule}\n" for rule in rules))
+    [judged] = read_contracts([str(file)], {}, allow_code=True)
+
+    report = fuzz_tape(judged, TWO, interleavings=1)
+
+    # Twelve pairs of coins: that all should fall alike twice is one in sixteen million.
+    assert any(one.again for one in report.dependent)
+
+
+def test_no_time_is_no_verdict():
+    report = fuzz_tape(contract(LOCK), TWO, seconds=0.0)
+
+    assert report.vacuous == "the time was up before any other order was judged" and report.possible == []
 
 
 def test_a_rule_that_the_recording_itself_breaks_is_not_called_possible():

@@ -79,7 +79,8 @@ def tapes(draw, people=("alice", "bob", "carol", "alice/2")) -> list[str]:
             words += [f"r{draw(st.integers(1, 3))}"] if draw(st.booleans()) else []
             words += [f"c{draw(st.integers(1, 3))}"] if draw(st.integers(0, 3)) else []
             words += [f"n:={draw(st.integers(1, 3))}"] if draw(st.integers(0, 3)) else []
-            said.append(" ".join([f"{who} < {draw(st.sampled_from(TYPES))}", *words]))
+            flag = "!erased " if draw(st.integers(0, 30)) == 30 else ""
+            said.append(" ".join([f"{who} < {flag}{draw(st.sampled_from(TYPES))}", *words]))
     return said
 
 

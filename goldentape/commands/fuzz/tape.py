@@ -121,7 +121,7 @@ def tape(
     if as_json:
         click.echo(json.dumps(document))
     else:
-        for line in lines(report, str(tape), _told(judged), saved):
+        for line in lines(report, str(tape), _told(judged), saved, code=judged is not None and bool(judged.code)):
             click.echo(line)
     return exit
 

@@ -117,7 +117,7 @@ class Feeds:
             check.feed, check.lifecycle = feed, lifecycle  # type: ignore[method-assign]
         if check.tally.violated or check.tally.demoted or check.tally.errors:
             raise Unlearnable("violated as recorded")
-        if engine.gaps.between(0, BEGIN + len(recorded.steps) * APART):
+        if engine.gaps.between(0, BEGIN + len(recorded.steps) * APART, everywhere=True):
             raise Unlearnable("holes")
 
     def _note(self, fed: Fed) -> None:

@@ -47,13 +47,9 @@ class Invariance:
         self.seconds = time.perf_counter() - begin
 
     def _run(self, rng: random.Random, deadline: float) -> None:
-        recorded = range(len(self._recorded.steps))
-        expected = self._told(recorded, self._names)
-        again = self._told(recorded, self._names)
-        wrong = {name for name in self._names if again[name] != expected[name]}
-        for name in sorted(wrong):
-            slices = self._order.slices_of(recorded)
-            self.dependent.append(Dependent(name, slices, _words(expected[name]), _words(again[name]), again=True))
+        expected = self._told(range(len(self._recorded.steps)), self._names)
+        self.dependent = self.unsteady(expected)
+        wrong = {one.invariant for one in self.dependent}
         while self.permuted < PERMUTED and (self.permuted < FEWEST or time.perf_counter() < deadline):
             order = self._order.walk(rng)
             found = self._told(order, self._names)
@@ -62,6 +58,17 @@ class Invariance:
                 if found[name] != expected[name] and name not in wrong:
                     wrong.add(name)
                     self.dependent.append(self._dependent(name, expected[name], found[name], order))
+
+    def unsteady(self, expected: dict[str, Told] | None = None) -> list[Dependent]:
+        """Return the rules that come to another verdict over the recorded order, judged again."""
+        recorded = range(len(self._recorded.steps))
+        first = self._told(recorded, self._names) if expected is None else expected
+        again = self._told(recorded, self._names)
+        slices = self._order.slices_of(recorded)
+        return [
+            Dependent(name, slices, _words(first[name]), _words(again[name]), again=True)
+            for name in self._names if again[name] != first[name]
+        ]  # fmt: skip
 
     def _dependent(self, name: str, expected: Told, found: Told, order: Sequence[int]) -> Dependent:
         recorded = range(len(self._recorded.steps))

@@ -65,7 +65,10 @@ def replayed(saved: TapeRepro, contract: Contract, source: Source) -> ReplayedTa
     other = next((one for one in report.possible if one.invariant == saved.invariant), None)
     if other is not None:
         return told(Outcome.FAILED, f"this order holds now; another one breaks it: {other.why}")
-    return told(Outcome.FIXED, f"it holds in this order, and in {report.explored.interleavings:,} others")
+    others = report.explored.interleavings
+    if saved.invariant not in report.searched:
+        return told(Outcome.FIXED, "it holds in this order; it does not relate users by the order of what they do")
+    return told(Outcome.FIXED, f"it holds in this order, and in {others:,} others")
 
 
 def _found(searched: Searched, name: str, order: Sequence[int]) -> list[Violation]:

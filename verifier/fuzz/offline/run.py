@@ -20,8 +20,8 @@ from verifier.fuzz.offline.edges import Edges, lanes_of
 from verifier.fuzz.offline.invariance import Invariance
 from verifier.fuzz.offline.parts import Parts
 from verifier.fuzz.offline.recorded import Kind, Recorded
-from verifier.fuzz.offline.report import CONSUMER, Possible, TapeReport
-from verifier.fuzz.offline.rules import Rules, checks_over, untimed
+from verifier.fuzz.offline.report import CONSUMER, Dependent, Possible, TapeReport
+from verifier.fuzz.offline.rules import OWN_CODE, Rules, checks_over, untimed
 from verifier.fuzz.offline.said import Said
 from verifier.fuzz.offline.search import explore
 from verifier.history import Source
@@ -150,6 +150,7 @@ class Searched:
         if self.contract is not None:
             crossed = self._crossed()
             self.rules = report.rules = self.rules.without(crossed)
+            report.dependent += self._unsteady()
             as_recorded = self._violated() | {one.invariant for one in report.dependent}
             parts.add_shared(self.contract, [name for name in self.rules.shared if name not in as_recorded])
             of_user = tuple(name for name in self.rules.of_user if name not in as_recorded)
@@ -166,6 +167,8 @@ class Searched:
             parts.parts, most=options.interleavings, seconds=options.seconds, seed=options.seed, say=options.say
         )
         report.interrupted = report.explored.interrupted
+        if not report.explored.interleavings and not report.interrupted:
+            report.vacuous = "the time was up before any other order was judged"
         for name, found in report.explored.found.items():
             possible = self._confirmed(parts, name, self.order.completed(found.part.order.play(found.slices)[0]))
             if possible is not None:
@@ -174,6 +177,13 @@ class Searched:
     def _violated(self) -> set[str]:
         """Return the rules that find something in the recording itself."""
         return set() if self.verdict is None else {o.name for o in self.verdict.outcomes if o.groups}
+
+    def _unsteady(self) -> list[Dependent]:
+        """Return the rules of somebody's own over all users that come to two verdicts over the same messages."""
+        assert self.contract is not None
+        own = [name for name in self.rules.shared if self.contract.invariants[name].kind == OWN_CODE]
+        check = Invariance(self.contract, self.recorded, self.order, own)
+        return check.unsteady() if own else []
 
     def _crossed(self) -> set[str]:
         """Return the rules of all users that hold only because messages crossed on their way: about time."""

@@ -84,7 +84,7 @@ def explore(
     explored = Explored()
     begin = time.perf_counter()
     share = max(1, most // max(1, len(parts)))
-    walks = [_Walk(part, explored, frozenset(known), share, seed) for part in parts]
+    walks = [_Walk(part, explored, frozenset(known), share, seed, begin + seconds) for part in parts]
     try:
         active = [(walk, walk.steps()) for walk in walks]
         while active and explored.interleavings < most and time.perf_counter() - begin < seconds:
@@ -103,12 +103,15 @@ def explore(
 class _Walk:
     """The search of one part."""
 
-    def __init__(self, part: Part, explored: Explored, known: frozenset[str], most: int, seed: int) -> None:
+    def __init__(
+        self, part: Part, explored: Explored, known: frozenset[str], most: int, seed: int, deadline: float
+    ) -> None:
         self._part = part
         self._explored = explored
         self._known = known
         self._most = most
         self._seed = seed
+        self._deadline = deadline
         self._traces = 0
         self._pairs: set[tuple[int, int]] = set()
         self.satisfied = False
@@ -154,7 +157,8 @@ class _Walk:
                 found[name] = Found(part, shrink(part.order, slices, self._fails(name), slow=part.slow))
 
     def _fails(self, name: str) -> Callable[[Sequence[int]], bool]:
-        return lambda order: name in self._part.look(order)
+        # When time is up, what is found stays as large as it is.
+        return lambda order: time.perf_counter() < self._deadline and name in self._part.look(order)
 
     def sum_up(self) -> None:
         """Add what was seen of this part."""

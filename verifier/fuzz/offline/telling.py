@@ -24,9 +24,13 @@ Row = tuple[str, ...]
 
 
 def lines(
-    report: TapeReport, tape: str, contract: str | None, saved: Sequence[Path | None] = ()
+    report: TapeReport, tape: str, contract: str | None, saved: Sequence[Path | None] = (), *, code: bool = False
 ) -> Iterator[str]:  # fmt: skip
-    """Yield the report.  `contract`: its name and file, as the caller shows them; `saved`: where repro files are."""
+    """Yield the report.
+
+    `contract`: its name and file, as the caller shows them; `saved`: where repro files are; `code`: the contract brings
+    code of its own, which a replay has to allow, too.
+    """
     steps = report.recorded.steps
     yield (
         f"{show(tape, 400)}: {plural(report.users, 'user')}, "
@@ -46,7 +50,7 @@ def lines(
         yield ""
         yield from possible_story(report, possible)
         if path is not None:
-            yield from _again(possible, home_and_here(path))
+            yield from _again(possible, home_and_here(path), code)
     yield ""
     yield from _searched(report)
     if any(possible.violation is not None for possible in report.possible):
@@ -67,7 +71,8 @@ def summary(report: TapeReport) -> str:
     """Return the last line."""
     explored = report.explored
     if report.vacuous is not None and not explored.interleavings:
-        return f"vacuous: {show(report.vacuous, 600)}"
+        changed = f"{plural(len(report.dependent), 'rule')} whose verdict changes; " if report.dependent else ""
+        return f"{changed}vacuous: {show(report.vacuous, 600)}"
     found = f", {plural(len(report.dependent), 'rule')} that the order of others changes" if report.dependent else ""
     return (
         f"interleavings {explored.interleavings:,} ({explored.rate:,.0f}/s), distinct traces {explored.traces:,}, "
@@ -201,11 +206,12 @@ def _searched(report: TapeReport) -> Iterator[str]:
     yield f"steps of two connections seen next to each other: {seen} pairs of kinds{why}"
 
 
-def _again(possible: Possible, path: str) -> Iterator[str]:
+def _again(possible: Possible, path: str, code: bool) -> Iterator[str]:
     """Yield how to see it again, on the command line and as a test."""
-    yield f"  repro: {show(path, 300)}    (goldentape fuzz replay {show(path, 300)})"
+    command, allowed = (" --allow-code", ", allow_code=True") if code else ("", "")
+    yield f"  repro: {show(path, 300)}    (goldentape fuzz replay {show(path, 300)}{command})"
     word = re.sub(r"\W", "_", possible.invariant, flags=re.ASCII)
-    test = ("from verifier.fuzz import replay", "", f"def test_{word}():", f"    replay({path!r}).check()")
+    test = ("from verifier.fuzz import replay", "", f"def test_{word}():", f"    replay({path!r}{allowed}).check()")
     yield from (f"      {line}".rstrip() for line in test)
 
 
