@@ -137,3 +137,13 @@ def test_a_race_is_told_though_its_repro_file_cannot_be_written(home):
     assert ended.returncode == 1, ended.stderr
     assert ended.stdout.startswith("LEAK  ") and "repro:" not in ended.stdout
     assert "goldentape: the repro file is not saved: file/below" in ended.stderr
+
+
+def test_where_the_example_database_cannot_be_written_a_note_says_so(tmp_path):
+    (tmp_path / "leaky.py").write_text(LEAKY)
+    (tmp_path / ".hypothesis").write_text("no directory")
+
+    ended = fuzz(tmp_path, "leaky:app", "--schedules", "20", "--failures", "1", "--certify", "0s")
+
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert "note: what failed is forgotten: .hypothesis cannot be written here" in ended.stdout

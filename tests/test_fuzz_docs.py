@@ -52,7 +52,9 @@ def test_the_tutorial(shop):
     for line in wanted:
         assert plain(line) in plain(found.stdout), line
     again = block("sh", "fuzz replay .goldentape/leak-861ad6214fa8.json").strip()
-    assert goldentape(shop, again).returncode == 1
+    failed = goldentape(shop, again)
+    assert failed.returncode == 1
+    assert plain(failed.stdout) == plain(block("text", "FAILED: the very same"))
 
     app = (shop / "shop.py").read_text()
     for before, after in (

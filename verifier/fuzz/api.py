@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import json
 import os
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from urllib.parse import parse_qsl
 
 import hypothesis
 from hypothesis.database import ExampleDatabase
+from hypothesis.errors import HypothesisWarning
 
 from goldentape.errors import InputError
 from verifier.fuzz.asgi import App
@@ -110,6 +112,7 @@ def prepare(job: Job) -> Search:
         workload = workload.at(path_of(made))
     workload, waits = prepared(player, workload, routes)
     names, contracts = contracts_of(job.contract)
+    database, forgotten = (job.database, "") if job.database is not None else _usual_database()
     search = Search(
         player, settings, workload, contracts=contracts, names=names, faults=job.faults, shared=tuple(job.shared),
         policy=job.policy, seed=job.seed,
@@ -117,13 +120,22 @@ def prepare(job: Job) -> Search:
             schedules=SCHEDULES if job.schedules is None and job.seconds is None else job.schedules,
             seconds=job.seconds, failures=job.failures, certify=job.certify,
         ),
-        database=hypothesis.settings().database if job.database is None else job.database,
+        database=database,
         key=_key(settings, workload), say=job.say, warn=job.warn,
     )  # fmt: skip
-    for note in (waits, _elsewhere(job, workload, routes), *player.target.uncontrolled):
+    for note in (forgotten, waits, _elsewhere(job, workload, routes), *player.target.uncontrolled):
         if note:
             search.notes[note] += 1
     return search
+
+
+def _usual_database() -> tuple[ExampleDatabase | None, str]:
+    """Return Hypothesis' example database, and a note where it is lost with this process."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", HypothesisWarning)
+        database = hypothesis.settings().database
+    lost = any(issubclass(one.category, HypothesisWarning) for one in told)
+    return database, "what failed is forgotten: .hypothesis cannot be written here" if lost else ""
 
 
 def _elsewhere(job: Job, workload: Workload, routes: list[str] | None) -> str:
