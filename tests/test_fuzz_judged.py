@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -19,8 +20,9 @@ from verifier.fuzz.policy import policy
 from verifier.fuzz.quick import Quick
 from verifier.fuzz.recording import recording
 from verifier.fuzz.run import Runner
+from verifier.fuzz.script import Close, Send, Wait
 from verifier.fuzz.seen import Run, What
-from verifier.fuzz.workload import Workload
+from verifier.fuzz.workload import Session, User, Workload
 from verifier.taint.decode import _walk, views
 
 APPS = ("leak_module_variable", "wrong_order", "double_completion", "reconnect_race", "lost_completion", "close_1011")
@@ -158,6 +160,59 @@ def test_whatever_is_spoilt_a_glance_finds_what_the_engine_finds(random, spoil):
     run = replace(run, moments=tuple(moments))
     told = recording(run, users.__getitem__)
     assert wrong(QUICK.outcomes(run, users.__getitem__)) == wrong(verify(COUNTING, told.source()).outcomes)
+
+
+GRAPHQL = """\
+import asyncio, json
+
+async def app(scope, receive, send):
+    if scope["type"] != "websocket":
+        return
+    await receive()
+    await send({"type": "websocket.accept", "subprotocol": "graphql-transport-ws"})
+
+    async def say(**message):
+        await send({"type": "websocket.send", "text": json.dumps(message)})
+
+    async def stream(id):
+        for n in range(2):
+            await asyncio.sleep(0.01)
+            await say(id=id, type="next", payload={"data": {"n": n}})
+        await say(id=id, type="complete")
+
+    while (message := await receive())["type"] == "websocket.receive":
+        message = json.loads(message["text"])
+        if message["type"] == "connection_init":
+            await say(type="connection_ack")
+        else:
+            asyncio.create_task(stream(message["id"]))
+"""
+
+
+@pytest.mark.parametrize("spoil", [None, "dropped", "doubled", "swapped", "elsewhere", "late", "reworded"])
+def test_a_contract_without_plain_logs_is_judged_alike_and_of_its_subprotocol(tmp_path, spoil):
+    (tmp_path / "gql_numbers.py").write_text(GRAPHQL)
+    (contract,) = read_contracts(["graphql-transport-ws"], {})
+    errors = {name for name, spec in contract.invariants.items() if spec.severity == "error"}
+    counting = choose(contract, errors, frozenset())
+    hello, ask = (
+        Send('{"type":"connection_init"}', ""),
+        Send('{"id":"1","type":"subscribe","payload":{"query":"subscription {n}"}}', ""),
+    )
+    names = {"alice": "alice", "alice-tab": "alice", "bob": "bob"}
+    script = (hello, Wait("", "connection_ack"), ask, Wait("", "complete"), Close())
+    sessions = tuple(Session(name=name, user=user, script=script) for name, user in names.items())
+    work = Workload((User("alice"), User("bob")), sessions, ())
+    runner, quick, random, violated = Runner("gql_numbers:app", app_dir=tmp_path), Quick(counting), Random(7), 0
+    for n in range(25):
+        run = runner.run(work, policy("mix", 1, n))
+        if spoil is not None:
+            run = replace(run, moments=tuple(PLAIN[spoil](random, list(run.moments))))
+        verdict = verify(counting, recording(run, names.__getitem__).source())
+        assert verdict.events
+        assert wrong(quick.outcomes(run, names.__getitem__)) == wrong(verdict.outcomes)
+        violated += bool(wrong(verdict.outcomes))
+    assert violated if spoil in ("dropped", "doubled", "swapped", "elsewhere") else spoil is not None or not violated
 
 
 def test_canaries_are_found_each_time():

@@ -109,9 +109,7 @@ class Quick:
 
     def _doubts(self, run: _Told) -> frozenset[str]:
         """Return the invariants that are not accepted at a glance: to be judged over all users."""
-        if self._batch is None:
-            return frozenset({*self._checks, *self._over_all, *self._shares, *WIRE})
-        logs = [self._log(self._batch, run, user, moments) for user, moments in run.moments.items()]
+        logs = [self._log(run, user, moments) for user, moments in run.moments.items()]
         doubts = set(self._over_all).union(*(log.doubts for log in logs))
         for name in self._owned.keys() - doubts:
             if sum(len(log.owns[name]) for log in logs) > len(frozenset().union(*(log.owns[name] for log in logs))):
@@ -123,16 +121,16 @@ class Quick:
                 doubts.add(name)
         return frozenset(doubts)
 
-    def _log(self, batch: Batch, run: _Told, user: str, moments: Sequence[Moment]) -> Log:
+    def _log(self, run: _Told, user: str, moments: Sequence[Moment]) -> Log:
         key = None if self._traces is None else self._traces.of(moments)
         found = None if key is None else self._known.get((user, key))
         if found is None:
-            found = self._looked_at(batch, run.recording, run.number(user))
+            found = self._looked_at(run.recording, run.number(user))
             if key is not None and len(self._known) < KEPT:
                 self._known[user, key] = found
         return found
 
-    def _looked_at(self, batch: Batch, run: Recording, number: int) -> Log:
+    def _looked_at(self, run: Recording, number: int) -> Log:
         """Judge a user's log, as far as it can be judged by itself."""
         engine = self._engine
         engine.provisional.clear()
@@ -144,12 +142,8 @@ class Quick:
             said[name] = frozenset(key for _, _, keys in heard for key in keys)
             shown[name] = Shown()
             rule.foreseen = Ahead({}, None, shown[name], True)
-        try:
-            refused = batch.accept(run.part(number), [run.columns(number)])
-        except Unclear:
-            doubts = self._doubts_of(run, number, frozenset(self._checks), None)
-        else:
-            doubts = self._doubts_of(run, number, refused.names, refused.seqs) if refused.names else set()
+        names, seqs = self._refused(run, number)
+        doubts = self._doubts_of(run, number, names, seqs) if names else set()
         doubts |= engine.provisional
         if any(engine.odd.found()):
             doubts |= _odd(engine)
@@ -160,6 +154,14 @@ class Quick:
                 doubts.add(name)
         owns = {name: frozenset(rule.part()[1]) for name, rule in self._owned.items()}
         return Log(frozenset(doubts), owns, said, {name: frozenset(all_.keys) for name, all_ in shown.items()})
+
+    def _refused(self, run: Recording, number: int) -> tuple[frozenset[str], frozenset[int] | None]:
+        """Return what is not accepted of a log as a whole, and the messages that it is about; None: all."""
+        if self._batch is not None:
+            with suppress(Unclear):
+                refused = self._batch.accept(run.part(number), [run.columns(number)])
+                return refused.names, refused.seqs
+        return frozenset(self._checks), None
 
     def _doubts_of(
         self, run: Recording, number: int, names: frozenset[str], seqs: frozenset[int] | None

@@ -40,6 +40,7 @@ class _Open:
     user: str
     opened: int
     accepted: int | None = None
+    subprotocol: str | None = None
     closed: int | None = None
     status: int | None = None
     closed_by: str | None = None
@@ -53,10 +54,10 @@ class _Open:
         identity = Identity(seq=0, user=self.user, rule="query:user", credential="none", expires=None)
         return Connection(
             id=f"{self.session}-{self.number}", user=self.user, epoch=0, client=self.user, target="/", key=None,
-            request=(), status=self.status, reason=None, response=(), body=None, subprotocol=None, extensions=None,
-            credential="none", credential_expires=None, opened=self.opened, accepted=self.accepted,
-            closed=self.closed, close_code=self.close_code, close_reason=self.close_reason, closed_by=self.closed_by,
-            ending=self.ending, identities=(identity,),
+            request=(), status=self.status, reason=None, response=(), body=None, subprotocol=self.subprotocol,
+            extensions=None, credential="none", credential_expires=None, opened=self.opened, accepted=self.accepted,
+            closed=self.closed, close_code=self.close_code, close_reason=self.close_reason,
+            closed_by=self.closed_by, ending=self.ending, identities=(identity,),
         )  # fmt: skip
 
 
@@ -124,6 +125,7 @@ def recording(run: Run, user_of: Callable[[str], str]) -> Recording:
             continue
         if moment.what is What.ACCEPT:
             current.accepted, current.status = t, 101
+            current.subprotocol = _text(moment.payload) or None
         elif moment.what is What.REJECT:
             current.status, current.closed, current.closed_by = moment.code or 403, t, "server"
             current.ending = Ending.REFUSED
