@@ -34,6 +34,8 @@ def test_what_the_server_showed_is_found_in_process_and_replays_exactly(shop):
     jsonschema.validate(told, json.loads((SCHEMAS / "fuzz.schema.json").read_text()))
     [handed] = told["handed"]
     assert handed["same"] and handed["fingerprint"] == told["failures"][0]["fingerprint"]
+    saved = json.loads((shop / told["failures"][0]["repro"]).read_text())
+    jsonschema.validate(saved, json.loads((SCHEMAS / "repro.schema.json").read_text()))
     for file in (shop / "kept").iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
     again = ran([sys.executable, "-m", "goldentape", "fuzz", "replay", handed["repro"], "--times", "3"], shop)

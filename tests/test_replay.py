@@ -16,6 +16,7 @@ from pathlib import Path
 import desk_clients
 import jwt
 import pytest
+from live_servers import alive, until
 from tapes import write
 
 from goldentape.tape import open_tape
@@ -154,6 +155,31 @@ def test_an_interrupted_replay_seals_its_tape(tmp_path):
     assert "interrupted" in text and "sealed" in text
     with open_tape(tmp_path / "b.tape") as opened:
         assert opened.sealed
+
+
+def test_a_replay_that_is_killed_leaves_no_recorder_behind(tmp_path):
+    tape, out = tmp_path / "a.tape", tmp_path / "b.tape"
+    write(tape, "alice > hello", "alice < hi")
+    with process(sys.executable, "-c", MUTE) as (_, port):
+        words = [*GOLDENTAPE, "replay", str(tape), "--target", f"ws://127.0.0.1:{port}", "-o", str(out)]
+        started = subprocess.Popen([*words, "--patience", "60s"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until(lambda: alive(f"record {out}"))
+        started.kill()
+        started.wait()
+        until(lambda: not alive(f"record {out}"))
+
+
+MUTE = """
+import asyncio
+from websockets.asyncio.server import serve
+
+async def main():
+    async with serve(lambda ws: ws.wait_closed(), "127.0.0.1", 0) as server:
+        print("%s:%d" % server.sockets[0].getsockname()[:2], flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
 
 
 def _greeted(tape: Path) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from goldentape.errors import EnvironmentFault, GoldentapeError, InputError
+from goldentape.guard import Guard
 
 _READY = re.compile(r"recording wss?://(.+):(\d+) -> ")
 _ERROR = "goldentape: error: "
@@ -21,11 +22,12 @@ START = 30.0
 class RecorderProcess:
     """`goldentape record`, from its first word to its last."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, guard: Guard) -> None:
         self.host, self.port = "127.0.0.1", 0
         self.said: deque[str] = deque(maxlen=200)
         """What it told on stderr."""
         self._process = process
+        self._guard = guard
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reader = asyncio.create_task(self._read())
 
@@ -38,7 +40,9 @@ class RecorderProcess:
             # Ctrl-C is for us, who end the clients before the recorder.
             start_new_session=True,
         )  # fmt: skip
-        recorder = cls(process)
+        guard = Guard()
+        guard.watch(process.pid)
+        recorder = cls(process, guard)
         try:
             await asyncio.wait_for(asyncio.shield(recorder._ready), START)
         except TimeoutError:
@@ -58,6 +62,8 @@ class RecorderProcess:
                 self.port = int(ready[2])
                 self._ready.set_result(None)
         code = await self._process.wait()
+        self._guard.release(self._process.pid)
+        self._guard.close()
         if not self._ready.done():
             self._ready.set_exception(self._failed(code))
 

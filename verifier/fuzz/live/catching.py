@@ -61,6 +61,8 @@ class Catching:
             return await self._told(one, number, found, poisoned=poisoned, alone=alone, slowest=slowest)
         finally:
             stage.recovers = False
+            if not poisoned:
+                stage.harmless |= {failure.fingerprint for failure in one.failures}
 
     async def _told(self, one: Try, number: int, found: Rate, *, poisoned: bool, alone: bool, slowest: float) -> Caught:
         """Make a failure small, confirm it, and see whether its victim meets it alone as well."""

@@ -24,6 +24,7 @@ from verifier.fuzz.live.sequencer import sessions_of
 from verifier.fuzz.live.stage import OutOfTime, Stage, Try
 from verifier.fuzz.plans import mixtures, with_faults
 from verifier.fuzz.workload import Workload
+from verifier.verdict import plural
 
 SERIALLY: Final = 2
 """Plays before the search in which nobody is interrupted."""
@@ -118,7 +119,9 @@ class Hunt:
                 # From here on silence is mostly of what is known; to wait for it long would cost each try.
                 self.stage.pace = replace(self.stage.pace, sure=0.0)
             if len(self.hunted.confirmed) >= self._most:
-                self.hunted.ended = f"{self._most} failures are enough (--most)"
+                self.hunted.ended = (
+                    f"{plural(self._most, 'failure')} {'is' if self._most == 1 else 'are'} enough (--most)"
+                )
                 return
 
     def _list_what_was_not_compared(self) -> None:

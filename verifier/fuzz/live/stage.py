@@ -119,6 +119,8 @@ class Stage:
         self._begin = time.monotonic()
         self._dirty = False
         self._gone = False
+        self.harmless: set[str] = set()
+        """Fingerprints of failures after which the server was seen to be well."""
         self.recovers = False
         """The server is known to be well after a failure, so it is not restarted."""
         self._last = 0.0
@@ -194,7 +196,8 @@ class Stage:
 
     def failed(self, failures: Collection[Failure]) -> None:
         """Note that something was wrong in a play: its server may need a fresh state."""
-        self._dirty = self._dirty or (bool(failures) and not self.recovers)
+        harmful = any(failure.fingerprint not in self.harmless for failure in failures)
+        self._dirty = self._dirty or (harmful and not self.recovers)
 
     async def _crash(self, played: Played) -> tuple[Failure, ...]:
         """Return that the server has ended by itself, if it has: its process, or whoever listened where it was."""
