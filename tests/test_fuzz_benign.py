@@ -23,7 +23,8 @@ async def serve(client):
         while True:
             await asyncio.wait_for(anext(questions), 45)
             for name in FIVE:
-                await client.say(name, run, at=time.strftime("%H:%M:%S"), stamp=time.time())
+                at = time.strftime("%H:%M:%S")
+                await client.say(name, run, at=at, timestamp=time.time(), agent_name="a", tool_name="t")
                 await asyncio.sleep(0.5)
     except TimeoutError:
         await client._send({"type": "websocket.close", "code": 4000})
@@ -86,6 +87,12 @@ async def serve(client):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_what_more_time_or_more_people_in_a_line_explain_is_no_race(tmp_path, source, seed):
     report = searched(tmp_path, source, schedules=120, seed=seed)
+
+    assert report.ok, report.failures[0].narrative()
+
+
+def test_a_contract_is_held_against_the_threads_that_the_app_has_and_not_against_slow_readers(tmp_path):
+    report = searched(tmp_path, HEARTBEATS, schedules=80, contract="golden-path")
 
     assert report.ok, report.failures[0].narrative()
 
