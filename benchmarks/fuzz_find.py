@@ -6,9 +6,10 @@
 Each search is a process of its own, `goldentape fuzz app`, as users start it; the apps are those of fixtures/races.
 
 One line an app with a race: of how many seeds it was found within 60 schedules; at which schedule (median, most);
-seconds of wall time from the start of the process to the first sign of it, start-up included (median, most); switches
-before and after; connections and messages after (most); how often the result is certified minimal; runs and seconds to
-shrink it, seconds to certify it (median, most).  One line an app without, in arrival and in ready order: alarms.
+seconds of wall time, and of processor time, from the start of the process to the first sign of it, start-up included
+(median, most; on a busy machine only the latter says much); switches before and after; connections and messages after
+(most); how often the result is certified minimal; runs and seconds to shrink it, seconds to certify it (median, most).
+One line an app without, in arrival and in ready order: alarms.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ CAP = 60
 SIGN = b"looks wrong"
 
 
-def search(name: str, *args: object) -> tuple[dict[str, Any], float]:
-    """Run a search; return its report, and the seconds until it said that something looks wrong (0: never)."""
+def search(name: str, *args: object) -> tuple[dict[str, Any], float, float]:
+    """Run a search; return its report, and when it said that something looks wrong: wall and processor seconds."""
     with tempfile.TemporaryDirectory() as saved:
         command = [sys.executable, "-m", "goldentape", "fuzz", "app", f"{name}:app", "--app-dir", HOME, "--json"]
         command += ["--jwt-secret", *KEY, "--save", saved, *args]
@@ -47,17 +48,26 @@ def search(name: str, *args: object) -> tuple[dict[str, Any], float]:
         with ThreadPoolExecutor(1) as pool, os.fdopen(terminal, "rb", buffering=0) as said:
             assert process.stdout is not None
             report = pool.submit(process.stdout.read)
-            told, first = b"", 0.0
+            told, first, busy = b"", 0.0, 0.0
             while data := _some(said):
                 told += data
                 if not first and SIGN in told:
-                    first = time.monotonic() - began
+                    first, busy = time.monotonic() - began, spent_by(process.pid)
             process.wait()
             text = report.result()
     if not text:
         raise SystemExit(f"{name}: {told.decode()}")
     found: dict[str, Any] = json.loads(text)
-    return found, first
+    return found, first, busy
+
+
+def spent_by(pid: int) -> float:
+    """Return the seconds of processor time that a process has used; 0 where the system does not tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _some(terminal: Any) -> bytes:
@@ -69,14 +79,15 @@ def _some(terminal: Any) -> bytes:
 
 
 def find(name: str, seeds: int, pool: ThreadPoolExecutor) -> str:
-    def one(seed: int) -> tuple[dict[str, Any], float]:
+    def one(seed: int) -> tuple[dict[str, Any], float, float]:
         return search(name, "--schedules", CAP, "--failures", 1, "--seed", seed)
 
-    found, firsts = [], []
-    for report, first in pool.map(one, range(seeds)):
+    found, firsts, cpu = [], [], []
+    for report, first, busy in pool.map(one, range(seeds)):
         if races := [failure for failure in report["failures"] if not failure["alone"]]:
             found.append(races[0] | report["seconds"])
             firsts.append(first)
+            cpu.append(busy)
     if not found:
         return f"{name:24} 0/{seeds}"
 
@@ -84,7 +95,8 @@ def find(name: str, seeds: int, pool: ThreadPoolExecutor) -> str:
         return both([failure[field] for failure in found], show)
 
     return (
-        f"{name:24} {len(found)}/{seeds}  at {of('first_schedule')}  after {both(firsts, '.2f')} s"
+        f"{name:24} {len(found)}/{seeds}  at {of('first_schedule')}"
+        f"  after {both(firsts, '.2f')} s ({both(cpu, '.2f')} s)"
         f"  switches {of('switches_before')} -> {of('switches')}"
         f"  connections {max(failure['connections'] for failure in found)}"
         f"  messages {max(failure['messages'] for failure in found)}"
@@ -101,7 +113,7 @@ def both(values: Sequence[float], show: str) -> str:
 
 
 def silent(name: str, schedules: int, explore: str) -> str:
-    report, _ = search(name, "--schedules", schedules, "--seed", 0, "--explore", explore)
+    report, _, _ = search(name, "--schedules", schedules, "--seed", 0, "--explore", explore)
     titles = "; ".join(failure["sentence"][:100] for failure in report["failures"])
     return (
         f"{name:24} {explore:8} {report['schedules']} schedules ({report['rate']:.0f}/s),"
