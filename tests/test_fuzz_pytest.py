@@ -195,6 +195,28 @@ def test_with_xdist_a_race_is_found_and_told_just_as_well(suite):
     assert "~~~~ switch:" in found.stdout
 
 
+BROKEN = """
+import goldentape
+
+@goldentape.interleave(app="nowhere:app")
+def test_nowhere():
+    pass
+
+@goldentape.interleave(app="clean_context:app", passports=["jwt:query:token"], secret="another" * 8)
+def test_refused():
+    pass
+"""
+
+
+def test_what_cannot_be_run_is_told_in_a_line_and_without_our_own_code(suite):
+    found = suite(BROKEN)
+
+    assert "2 failed" in found.stdout
+    assert "InputError: nowhere:app: no module nowhere" in found.stdout
+    assert "InputError: the app refuses alice's connection to /ws" in found.stdout
+    assert "interleave.py" not in found.stdout and "hypothesis/" not in found.stdout
+
+
 def test_what_is_decorated_is_a_plain_function():
     async def later(run):
         """Never."""

@@ -6,6 +6,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, event, given
 from hypothesis import strategies as st
 
-from goldentape.errors import InputError
+from goldentape.errors import EnvironmentFault, GoldentapeError, InputError
 from verifier.fuzz.api import Job, prepare
 from verifier.fuzz.asgi import App
 from verifier.fuzz.found import ScheduleFailure
@@ -65,17 +66,18 @@ def interleave(
 
         places = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in drawn]
         test.__signature__ = signature.replace(parameters=[*others, *places])  # type: ignore[attr-defined]
-        return _settled(given(**drawn)(test if settings is None else settings(test)))
+        return _settled(given(**drawn)(test if settings is None else settings(test)), trial)
 
     return decorate
 
 
-def _settled(made: Callable[..., None]) -> Callable[..., None]:
+def _settled(made: Callable[..., None], trial: _Trial) -> Callable[..., None]:
     """Return a test of Hypothesis that keeps to what holds for us, whichever settings it is decorated with later."""
 
     @functools.wraps(made)
     def test(*args: Any, **options: Any) -> None:
         __tracebackhide__ = True
+        trial.begin()
         vars(made).update(_kept(test))
         made(*args, **options)
 
@@ -111,6 +113,14 @@ class _Trial:
         self._search, self._size, self._name = search, size, re.sub(r"[^\w.-]+", "-", name)
         self._failed: dict[Plan, ScheduleFailure] = {}
 
+    def begin(self) -> None:
+        """Load the app; raises what is wrong with it in one line, before Hypothesis has begun."""
+        __tracebackhide__ = True
+        try:
+            self._search()
+        except GoldentapeError as error:
+            raise error.with_traceback(None) from None
+
     def plans(self) -> st.SearchStrategy[Plan]:
         """Return the plans that Hypothesis draws from."""
         search = self._search()
@@ -126,6 +136,8 @@ class _Trial:
             event(f"kind: {found.failure.kind if found else 'holds'}")
             if found is None:
                 return
-            saved = found.save(HOME / self._name / f"{found.failure.kind}-{found.failure.fingerprint}.json")
+            saved: Path | None = None
+            with suppress(EnvironmentFault):  # the story is told without a file, too
+                saved = found.save(HOME / self._name / f"{found.failure.kind}-{found.failure.fingerprint}.json")
             failed = self._failed[plan] = ScheduleFailure(found, saved)
         raise failed.with_traceback(None)

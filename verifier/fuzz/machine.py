@@ -232,7 +232,7 @@ class _Searcher:
                 home = HOME / re.sub(r"[^\w.-]+", "-", f"{machine.__module__}.{machine.__qualname__}")
                 saved: Path | None = None
                 with suppress(EnvironmentFault):  # the story is told without a file, too
-                    saved = found.save(home)
+                    saved = found.save(home / f"{found.failure.kind}-{found.failure.fingerprint}.json")
                 told = ScheduleFailure(found, saved)
                 for fingerprint in {failure.fingerprint, found.failure.fingerprint}:
                     self._told[fingerprint] = told
