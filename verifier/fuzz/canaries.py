@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from verifier.fuzz.canary import word_of
+from verifier.fuzz.digest import digest
 from verifier.fuzz.failure import Failure, Kind
 from verifier.fuzz.message import read
 from verifier.fuzz.seen import Moment, Run, What
@@ -46,14 +47,14 @@ class Canaries:
         self._hidden = re.compile("|".join(map(re.escape, sorted(hidden)))) if hidden else None
         self._known: dict[str | bytes, list[tuple[str, str, str, str]]] = {}
         """What was found in messages: most come again under the next schedule."""
-        self._quiet: set[tuple[str, tuple[str | bytes, ...]]] = set()
+        self._quiet: set[bytes] = set()
         """Sessions, and what each was told, in which there was nothing: most come again but for the time of day."""
 
     def failures(self, run: Run) -> Iterator[Failure]:
         """Yield each canary that somebody else was shown, once for each event, path and pair of users."""
         if self._plain is None:
             return
-        sessions = [(session, _said_to(moments)) for session, moments in run.by_session.items()]
+        sessions = [digest((session, _said_to(moments))) for session, moments in run.by_session.items()]
         if self._quiet.issuperset(sessions):
             return
         found = list(self._in(run))

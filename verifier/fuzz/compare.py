@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from verifier.fuzz.alone import Alone, counted, endings_of, messages_of, numberless, numeric, ordered
+from verifier.fuzz.digest import digest
 from verifier.fuzz.failure import TWICE, Failure, Kind
 from verifier.fuzz.message import ERRORS, Field, Message, Scalar
 from verifier.fuzz.seen import Ended, Run, What
@@ -44,7 +45,7 @@ class Comparison:
         """Fields whose numbers differ from those seen alone: shared state, or a fault that cannot be told from it."""
         self._like: set[tuple[str, Message]] = set()
         """Messages of users in which nothing differs; a heartbeat comes often."""
-        self._quiet: set[object] = set()
+        self._quiet: set[bytes] = set()
         """What sessions showed in which nothing differs: most come again but for the time of day."""
 
     def failures(self, run: Run, unsteady: frozenset[str] = frozenset()) -> Iterator[Failure]:
@@ -54,7 +55,7 @@ class Comparison:
             whole = alone.ended <= {Ended.DONE} and run.ended in (Ended.DONE, Ended.DEADLOCK)
             for session in alone.sessions:
                 counted = whole and session not in unsteady
-                key = session, counted, run.ended, tuple(seen.get(session, ()))
+                key = digest((session, counted, run.ended, seen.get(session)))
                 if key in self._quiet:
                     continue
                 found = list(self._differences(alone, session, run, counted))

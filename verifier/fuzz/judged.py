@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 
 from verifier.choose import WIRE, choose
 from verifier.contract import Contract
+from verifier.fuzz.digest import digest
 from verifier.fuzz.failure import Failure, Kind
 from verifier.fuzz.quick import Quick
 from verifier.fuzz.seen import Ended, Run, What
@@ -93,7 +93,7 @@ def _seen(run: Run) -> bytes:
         if moment.what is What.END:
             break
         seen.append(moment[1:])
-    return hashlib.sha256(repr(seen).encode("utf-8", "backslashreplace")).digest()
+    return digest(seen)
 
 
 def _counting(contract: Contract) -> Contract | None:

@@ -17,6 +17,7 @@ from verifier.batch.table import ACCEPTORS
 from verifier.check import Engine, verify
 from verifier.choose import WIRE, choose
 from verifier.contract import Contract
+from verifier.fuzz.digest import digest
 from verifier.fuzz.recording import Recording, recording
 from verifier.fuzz.seen import Moment, Run, What
 from verifier.fuzz.traces import Traces
@@ -83,7 +84,7 @@ class Quick:
         # Where it matters how many users there are at once, a log says not enough of itself.
         crowd = any(check.spec.when.users is not None for check in self._engine.active)
         self._traces = None if crowd else Traces(contract)
-        self._known: dict[object, Log] = {}
+        self._known: dict[bytes, Log] = {}
 
     def outcomes(
         self, run: Run, user_of: Callable[[str], str], excused: frozenset[str] = frozenset()
@@ -122,12 +123,13 @@ class Quick:
         return frozenset(doubts)
 
     def _log(self, run: _Told, user: str, moments: Sequence[Moment]) -> Log:
-        key = None if self._traces is None else self._traces.of(moments)
-        found = None if key is None else self._known.get((user, key))
+        trace = None if self._traces is None else self._traces.of(moments)
+        key = None if trace is None else digest((user, trace))
+        found = None if key is None else self._known.get(key)
         if found is None:
             found = self._looked_at(run.recording, run.number(user))
             if key is not None and len(self._known) < KEPT:
-                self._known[user, key] = found
+                self._known[key] = found
         return found
 
     def _looked_at(self, run: Recording, number: int) -> Log:
