@@ -22,6 +22,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from goldentape.errors import GoldentapeError
 from verifier.fuzz.crowd import crowd
 from verifier.fuzz.live.caught import Hunted
 from verifier.fuzz.live.hunt import Hunt
@@ -35,6 +36,7 @@ from verifier.fuzz.passport import Passport
 HOME = Path(__file__).parent.parent / "fixtures" / "races"
 SECRET = "only-for-tests-of-the-fuzzer-0123456789abcdef"
 CLEAN = re.compile(r"clean|c\d+_")
+ROUTE = re.compile(r"""(?:websocket|Route)\(["'](/[^"']*)["']""")
 APP = re.compile(r"^(app = |(async )?def app\()", re.MULTILINE)
 
 
@@ -60,6 +62,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def path_of(app: Path) -> str:
+    """Return the path of an app's WebSocket, as its source has it; what stands for a part of it is the user."""
+    route = ROUTE.search(app.read_text())
+    return re.sub(r"\{\w+\}", "{user}", route[1]) if route else "/ws"
+
+
 async def search(folder: Path, name: str, key: str, tries: int, seed: int, clock: Clock) -> tuple[Hunted, Stage]:
     port = free_port()
     passports = tuple(Passport.parse(word, key) for word in ("jwt:header:Authorization", "jwt:query:token"))
@@ -71,7 +79,8 @@ async def search(folder: Path, name: str, key: str, tries: int, seed: int, clock
             reached, Server(command, Door(reached.host, port)), Judge([]), folder=Path(tapes),
             limits=Limits(seconds=300),
         )  # fmt: skip
-        hunt = Hunt(stage, crowd(3, 2, passports=passports), tries=tries, seed=seed, most=1, tell=clock)
+        workload = crowd(3, 2, path=path_of(folder / f"{name}.py"), passports=passports)
+        hunt = Hunt(stage, workload, tries=tries, seed=seed, most=1, tell=clock)
         async with stage:
             return await hunt.run(), stage
 
@@ -108,7 +117,11 @@ def main() -> None:
         for seed in map(int, options.seeds.split(",")):
             clock = Clock()
             tries = options.clean if CLEAN.match(name) else options.tries
-            hunted, stage = asyncio.run(search(options.dir, name, key, tries, seed, clock))
+            try:
+                hunted, stage = asyncio.run(search(options.dir, name, key, tries, seed, clock))
+            except GoldentapeError as error:
+                print(f"{name:20} {seed:>3}  {error}", flush=True)
+                continue
             print(line(name, seed, hunted, stage, clock, time.monotonic() - clock.begin), flush=True)
             if CLEAN.match(name):
                 break

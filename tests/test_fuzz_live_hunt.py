@@ -87,3 +87,20 @@ def test_a_user_alone_says_what_the_user_says_among_others():
     for user in ("alice", "bob", "carol"):
         together = [s.script for s in fresh(whole, "x1").workload.sessions if s.user == f"{user}-x1"]
         assert [s.script for s in fresh(whole.only(user), "x1").workload.sessions] == together
+
+
+MODEL = """
+import random as chance
+
+async def answer(user, said, say):
+    for _ in range(chance.randint(1, 5)):
+        await say("delta", text=chance.choice("abcdefgh"))
+        await asyncio.sleep(0.002)
+    await say("done", of=said, cached=chance.random() < 0.2, mood=chance.choice(["kind", "kind", "kind", "brief"]))
+"""
+
+
+def test_what_a_model_makes_up_is_nobodys_race(tmp_path):
+    found, _ = hunt(tmp_path, MODEL, tries=15, users=2, messages=2)
+
+    assert found.confirmed == [] and found.tries == 15

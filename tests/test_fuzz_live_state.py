@@ -57,7 +57,7 @@ async def answer(user, said, say):
 
 
 def test_who_is_not_always_answered_alone_is_not_said_to_need_others(tmp_path):
-    found, _ = hunt(tmp_path, RARELY, tries=15, users=3, confirm=4, patience=0.2)
+    found, _ = hunt(tmp_path, RARELY, tries=8, users=2, messages=2, confirm=3, patience=0.2)
 
     assert found.caught, "the silence was not seen"
     for caught in found.caught:

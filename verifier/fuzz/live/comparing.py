@@ -13,18 +13,22 @@ from itertools import pairwise
 from secrets import token_hex
 from typing import Final
 
-from verifier.fuzz.alone import Alone, correlation_of, differing, numeric
+from verifier.fuzz.alone import Alone, correlation_of, messages_of, numberless
 from verifier.fuzz.baselines import is_compared
 from verifier.fuzz.failure import RANK, Failure, Kind
 from verifier.fuzz.live.pace import Pace
 from verifier.fuzz.live.plan import Plan, Turn, joined
 from verifier.fuzz.live.stage import Stage, Try
-from verifier.fuzz.message import Field
+from verifier.fuzz.message import Field, Scalar
 from verifier.fuzz.seen import Run, What
 from verifier.fuzz.workload import Workload
 
 SOLOS: Final = 2
-"""Plays of each user alone."""
+"""Plays of each user alone, at least."""
+PAIRS: Final = 3
+"""More plays of two of the same name, before it is believed that a value is a matter of names."""
+SETTLING: Final = 12
+"""And more of them, at most, until they show nothing new."""
 VALUES: Final = frozenset({Kind.MIXED, Kind.DIFFERENT})
 
 
@@ -39,6 +43,7 @@ class Comparing:
         self._recurring: frozenset[str] = frozenset()
         self._solo: dict[Workload, Alone] = {}
         self._solo_run: dict[Workload, Run] = {}
+        self._chance: set[Field] = set()
         self._serial: dict[Workload, list[Run]] = {}
         self._serially: dict[Workload, set[str]] = {}
 
@@ -56,19 +61,21 @@ class Comparing:
         runs |= {solo: [await self._lone(solo) for _ in range(SOLOS)] for solo in solos[1:]}
         self._correlation = correlation_of([mine[0] for mine in runs.values()])
         for solo, mine in runs.items():
-            self._know(solo, mine)
-        named: set[Field] = set()
-        for solo, mine in runs.items():
-            sessions = [session.name for session in solo.sessions]
-            named |= differing(mine[0], mine[-1], sessions, lambda a, b: not numeric(a, b))
+            await self._know(solo, mine)
+        named = {field for mine in runs.values() for field in _varying(mine[0], mine[-1])}
         once, again, _ = runs[solos[0]]
-        sessions = [session.name for session in solos[0].sessions]
-        self.named = frozenset(named - differing(once, again, sessions, lambda a, b: True))
+        named -= _varying(once, again)
+        for _ in range(PAIRS):
+            if not named:
+                break
+            mark = token_hex(3)
+            named -= _varying(await self._lone(solos[-1], mark), await self._lone(solos[-1], mark))
+        self.named = frozenset(named)
 
     @property
     def chance(self) -> set[Field]:
         """What is not compared, since it differs when users are alone."""
-        return {field for alone in self._solo.values() for field in alone.masked}
+        return self._chance
 
     async def play(
         self, workload: Workload, plan: Plan, *, pace: Pace | None = None, clean: bool = False, twins: bool = False,
@@ -98,7 +105,10 @@ class Comparing:
     def _held(self, one: Try, alone: dict[str, Alone], *, twins: bool = False) -> Try:
         found = self.stage.judge.compared(one.workload, one.run, alone)
         if twins:
-            found = [f for f in found if f.fingerprint not in self._serially.get(one.workload, ())]
+            # Of two plays nothing else is known well enough: what came once more or less may be chance.
+            named = {f"{name}.{path}" for name, path in self.named}
+            fine = self._serially.get(one.workload, ())
+            found = [f for f in found if f.kind in VALUES and f.detail in named and f.fingerprint not in fine]
         self.stage.failed(found)
         return replace(one, failures=_ordered((*one.failures, *found)), alone=alone, twins=twins)
 
@@ -108,15 +118,25 @@ class Comparing:
         solo = workload.only(user)
         alone = self._solo.get(solo)
         if alone is None:
-            alone = self._know(solo, [await self._lone(solo) for _ in range(SOLOS)])
+            alone = await self._know(solo, [await self._lone(solo) for _ in range(SOLOS)])
         return alone
 
     async def _lone(self, solo: Workload, mark: str = "") -> Run:
         return (await self.stage.play(solo, (), mark=mark)).run
 
-    def _know(self, solo: Workload, runs: Sequence[Run]) -> Alone:
+    async def _know(self, solo: Workload, runs: Sequence[Run]) -> Alone:
         alone = self._solo[solo] = self._of(solo, runs)
+        # What is chance in one user's plays is so in all.
+        self._chance |= alone.masked
+        alone.masked = self._chance
         self._solo_run[solo] = runs[0]
+        quiet = 0
+        for n in range(SETTLING):
+            run = await self._lone(solo)
+            quiet = 0 if self.stage.judge.compared(solo, run, {alone.user: alone}) else quiet + 1
+            _learn(alone, run)
+            if quiet > min(n, 2):
+                break  # at once, or three in a row
         return alone
 
     def _of(self, solo: Workload, runs: Sequence[Run]) -> Alone:
@@ -125,7 +145,7 @@ class Comparing:
         for run in runs[1:]:
             alone.mask(runs[0], run)
         for run in runs:
-            alone.add(run)
+            _learn(alone, run)
         return alone
 
     async def differs_alone(self, solo: Workload, plan: Plan, failure: Failure, pace: Pace, *, twins: bool) -> bool:
@@ -135,7 +155,7 @@ class Comparing:
         if is_compared(failure) and not twins:
             self._solo[solo].mask(self._solo_run[solo], one.run)
             self._solo[solo].add_timed(one.run)
-            self._solo[solo].add(one.run)
+            _learn(self._solo[solo], one.run)
         return shows
 
     # -- users one after the other
@@ -178,7 +198,10 @@ class Comparing:
             return replace(one, twins=True)
         for name, solo in solos.items():
             runs[name].append(await self._lone(solo, mark))
-        return self._held(one, {name: self._of(solo, runs[name]) for name, solo in solos.items()}, twins=True)
+        alone = {name: self._of(solo, runs[name]) for name, solo in solos.items()}
+        for one_alone in alone.values():
+            one_alone.masked |= self._chance - self.named
+        return self._held(one, alone, twins=True)
 
 
 def in_turns(run: Run) -> Plan:
@@ -192,6 +215,34 @@ def in_turns(run: Run) -> Plan:
         turns[session] = [after - before for before, after in pairwise(cuts)]
     longest = max(map(len, turns.values()), default=0)
     return joined([Turn(s, mine[n]) for n in range(longest) for s, mine in turns.items() if n < len(mine) and mine[n]])
+
+
+def _varying(one: Run, other: Run) -> set[Field]:
+    """Return the fields that have other values in one play than in the other, and not only other numbers."""
+    values: list[dict[Field, set[Scalar]]] = [{}, {}]
+    for found, run in zip(values, (one, other), strict=True):
+        for session in run.by_session:
+            for _, message in messages_of(run, session):
+                for path, value in message.values:
+                    if isinstance(value, bool | str):
+                        told = numberless(value) if isinstance(value, str) else value
+                        found.setdefault((message.name, path), set()).add(told)
+    return {field for field, told in values[0].items() if field in values[1] and values[1][field] != told}
+
+
+def _learn(alone: Alone, run: Run) -> None:
+    """Learn from a play of a user alone: where it shows what no such play has shown, chance is at work.
+
+    Chance may also change how many events there are, so they are not held against each other one by one.
+    """
+    for session in alone.sessions:
+        for _, message in messages_of(run, session):
+            for path, value in message.values:
+                known = alone.values.get((message.name, path))
+                if known is not None and value not in known:
+                    alone.masked.add((message.name, path))
+            alone.twice.add(message.name)
+    alone.add(run)
 
 
 def _alike(failure: Failure, other: Failure) -> bool:

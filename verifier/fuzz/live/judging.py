@@ -74,7 +74,12 @@ class Judge:
         if not alone:
             return []
         found = Comparison(alone, shared_by(self._shared), alone.values()).failures(run, frozenset(unsteady(workload)))
-        return [one for one in found if one.detail != CLOSE_1011 and _is_over(one, run, alone)]
+        return [
+            one for one in found
+            if one.detail != CLOSE_1011 and _is_over(one, run, alone)
+            # What comes again and again by itself comes as time and chance will have it.
+            and one.detail.partition(".")[0] not in alone[one.victim].recurring
+        ]  # fmt: skip
 
     def sign_of(self, failure: Failure, fresh: Fresh) -> Callable[[Moment], bool] | None:
         """Return what tells a moment of a play that by itself shows a failure; None: no moment does."""

@@ -13,6 +13,7 @@ import re
 import shlex
 import signal
 import sys
+import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,10 @@ STOPPING = 5.0
 """Seconds that a process has to stop when it is asked to."""
 STARTING = 30.0
 """Seconds that a server has until it answers."""
+LEAVING = 1.0
+"""Seconds that the server under test has to stop; its clients are gone."""
+LEAVING_AGAIN = 0.2
+"""The same, once it did not."""
 LINE = 65_536
 """Bytes of a line that are kept, of one that does not end."""
 _RECORDING = re.compile(r"recording wss?://(.*):(\d+) -> ")
@@ -187,6 +192,7 @@ class Server:
         self.guard: Guard | None = None
         """Ends it where we cannot."""
         self._process: Process | None = None
+        self._leaving = LEAVING
         self.starts = 0
 
     @property
@@ -244,7 +250,11 @@ class Server:
         if self._process is not None:
             # A server that drains its connections waits for nobody here: they are gone.
             process, self._process = self._process, None
-            await process.stop(1.0)
+            begin = time.monotonic()
+            await process.stop(self._leaving)
+            if time.monotonic() - begin >= self._leaving:
+                # It had to be killed, and will have to be again.
+                self._leaving = LEAVING_AGAIN
 
 
 class Recorder:
