@@ -48,6 +48,9 @@ SHARED = [
     "{kind: together, per: recording, events: [tool_executing, tool_completed], scope: {after: agent_started}}",
     "{kind: precedes, per: recording, first: $accept, then: tool_executing, mode: each}",
     "{kind: protocol, per: recording, pattern: '(crashed | user_left | tool_executing)* tool_completed*'}",
+    "{kind: fold, per: recording, of: tool_executing, path: n, op: sum, equals: {event: agent_completed, path: n}}",
+    "{kind: protocol, per: recording, pattern: '(tool_executing tool_completed)*', at_end: {cut: violated}}",
+    "{kind: fold, per: recording, of: agent_thinking, path: n, op: count, equals: {event: agent_completed, path: n}}",
     "{kind: owner, mode: key, keys: [thread], shared_by: agent_thinking}",
 ]  # fmt: skip
 OF_USER = [

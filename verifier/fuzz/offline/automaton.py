@@ -38,7 +38,7 @@ class Automaton:
 
     def __init__(self, feeds: Feeds) -> None:
         self._check = check = feeds.check
-        if check.spec.kind not in LEARNABLE or not feeds.is_plain:
+        if check.spec.kind not in LEARNABLE or not feeds.is_plain or "cut" in check.spec.at_end:
             raise Unlearnable(check.spec.kind)
         self._fed = {
             step: [(one.record, one.names) for one in fed if one.life or check.meant(one.record.session)]

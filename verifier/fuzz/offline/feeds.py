@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from verifier.check import Engine
 from verifier.contract import Contract
@@ -24,6 +24,12 @@ from verifier.slices import Slice
 from verifier.slicing import RECORDING, Check
 from verifier.spans import Instance
 from verifier.verdict import Tally
+
+FED: Final = frozenset({
+    "pair", "protocol", "precedes", "exclusive", "monotone", "same", "responds", "never", "always", "count", "together",
+    "unique", "owner", "python",
+})  # fmt: skip
+"""Kinds that ask nothing of the rest of the recording, such as when others connected."""
 
 
 class Unlearnable(Exception):
@@ -48,6 +54,8 @@ class Feeds:
         """Let the engine tell it the recording once; raises Unlearnable."""
         self._engine = _Strict(part_of(contract, {name}))
         self.check = next(check for check in self._engine.checks if check.spec.name == name)
+        if self.check.spec.kind not in FED:
+            raise Unlearnable(self.check.spec.kind)
         if self.check.mode != RECORDING and not self.check.rule.across:
             raise Unlearnable("a part of the recording is a slice of its own")
         self.is_plain = self.check.mode == RECORDING and not isinstance(self.check.rule, Scoped)
