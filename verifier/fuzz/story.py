@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from goldentape.display import show
 from verifier.fuzz.failure import Failure, Kind
-from verifier.fuzz.lanes import LEFT, Mark, lanes, said, wrapped
+from verifier.fuzz.lanes import LEFT, Mark, lanes, wrapped
 from verifier.fuzz.message import OR_ERROR
 from verifier.fuzz.schedule import APP
 from verifier.fuzz.seen import Moment, Run, What
@@ -15,8 +16,8 @@ from verifier.fuzz.standing import Sites
 
 if TYPE_CHECKING:
     from verifier.fuzz.found import Found
+    from verifier.fuzz.workload import Workload
 
-__all__ = ["HINTS", "WIDTH", "said", "story"]
 
 WIDTH: Final = 120
 """Columns of a story, where nobody says how many."""
@@ -161,21 +162,27 @@ def _lanes(found: Found, width: int) -> Iterator[str]:
 
 
 def _marks(found: Found, width: int) -> dict[int, Mark]:
-    failure = found.failure
+    failure, standing = found.failure, found.standing
+    marks = marks_of(failure, found.workload)
+    if failure.kind is Kind.LOST or not failure.moments:  # there nothing is wrong with what is marked
+        return marks
+    n = failure.moments[-1]
+    what, raised = standing.handled.get(n, ("", ()))
+    below = [
+        *_stands("sent at", standing.sent.get(n, ())[:2], width),
+        *_stands(f"because of {show(what, 160)}, raised at", raised, width),
+        *_stands("after its code had waited at", standing.waited.get(n, ()), width),
+    ]
+    return {**marks, n: replace(marks[n], below=tuple(below))}
+
+
+def marks_of(failure: Failure, workload: Workload) -> dict[int, Mark]:
+    """Return where a failure shows, by the moment's place: what is said there, and which value of it is wrong."""
     who = {"owner": show(failure.owner, 40), "victim": show(failure.victim, 40), "detail": show(failure.detail, 80)}
     here = f"here: {failure.kind}" + (f", {_HERE[failure.kind].format(**who)}" if failure.kind in _HERE else "")
     path = failure.detail.partition(".")[2]
-    token = next((token for token in found.workload.canaries() if token in failure.sentence), "")
-    marks: dict[int, Mark] = {}
-    for n in failure.moments:
-        below: list[str] = []
-        if failure.kind is not Kind.LOST:  # there nothing is wrong with what is marked
-            below += _stands("sent at", found.standing.sent.get(n, ())[:2], width)
-            what, raised = found.standing.handled.get(n, ("", ()))
-            below += _stands(f"because of {show(what, 160)}, raised at", raised, width)
-            below += _stands("after its code had waited at", found.standing.waited.get(n, ()), width)
-        marks[n] = Mark(here, tuple(below), path, token)
-    return marks
+    token = next((token for token in workload.canaries() if token in failure.sentence), "")
+    return {n: Mark(here, (), path, token) for n in failure.moments}
 
 
 def _switches(found: Found, moments: tuple[Moment, ...], width: int) -> dict[int, list[str]]:

@@ -12,11 +12,13 @@ from typing import Any
 
 from goldentape.display import home_and_here, show
 from verifier.fuzz.failure import Kind
+from verifier.fuzz.lanes import LEFT, wrapped
+from verifier.fuzz.lanes import lanes as drawn
 from verifier.fuzz.live.caught import Caught, Hunted
 from verifier.fuzz.live.plan import to_json
 from verifier.fuzz.live.wilson import Rate
 from verifier.fuzz.seen import What
-from verifier.fuzz.story import HINTS, said
+from verifier.fuzz.story import HINTS, marks_of
 from verifier.verdict import plural
 
 OPEN = (
@@ -135,27 +137,15 @@ def needs(caught: Caught) -> str:
 def lanes(caught: Caught, width: int) -> Iterator[str]:
     """Yield the moments of a play, a column a connection; those that show the failure are marked."""
     run = caught.shown.run
-    names = list(dict.fromkeys(moment.session for moment in run.moments))
-    if not names:
+    end = next((n for n, moment in enumerate(run.moments) if moment.what is What.END), len(run.moments))
+    titles = {moment.session: moment.session for moment in run.moments}
+    if not titles:
         return
-    left = 13
-    lane = max(18, min(54, (width - left) // len(names)))
-    yield f"{'':{left}}" + "".join(f"{show(name, lane - 2):<{lane}}" for name in names).rstrip()
-    marks = set(caught.failure.moments)
-    for n, moment in enumerate(run.moments):
-        if moment.what is What.END:
-            break
-        text = said(moment) + ("  <--" if n in marks else "")
-        indent = lane * names.index(moment.session)
-        for row, part in enumerate(textwrap.wrap(text, lane - 2) or [""]):
-            head = f"{n + 1:>4} {moment.at / 1e6:>5.0f}ms " if not row else ""
-            yield f"{head:<{left}}{'':{indent}}{part}".rstrip()
-        if n in marks:
-            yield f"{'':{left}}{'^' * min(width - left, 60)} here: {caught.failure.kind}"
+    yield from drawn(run.moments[:end], titles, width, marks_of(caught.failure, caught.workload), {})
     if caught.failure.kind is Kind.DEADLOCK:
         for owed in run.open:
-            text = show(caught.shown.fresh.told(owed.text), 200)
-            yield f"{'':{left}}and then nothing: {show(owed.session, 40)} {text}"
+            text = f"and then nothing: {show(owed.session, 40)} {show(caught.shown.fresh.told(owed.text), 200)}"
+            yield from (f"{'':{LEFT}}{line}" for line in wrapped(text, width - LEFT, "  "))
 
 
 def as_json(hunted: Hunted, saved: Sequence[Path | None]) -> dict[str, Any]:
