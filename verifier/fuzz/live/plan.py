@@ -97,6 +97,10 @@ def to_json(plan: Plan) -> list[list[Any]]:
     return [[turn.session, turn.steps, turn.delay] for turn in plan]
 
 
+MOST = 60_000
+"""Steps, or milliseconds, of a turn that is read from a file."""
+
+
 def from_json(value: Any) -> Plan:
     """Read what `to_json` wrote; raises InputError."""
     if not isinstance(value, list):
@@ -104,7 +108,7 @@ def from_json(value: Any) -> Plan:
     found = []
     for n, item in enumerate(value):
         good = isinstance(item, list) and len(item) == 3 and isinstance(item[0], str)
-        if not good or not all(type(part) is int and part >= 0 for part in item[1:]):
+        if not good or not all(type(part) is int and 0 <= part <= MOST for part in item[1:]):
             raise InputError("not a turn", where=f"turn {n}", found=item, wanted='["session", steps, milliseconds]')
         found.append(Turn(*item))
     return tuple(found)

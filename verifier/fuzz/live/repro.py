@@ -146,8 +146,10 @@ def _read(value: Any, environment: dict[str, str]) -> LiveRepro:
         raise InputError("`failure` holds texts")
     if not isinstance(rate, dict) or not all(type(rate.get(name)) is int for name in ("failed", "of")):
         raise InputError("`rate` does not say how often it failed", wanted='{"failed": 7, "of": 10}')
+    if not 0 <= rate["failed"] <= rate["of"] <= LARGEST:
+        raise InputError("`rate` is none", found=f"{rate['failed']} of {rate['of']}", wanted="7 of 10")
     target, history = value.get("target"), value.get("history", [])
-    if not isinstance(target, str) or not isinstance(history, list):
+    if not isinstance(target, str) or not isinstance(history, list) or not all(isinstance(h, dict) for h in history):
         raise InputError("`target` is the URL of the server, and `history` a list")
     parameters = value.get("parameters", {})
     if not isinstance(parameters, dict) or not all(isinstance(one, str) for one in parameters.values()):
@@ -158,7 +160,7 @@ def _read(value: Any, environment: dict[str, str]) -> LiveRepro:
         plan=from_json(value.get("plan")),
         history=tuple(
             (Workload.from_json(one.get("workload"), environment), from_json(one.get("plan")))
-            for one in history if isinstance(one, dict)
+            for one in history
         ),
         failure=Failure(Kind(failure["kind"]), **words),
         rate=Rate(rate["failed"], rate["of"]),
