@@ -185,6 +185,32 @@ def test_the_printed_test_fails_until_the_app_is_mended(project):
     assert run().returncode == 0
 
 
+SLOW = """\
+goldentape: 1
+contract: {id: slow, version: "1.0.0"}
+params: {most: 60s}
+wire: {format: json, type: type, unknown: ignore}
+events: {user_message: {dir: c2s}, answer: {}}
+invariants:
+  soon: {kind: responds, per: connection, trigger: user_message, answer: answer, within: "${most}"}
+"""
+
+
+def test_a_contract_judges_with_what_the_search_told_it_and_is_found_around_the_file(tmp_path):
+    (tmp_path / "shop.py").write_text(APP.replace(*FIX, 1))
+    (tmp_path / "slow.yaml").write_text(SLOW)
+    search = "app", "shop:app", "--schedules", 5, "--seed", 1, "--contract", "slow.yaml"
+
+    assert fuzz(*search, cwd=tmp_path).returncode == 0
+    found = fuzz(*search, "--set", "most=1ms", cwd=tmp_path)
+    assert found.returncode == 1 and found.stdout.startswith("CONTRACT  "), found.stdout + found.stderr
+    assert value_of(tmp_path)["parameters"] == {"most": "1ms"}
+    jsonschema.validate(value_of(tmp_path), SCHEMA)
+    for where in (tmp_path, tmp_path.parent):
+        code, last = replay(tmp_path, cwd=where)
+        assert (code, last[:6]) == (1, "FAILED"), last
+
+
 def value_of(project: Path) -> Any:
     return json.loads(repro_of(project).read_text())
 
