@@ -124,3 +124,20 @@ def test_interrupted_it_tells_what_was_counted(servers, tmp_path):
 def test_a_file_that_is_not_as_it_should_be_is_refused(tmp_path, more):
     with pytest.raises(InputError, match=r"live-leak\.json: is no repro file of a live failure"):
         load(saved(tmp_path, 1, **more), {})
+
+
+def test_a_search_without_excerpts_quotes_nobody_and_a_script_goes_to_the_urls_path(servers, tmp_path):
+    wrong, _ = servers
+    (tmp_path / "two.yaml").write_text(
+        "users: [ann, ben]\ndone: done\nscript: [{send: {type: ask, content: 'hunter2 {content}'}}, wait]\n"
+    )
+    asked = ("--script", "two.yaml", "--faults", "none", "--tries", "1", "--confirm", "2", "--most", "1")
+    command = [sys.executable, "-m", "goldentape", "fuzz", "live", f"ws://127.0.0.1:{wrong}/v2/ws", *asked]
+    found = ran([*command, "--no-excerpts", "--report", "html=a.html", "--report", "json=a.json"], tmp_path)
+
+    assert found.returncode == 1 and "LEAK  ben receives what ann has sent" in found.stdout, found
+    [repro] = (tmp_path / ".goldentape").glob("*.json")
+    value = json.loads(repro.read_text())
+    assert {session["path"] for session in value["workload"]["sessions"]} == {"/v2/ws"}
+    told = [found.stdout, found.stderr, *((tmp_path / name).read_text() for name in ("a.html", "a.json"))]
+    assert not [text for text in (*told, json.dumps(value["story"])) if "hunter2" in text]
