@@ -104,3 +104,25 @@ def test_what_a_model_makes_up_is_nobodys_race(tmp_path):
     found, _ = hunt(tmp_path, MODEL, tries=15, users=2, messages=2)
 
     assert found.confirmed == [] and found.tries == 15
+
+
+ROOM = """
+room = {}
+
+async def answer(user, said, say):
+    room[user] = say
+    for other in list(room.values()):
+        try:
+            await other("room_said", text=said, by=user)
+        except Exception:
+            pass
+    await say("done", of=said)
+"""
+
+
+def test_a_room_is_to_be_decided_and_no_race(tmp_path):
+    found, stage = hunt(tmp_path, ROOM, tries=6, users=2, messages=2)
+
+    assert found.confirmed == [] and found.tries == 6
+    [doubt] = found.doubts
+    assert "a room, or a leak to all" in doubt and "text" in stage.judge.shared

@@ -11,7 +11,7 @@ from verifier.fuzz.plans import with_faults
 from verifier.fuzz.play import Player
 from verifier.fuzz.rooms import rooms_in
 from verifier.fuzz.schedule import SERIAL
-from verifier.fuzz.seen import Ended
+from verifier.fuzz.seen import Ended, Run
 from verifier.fuzz.workload import Workload
 
 
@@ -30,7 +30,11 @@ def rooms_of(player: Player, workload: Workload, shared: Collection[str]) -> Roo
     """Return what is to be taken as shared beside the paths that are named already, and what is to be said of it."""
     if len(workload.users) < 2:
         return Rooms()
-    turns = player.play(workload, in_turns(player.play(workload, SERIAL)))
+    return rooms_seen(player.play(workload, in_turns(player.play(workload, SERIAL))), workload, shared)
+
+
+def rooms_seen(turns: Run, workload: Workload, shared: Collection[str]) -> Rooms:
+    """Return the same, of a run in which the users take turns."""
     is_shared = shared_by(tuple(shared))
     said, named = (
         tuple(glob for glob in globs if not is_shared(glob.replace("[*]", "[0]")))

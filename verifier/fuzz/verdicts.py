@@ -83,6 +83,7 @@ def judged_live(
             doubts.append(f"{one.failure.title}: {rate(one)}")
     if not hunted.tries and not hunted.caught:
         doubts.append(f"nothing was tried: {hunted.ended or 'it was interrupted'}")
+    doubts += hunted.doubts
     exit = Exit.VIOLATION if found else Exit.INCONCLUSIVE if doubts else Exit.OK
     who = len(workload.users), len(workload.sessions), workload.messages
     notes = [note for note in (hunted.waiting, hunted.ended, *hunted.notes) if note]

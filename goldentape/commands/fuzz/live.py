@@ -159,7 +159,7 @@ def live(
     if found.confirmed:
         return Exit.VIOLATION
     # A search that was over before it began says nothing.
-    return Exit.INCONCLUSIVE if found.caught or not found.tries else Exit.OK
+    return Exit.INCONCLUSIVE if found.caught or found.doubts or not found.tries else Exit.OK
 
 
 def _kept(

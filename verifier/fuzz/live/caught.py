@@ -72,6 +72,8 @@ class Hunted:
     seconds: list[float] = field(default_factory=list)
     """How long each try took."""
     notes: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    """What somebody has to decide before it can be said that all is well."""
     longest_gap: float = 0.0
     """Seconds that a client waited at most for something in the serial plays."""
 

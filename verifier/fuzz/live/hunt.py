@@ -15,7 +15,7 @@ from verifier.fuzz.baselines import is_compared
 from verifier.fuzz.failure import Failure, Kind
 from verifier.fuzz.live.catching import Catching
 from verifier.fuzz.live.caught import NOTHING, Caught, Hunted
-from verifier.fuzz.live.comparing import Comparing
+from verifier.fuzz.live.comparing import Comparing, in_turns
 from verifier.fuzz.live.entrance import entered
 from verifier.fuzz.live.pace import longest_gap, paced, usual_gap
 from verifier.fuzz.live.plan import drawn
@@ -23,6 +23,8 @@ from verifier.fuzz.live.repeating import Repeated
 from verifier.fuzz.live.sequencer import sessions_of
 from verifier.fuzz.live.stage import OutOfTime, Stage, Try
 from verifier.fuzz.plans import mixtures, with_faults
+from verifier.fuzz.premises import rooms_seen
+from verifier.fuzz.seen import Ended
 from verifier.fuzz.workload import Workload
 from verifier.verdict import plural
 
@@ -92,18 +94,46 @@ class Hunt:
 
     async def _serially(self) -> None:
         """Let the users come one after the other first: what fails then needs nobody else."""
-        runs = []
-        for _ in range(SERIALLY):
-            one = await self.stage.play(self.workload, ())
-            self.hunted.serial += 1
-            runs.append(one.run)
-            if self.hunted.serial == SERIALLY:
-                self.hunted.longest_gap = max(map(longest_gap, runs))
-                usual = max(map(usual_gap, runs))
-                self.stage.pace = paced(self.hunted.longest_gap, self.patience, usual)
+        plays = await self._look_for_rooms()
+        while len(plays) < SERIALLY:
+            plays.append(await self.stage.play(self.workload, ()))
+        self.hunted.serial = len(plays)
+        self.hunted.longest_gap = max(longest_gap(one.run) for one in plays)
+        usual = max(usual_gap(one.run) for one in plays)
+        self.stage.pace = paced(self.hunted.longest_gap, self.patience, usual)
+        for one in plays:
             await self._look_into(one, 0, alone=True)
 
+    async def _look_for_rooms(self) -> list[Try]:
+        """See what everybody is told of everybody though nobody is interrupted: a room is no race.
+
+        Returns the plays, where there is no room; else they are judged by what was not known yet.
+        """
+        if len(self.workload.users) < 2:
+            return []
+        forward = await self.stage.play(self.workload, ())
+        turns = await self.stage.play(self.workload, in_turns(forward.run))
+        rooms = rooms_seen(turns.run, self.workload, self.stage.judge.shared)
+        self.stage.judge.share(rooms.shared)
+        self.hunted.doubts += rooms.doubts
+        self.hunted.notes += rooms.notes
+        return [] if rooms.shared else [forward, turns]
+
+    async def _look_for_tabs(self) -> None:
+        """See whether a user who is alone can have two connections, in turns; else no second tab is tried."""
+        if not self._unasked or self.hunted.caught:
+            return
+        first = with_faults(self.workload, ("tabs",)).only(self.workload.users[0].name)
+        serial = await self.stage.play(first, ())
+        turns = await self.stage.play(first, in_turns(serial.run))
+        if serial.run.ended is not Ended.DONE or turns.run.ended is not Ended.DONE:
+            self._mixtures = tuple(dict.fromkeys(tuple(f for f in m if f != "tabs") for m in self._mixtures))
+            self.hunted.notes.append(
+                "the server serves one connection of a user at a time: no second tab is tried (--faults tabs)"
+            )
+
     async def _search(self) -> None:
+        await self._look_for_tabs()
         await self._comparing.learn(self.workload, self._recurring)
         for n in range(self._tries):
             faults = self._mixtures[n % len(self._mixtures)]

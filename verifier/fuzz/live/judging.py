@@ -44,6 +44,15 @@ class Judge:
         self._contracts = tuple(c for c in map(_counting, contracts) if c is not None)
         self._shared = tuple(shared)
 
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """Paths whose values users share on purpose."""
+        return self._shared
+
+    def share(self, paths: Sequence[str]) -> None:
+        """Take more paths as shared."""
+        self._shared += tuple(paths)
+
     def is_about_time(self, failure: Failure) -> bool:
         """Return whether a failure is one of time: of these a busy machine shows some that nobody is to blame for."""
         specs = [c.invariants.get(failure.detail) for c in self._contracts]

@@ -84,7 +84,8 @@ class Try:
 
     def after(self, plays: Iterable[Try]) -> tuple[Try, ...]:
         """Return those of some plays that were before this one."""
-        return tuple(takewhile(lambda other: other.played is not self.played, plays))
+        before = tuple(takewhile(lambda other: other.played is not self.played, plays := list(plays)))
+        return before if len(before) < len(plays) else ()
 
     def shows(self, fingerprint: str) -> bool:
         """Return whether it fails in this way."""

@@ -46,6 +46,8 @@ def told(
         f"{plural(hunted.serial, 'play')} with nobody interrupted, {plural(plays, 'play')} in all, "
         f"{plural(restarts, 'restart')}"
     )
+    for doubt in hunted.doubts:
+        yield f"  open: {show(doubt, 400)}"
     for note in (
         *([hunted.waiting] if hunted.waiting else []),
         *([hunted.ended] if hunted.ended else []),
@@ -154,7 +156,7 @@ def as_json(hunted: Hunted, saved: Sequence[Path | None]) -> dict[str, Any]:
         "tries": hunted.tries, "violations": len(hunted.confirmed), "interrupted": hunted.interrupted,
         "unconfirmed": len(hunted.caught) - len(hunted.confirmed),
         "ms_a_try": round(1000 * sum(hunted.seconds) / len(hunted.seconds)) if hunted.seconds else None,
-        "ended": hunted.ended, "notes": [hunted.waiting, *hunted.notes],
+        "ended": hunted.ended, "notes": [hunted.waiting, *hunted.notes, *hunted.doubts],
         "failures": [
             {**_failure(one), "repro": None if path is None else str(path)}
             for one, path in zip(hunted.caught, saved, strict=True)
