@@ -66,6 +66,27 @@ async def serve(client):
     except OSError:
         pass
 """
+CAPACITY = """
+serving = 0
+
+async def serve(client):
+    global serving
+    await client.accept()
+    async for question in client.questions():
+        run = uuid.uuid4().hex
+        if serving >= 2:
+            await client.say("error", run, retry_after=1)
+            continue
+        serving += 1
+        try:
+            for name in FIVE:
+                await client.say(name, run)
+                await asyncio.sleep(0.01)
+        except OSError:
+            pass
+        finally:
+            serving -= 1
+"""
 ROOM = """
 here = set()
 
@@ -115,6 +136,13 @@ def test_a_room_is_said_to_be_one_and_is_no_leak(tmp_path):
     assert report.ok
     assert "everybody gets what everybody says" in line and line.endswith("--shared 'text'")
     assert searched(tmp_path, ROOM, shared=("text", "by")).unconfirmed == ()
+
+
+def test_a_refusal_since_others_are_served_is_meant_so_where_its_field_is_shared(tmp_path):
+    [found] = searched(tmp_path, CAPACITY).failures
+
+    assert found.failure.kind is Kind.DIFFERENT and "receives error" in found.failure.sentence
+    assert searched(tmp_path, CAPACITY, shared=("retry_after",)).ok
 
 
 def test_an_agents_events_that_come_to_all_are_no_room(tmp_path):

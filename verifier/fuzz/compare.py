@@ -147,7 +147,9 @@ class Comparison:
                 if owner and not numeric(value, was):
                     yield _mixed(alone, n, owner, field, value, was)
                     return
-        if not self._comes_serially(alone, message):
+        # What carries something that is shared on purpose comes because of others, too: `busy`, say.
+        on_purpose = any(self._shared(path) for path, _ in message.values)
+        if not on_purpose and not self._comes_serially(alone, message):
             told = ", ".join(
                 _told(v) for p, v in message.values if isinstance(v, str) and ("error" in p or "reason" in p)
             )
