@@ -24,7 +24,8 @@ Walks = Callable[[Workload, int], Run | None]
 WALKS = 5
 """Schedules of chance that a smaller workload gets, where the schedule that is left does not fail."""
 LAST, LAST_WALKS = 60, 12
-"""Runs more, where several messages are left: smaller workloads get more of chance, for they may need more switches."""
+"""Of the runs those that are kept back for where several messages are left: then smaller workloads get more schedules
+of chance, for they may need more switches."""
 FEW = 2
 """Messages that are few enough."""
 
@@ -39,7 +40,7 @@ class Shrinking:
     schedule: Schedule
     run: Run
     runs: int = 0
-    most_runs: int = RUNS
+    most_runs: int = RUNS - LAST
     until: float = field(default_factory=lambda: spent() + SECONDS)
     may: Callable[[Workload], bool] = lambda workload: True
     """Tells whether a workload can fail as it should at all."""
@@ -53,7 +54,7 @@ class Shrinking:
         self._smaller_schedule()
         if self.workload.messages > FEW:
             before = self.workload
-            self.most_runs = self.runs + LAST
+            self.most_runs = min(self.runs + LAST, RUNS)
             self._smaller_workload(LAST_WALKS)
             if self.workload != before:
                 self._smaller_schedule()
@@ -66,7 +67,7 @@ class Shrinking:
 
     def lessen(self) -> None:
         """Take away what this schedule does not need."""
-        self.most_runs, self.until = self.runs + LAST, spent() + SECONDS
+        self.most_runs, self.until = min(self.runs + LAST, RUNS), spent() + SECONDS
         self._smaller_workload()
 
     def _smaller_schedule(self) -> None:
