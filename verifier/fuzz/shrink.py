@@ -26,6 +26,8 @@ WALKS = 5
 LAST, LAST_WALKS = 60, 12
 """Of the runs those that are kept back for where several messages are left: then smaller workloads get more schedules
 of chance, for they may need more switches."""
+LESS = 8
+"""Those that are kept back for what a smaller schedule, once there is one, does not need any more."""
 FEW = 2
 """Messages that are few enough."""
 
@@ -40,7 +42,7 @@ class Shrinking:
     schedule: Schedule
     run: Run
     runs: int = 0
-    most_runs: int = RUNS - LAST
+    most_runs: int = RUNS - LAST - LESS
     until: float = field(default_factory=lambda: spent() + SECONDS)
     may: Callable[[Workload], bool] = lambda workload: True
     """Tells whether a workload can fail as it should at all."""
@@ -54,7 +56,7 @@ class Shrinking:
         self._smaller_schedule()
         if self.workload.messages > FEW:
             before = self.workload
-            self.most_runs = min(self.runs + LAST, RUNS)
+            self.most_runs = min(self.runs + LAST, RUNS - LESS)
             self._smaller_workload(LAST_WALKS)
             if self.workload != before:
                 self._smaller_schedule()
@@ -67,7 +69,7 @@ class Shrinking:
 
     def lessen(self) -> None:
         """Take away what this schedule does not need."""
-        self.most_runs, self.until = min(self.runs + LAST, RUNS), spent() + SECONDS
+        self.most_runs, self.until = min(self.runs + LESS, RUNS), spent() + SECONDS
         self._smaller_workload()
 
     def _smaller_schedule(self) -> None:
