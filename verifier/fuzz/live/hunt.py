@@ -98,8 +98,9 @@ class Hunt:
         while len(plays) < SERIALLY:
             plays.append(await self.stage.play(self.workload, ()))
         self.hunted.serial = len(plays)
-        self.hunted.longest_gap = max(longest_gap(one.run) for one in plays)
-        usual = max(usual_gap(one.run) for one in plays)
+        # A wait in vain says nothing of how long the server takes.
+        runs = [one.run for one in plays if one.run.ended is Ended.DONE] or [one.run for one in plays]
+        self.hunted.longest_gap, usual = max(map(longest_gap, runs)), max(map(usual_gap, runs))
         self.stage.pace = paced(self.hunted.longest_gap, self.patience, usual)
         for one in plays:
             await self._look_into(one, 0, alone=True)
@@ -107,7 +108,7 @@ class Hunt:
     async def _look_for_rooms(self) -> list[Try]:
         """See what everybody is told of everybody though nobody is interrupted: a room is no race.
 
-        Returns the plays, where there is no room; else they are judged by what was not known yet.
+        Returns the play in which nobody is interrupted, where there is no room.
         """
         if len(self.workload.users) < 2:
             return []
@@ -117,7 +118,7 @@ class Hunt:
         self.stage.judge.share(rooms.shared)
         self.hunted.doubts += rooms.doubts
         self.hunted.notes += rooms.notes
-        return [] if rooms.shared else [forward, turns]
+        return [] if rooms.shared else [forward]
 
     async def _look_for_tabs(self) -> None:
         """See whether a user who is alone can have two connections, in turns; else no second tab is tried."""
