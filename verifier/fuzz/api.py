@@ -25,14 +25,14 @@ from verifier.fuzz.doors import path_of, paths_of
 from verifier.fuzz.failure import Failure
 from verifier.fuzz.found import Report
 from verifier.fuzz.inprocess import InProcess
-from verifier.fuzz.offline.repro import is_of_tape
+from verifier.fuzz.offline.repro import TAPE
 from verifier.fuzz.offline.repro import load as load_tape
 from verifier.fuzz.passport import Passport
 from verifier.fuzz.plans import mixtures
 from verifier.fuzz.policy import demand_policy
 from verifier.fuzz.prepare import prepared
 from verifier.fuzz.replay import Replayed, replayed
-from verifier.fuzz.repro import load
+from verifier.fuzz.repro import against, load
 from verifier.fuzz.search import LAZY, Budget, Search
 from verifier.fuzz.settings import Settings, named
 from verifier.fuzz.workload import Workload
@@ -177,7 +177,7 @@ def replay(
     Python files of their own.  `app`: the object itself, where the file's was handed over as one.  Raises `InputError`
     for a file that is none, or an app that is gone.
     """
-    if is_of_tape(Path(path)):
+    if against(Path(path)) == TAPE:
         # Where tapes and contracts are found is the command line's business.
         again: Any = importlib.import_module("goldentape.commands.fuzz.tape_again")
         judged: ReplayedTape = again.judged_again(load_tape(Path(path)), allow_code=allow_code)

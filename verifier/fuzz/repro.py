@@ -53,6 +53,21 @@ class Repro:
     path: Path | None = None
 
 
+def against(path: Path) -> str:
+    """Return what a repro file plays against: `live` (a server), `tape` (orders of a recording), or empty, an app.
+
+    What cannot be read is of no kind: reading it as the file of an app says what is wrong.
+    """
+    try:
+        if path.stat().st_size > LARGEST:
+            return ""
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return ""
+    kind = value.get("against") if isinstance(value, dict) else None
+    return kind if isinstance(kind, str) else ""
+
+
 FIELDS: Final = (
     "goldentape_repro", "failure", "needs", "minimal", "app", "workload", "schedule", "anchors", "contracts",
     "parameters", "shared", "log", "versions", "story",

@@ -21,10 +21,10 @@ from goldentape.display import show
 from goldentape.errors import Exit
 from verifier.fuzz import withheld
 from verifier.fuzz.inprocess import InProcess
-from verifier.fuzz.live.repro import is_live
-from verifier.fuzz.offline.repro import is_of_tape
+from verifier.fuzz.live.repro import LIVE
+from verifier.fuzz.offline.repro import TAPE
 from verifier.fuzz.replay import Outcome, Replayed, replayed
-from verifier.fuzz.repro import Repro, load
+from verifier.fuzz.repro import Repro, against, load
 from verifier.fuzz.story import of_run
 
 EXITS = {Outcome.FIXED: Exit.OK, Outcome.FAILED: Exit.VIOLATION, Outcome.CHANGED: Exit.INCONCLUSIVE}
@@ -50,11 +50,11 @@ def replay(
     FIXED (exit 0): it does not happen any more.  FAILED (1): it does, with the same fingerprint.  CHANGED (4): the app
     does something else now, so that nobody can tell.
     """
-    if is_live(file):
+    if (kind := against(file)) == LIVE:
         return replay_live(
             file, times, target, allow_code=allow_code, excerpts=excerpts, as_json=as_json, **server
         )  # fmt: skip
-    if is_of_tape(file):
+    if kind == TAPE:
         return replay_tape(file, trace=trace, as_json=as_json, allow_code=allow_code)
     saved = load(file, dict(os.environ))
     settings = saved.settings if app_dir is None else saved.settings.in_directory(app_dir)

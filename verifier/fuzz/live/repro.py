@@ -111,17 +111,6 @@ def write_private(path: Path, data: bytes) -> None:
         raise EnvironmentFault(f"cannot be written: {error.strerror}", where=path) from None
 
 
-def is_live(path: Path) -> bool:
-    """Return whether a file is the repro file of a live failure; what cannot be read is not."""
-    try:
-        if path.stat().st_size > LARGEST:
-            return False
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(value, dict) and value.get("against") == LIVE
-
-
 def load(path: Path, environment: dict[str, str]) -> LiveRepro:
     """Read the file; `environment` has the secrets that are not in it.  Raises InputError."""
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from goldentape.errors import EnvironmentFault, InputError
-from verifier.fuzz.repro import LARGEST, VERSION, versions
+from verifier.fuzz.repro import VERSION, versions
 
 TAPE: Final = "tape"
 Slice = tuple[str, str, int]
@@ -79,17 +79,6 @@ class TapeRepro:
         except OSError as error:
             raise EnvironmentFault(f"cannot be written: {error.strerror}", where=path) from None
         return path
-
-
-def is_of_tape(path: Path) -> bool:
-    """Return whether a file is the repro file of an order of a tape; what cannot be read is not."""
-    try:
-        if path.stat().st_size > LARGEST:
-            return False
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(value, dict) and value.get("against") == TAPE
 
 
 def load(path: Path) -> TapeRepro:
