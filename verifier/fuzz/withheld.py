@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from verifier.fuzz.failure import Failure, Kind
 from verifier.fuzz.message import read
 from verifier.fuzz.seen import AppError, Moment, Run, What
+from verifier.fuzz.standing import Standing
 
 if TYPE_CHECKING:
     from verifier.fuzz.found import Found, Report
@@ -62,7 +63,13 @@ def found(one: Found) -> Found:
         run=run(one.run),
         also=tuple(map(failure, one.also)),
         elsewhere=tuple(map(failure, one.elsewhere)),
+        standing=_standing(one.standing),
     )
+
+
+def _standing(one: Standing) -> Standing:
+    """Return where the code stood, with the types of exceptions only."""
+    return replace(one, handled={n: (told.partition(":")[0], sites) for n, (told, sites) in one.handled.items()})
 
 
 def report(one: Report) -> Report:
