@@ -18,10 +18,10 @@ from verifier.fuzz.live.caught import NOTHING, Caught, Hunted
 from verifier.fuzz.live.comparing import Comparing, in_turns
 from verifier.fuzz.live.entrance import entered
 from verifier.fuzz.live.pace import longest_gap, paced, usual_gap
-from verifier.fuzz.live.plan import drawn
+from verifier.fuzz.live.plan import Plan, drawn
 from verifier.fuzz.live.repeating import Repeated
 from verifier.fuzz.live.sequencer import sessions_of
-from verifier.fuzz.live.stage import OutOfTime, Stage, Try
+from verifier.fuzz.live.stage import CRASH, GONE, OutOfTime, Stage, Try
 from verifier.fuzz.plans import mixtures, with_faults
 from verifier.fuzz.premises import rooms_seen
 from verifier.fuzz.seen import Ended
@@ -112,21 +112,28 @@ class Hunt:
         """
         if len(self.workload.users) < 2:
             return []
-        forward = await self.stage.play(self.workload, ())
-        turns = await self.stage.play(self.workload, in_turns(forward.run))
+        forward = await self._first(self.workload, ())
+        turns = await self._first(self.workload, in_turns(forward.run))
         rooms = rooms_seen(turns.run, self.workload, self.stage.judge.shared)
         self.stage.judge.share(rooms.shared)
         self.hunted.doubts += rooms.doubts
         self.hunted.notes += rooms.notes
         return [] if rooms.shared else [forward]
 
+    async def _first(self, workload: Workload, plan: Plan) -> Try:
+        """Play once to learn of the server; that it ends is looked into at once, for it may not come back."""
+        one = await self.stage.play(workload, plan)
+        if any(failure.kind is Kind.EXCEPTION and failure.detail in (CRASH, GONE) for failure in one.failures):
+            await self._look_into(one, 0)
+        return one
+
     async def _look_for_tabs(self) -> None:
         """See whether a user who is alone can have two connections, in turns; else no second tab is tried."""
         if not self._unasked or self.hunted.caught:
             return
         first = with_faults(self.workload, ("tabs",)).only(self.workload.users[0].name)
-        serial = await self.stage.play(first, ())
-        turns = await self.stage.play(first, in_turns(serial.run))
+        serial = await self._first(first, ())
+        turns = await self._first(first, in_turns(serial.run))
         if serial.run.ended is not Ended.DONE or turns.run.ended is not Ended.DONE:
             self._mixtures = tuple(dict.fromkeys(tuple(f for f in m if f != "tabs") for m in self._mixtures))
             self.hunted.notes.append(
