@@ -21,7 +21,7 @@ GOLDENTAPE = [sys.executable, "-m", "goldentape", "fuzz"]
 
 
 def run(*args: object, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
-    given = {**os.environ, races.ENV: races.SECRET, **env}
+    given = {**os.environ, "COLUMNS": "200", races.ENV: races.SECRET, **env}
     return subprocess.run(
         [*GOLDENTAPE, *map(str, args)], capture_output=True, text=True, timeout=110, cwd=cwd, env=given
     )

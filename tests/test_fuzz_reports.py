@@ -62,7 +62,7 @@ def fuzz(tmp_path):
             capture_output=True,
             text=True,
             timeout=110,
-            env={**ours, races.ENV: races.SECRET, **env},
+            env={**ours, "COLUMNS": "200", races.ENV: races.SECRET, **env},
         )
         assert "Traceback" not in ended.stderr
         return ended.returncode, ended.stdout
