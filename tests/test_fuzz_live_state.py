@@ -49,9 +49,14 @@ def test_with_a_fresh_server_for_each_play_nothing_is_left_behind(tmp_path):
 
 
 RARELY = """
+answers = 0
+
 async def answer(user, said, say):
+    global answers
+    answers += 1
+    mine = answers
     await say("started", of=said)
-    if random.random() > 0.15:
+    if mine % 9:  # whoever asks
         await say("done", of=said)
 """
 
