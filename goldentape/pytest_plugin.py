@@ -6,6 +6,7 @@ goldentape until a test asks for the fixture.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,10 @@ def fuzz_ws(request: pytest.FixtureRequest) -> Fuzz:
     """Search an ASGI app for races: `fuzz_ws("shop.main:app", users=3)`; what failed last time comes first."""
     from verifier.fuzz import pytest_fixtures
 
-    return pytest_fixtures.fuzz_ws(request)
+    others: tuple[str, ...] = ()
+    if "goldentape" in request.fixturenames:
+        from goldentape.testing.trial import MARK as others
+    return pytest_fixtures.fuzz_ws(request, others)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -93,6 +97,18 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     elif any(mark.name == "goldentape" for mark in item.own_markers) and not _records(item):
         pytest.fail("the test has the marker goldentape, and not the fixture: nothing was recorded", pytrace=False)
     return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let the summary of a failed search name what failed, and not tell its story once more (in CI nothing is cut)."""
+    report = yield
+    found = sys.modules.get("verifier.fuzz.found")
+    if found is not None and call.excinfo is not None and call.excinfo.errisinstance(found.ScheduleFailure):
+        crash = getattr(report.longrepr, "reprcrash", None)
+        if crash is not None:
+            crash.message = str(call.excinfo.value).partition("\n")[0]
+    return report
 
 
 def _records(item: pytest.Item) -> bool:

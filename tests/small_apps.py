@@ -44,6 +44,21 @@ async def app(scope, receive, send):
     if scope["type"] == "websocket":
         await serve(Client(scope, receive, send))
 '''
+LEAKY = """\
+import asyncio
+last = {}
+
+async def app(scope, receive, send):
+    if scope["type"] != "websocket":
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        last["text"] = message["text"]
+        await asyncio.sleep(0.01)
+        await send({"type": "websocket.send", "text": last["text"]})
+"""
+"""A whole app that answers each with what anybody said last."""
 _NUMBERS = itertools.count()
 
 

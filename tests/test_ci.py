@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
+from suites import PLUGIN
 from tapes import write
 
 ROOT = Path(__file__).parent.parent
@@ -161,21 +162,14 @@ def steps(name: str) -> list[dict]:
 def test_pytest_copied_is_green_and_a_broken_backend_is_red(team):
     [run] = [step["run"] for step in steps(".github/workflows/websocket.yml") if "pytest " in step.get("run", "")]
     use = steps(".github/workflows/websocket.yml")[-1]["with"]
-    done = team.run("bash", "-ec", f"{run} -p no:asyncio {plugin()}")
+    done = team.run("bash", "-ec", f"{run} -p no:asyncio {' '.join(PLUGIN)}")
     assert done.returncode == 0, done.stdout
     assert team.action(**use).returncode == 0
 
     broken(team)
-    done = team.run("bash", "-ec", f"{run} -p no:asyncio {plugin()}")
+    done = team.run("bash", "-ec", f"{run} -p no:asyncio {' '.join(PLUGIN)}")
     assert done.returncode == 1 and "served at #4 comes without an open order 1" in done.stdout
     assert team.action(**use).returncode == 1
-
-
-def plugin() -> str:
-    from importlib.metadata import entry_points
-
-    installed = any(point.name == "goldentape" for point in entry_points(group="pytest11"))
-    return "" if installed else "-p goldentape.pytest_plugin"
 
 
 def test_gitlabs_scripts_do_what_they_say(team):

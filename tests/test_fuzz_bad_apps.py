@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from small_apps import LEAKY
 
 LIFESPAN = """\
 from contextlib import asynccontextmanager
@@ -110,22 +111,6 @@ def test_of_several_routes_the_one_that_is_tried_is_told(home):
 
     assert ended.returncode == 0, ended.stderr
     assert "note: its WebSocket routes are /chat, /rooms/{room}: /chat is tried (--path for another)" in ended.stdout
-
-
-LEAKY = """\
-import asyncio
-last = {}
-
-async def app(scope, receive, send):
-    if scope["type"] != "websocket":
-        return
-    await receive()
-    await send({"type": "websocket.accept"})
-    while (message := await receive())["type"] == "websocket.receive":
-        last["text"] = message["text"]
-        await asyncio.sleep(0.01)
-        await send({"type": "websocket.send", "text": last["text"]})
-"""
 
 
 def test_a_race_is_told_though_its_repro_file_cannot_be_written(home):

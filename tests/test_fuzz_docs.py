@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from suites import run_pytest
 
 DOCS = (Path(__file__).parent.parent / "docs" / "fuzzing.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", DOCS, re.S)
@@ -81,12 +80,8 @@ def test_the_script_of_the_tutorials_shop(shop):
 def test_the_tests_of_the_page_fail_with_a_small_story(shop, word):
     text = block("python", word)
     (shop / "test_shop.py").write_text(text)
-    plugin = [] if entry_points(group="pytest11", name="goldentape") else ["-p", "goldentape.pytest_plugin"]
 
-    ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, "test_shop.py"], cwd=shop,
-        capture_output=True, text=True, timeout=110, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-    )  # fmt: skip
+    ended = run_pytest(shop, "-p", "no:cacheprovider", "test_shop.py")
 
     assert "1 failed" in ended.stdout, ended.stdout[-3000:]
     assert "receives what" in ended.stdout and "needs: 2 users, 1 message each" in ended.stdout

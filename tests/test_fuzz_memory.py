@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 import races
+from hypothesis import settings
 from hypothesis.database import DirectoryBasedExampleDatabase, InMemoryExampleDatabase
+from small_apps import LEAKY
+from suites import desk
 from test_fuzz_shrink import USUAL, app_of, two_causes
 
 from verifier.fuzz import fuzz_app
@@ -24,7 +30,9 @@ def shop(tmp_path):
 
 def search(shop, database, **options):
     given = {"schedules": 120, "failures": 1, "certify": 0, **options}
-    return fuzz_app("starved_pool:app", app_dir=shop, passports=[races.TOKEN], database=database, **given)
+    return fuzz_app(
+        "starved_pool:app", app_dir=shop, passports=[races.TOKEN], settings=settings(database=database), **given
+    )
 
 
 def test_yesterdays_failure_is_the_first_thing_that_is_tried(shop):
@@ -40,9 +48,27 @@ def test_yesterdays_failure_is_the_first_thing_that_is_tried(shop):
     assert files and not any(races.SECRET.encode() in data for data in files)
 
 
+def test_the_command_remembers_in_ci_as_well_and_is_not_the_same_each_time_without_a_seed(shop):
+    (shop / "leaky.py").write_text(LEAKY)
+
+    def search():
+        command = ["fuzz", "app", "leaky:app", "--schedules", "60", "--certify", "0s", "--json"]
+        ended = subprocess.run(
+            [sys.executable, "-m", "goldentape", *command], cwd=shop, capture_output=True, text=True, timeout=60,
+            env=desk(CI="true"),
+        )  # fmt: skip
+        assert ended.returncode == 1, ended.stderr
+        return json.loads(ended.stdout)
+
+    first, second, third = search(), search(), search()
+    assert "recalled" not in first["policies"]
+    assert second["policies"]["recalled"] == third["policies"]["recalled"] == 1
+    assert second["decisions"] != third["decisions"], "each search of 60 schedules has some 1,800 decisions of its own"
+
+
 def test_every_failure_of_yesterday_comes_back_and_none_twice():
     database = InMemoryExampleDatabase()
-    options = {**USUAL, "database": database, "certify": 0}
+    options = {**USUAL, "settings": settings(database=database), "certify": 0}
     app = app_of(two_causes)
     first = fuzz_app(app, schedules=150, **options)
     again = fuzz_app(app, schedules=2, **options)
@@ -77,7 +103,7 @@ class Release:
 
 def test_what_was_mended_is_forgotten():
     database, release = InMemoryExampleDatabase(), Release()
-    options = {**USUAL, "database": database, "certify": 0, "schedules": 60}
+    options = {**USUAL, "settings": settings(database=database), "certify": 0, "schedules": 60}
     first = fuzz_app(app_of(release), **options)
     release.mended = True
     second = fuzz_app(app_of(release), **options)
@@ -89,7 +115,7 @@ def test_what_was_mended_is_forgotten():
 
 def test_a_race_that_moved_is_found_again_with_the_same_users():
     database, release = InMemoryExampleDatabase(), Release()
-    options = {**USUAL, "database": database, "certify": 0, "schedules": 60}
+    options = {**USUAL, "settings": settings(database=database), "certify": 0, "schedules": 60}
     fuzz_app(app_of(release), **options)
     [before] = map(set, database.data.values())
     release.pauses = 3

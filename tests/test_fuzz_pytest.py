@@ -1,19 +1,17 @@
 """The fuzzer in tests: the fixture, the decorator, the strategies, as somebody's own test suite uses them."""
 
-import os
 import re
 import shutil
 import subprocess
-import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 import races
 from hypothesis import HealthCheck, given, settings
+from suites import run_pytest
 
 import goldentape
-from verifier.fuzz import ScheduleFailure, Workload, run_app, schedules, workloads
+from verifier.fuzz import ScheduleFailure, Workload, fuzz_app, run_app, schedules, workloads
 from verifier.fuzz.schedule import SERIAL
 
 APP = "leak_module_variable:app"
@@ -26,15 +24,9 @@ def suite(tmp_path):
         shutil.copy(races.HOME / f"{name}.py", tmp_path)
     (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .\n")
 
-    plugin = [] if entry_points(group="pytest11", name="goldentape") else ["-p", "goldentape.pytest_plugin"]
-    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-
-    def run(text: str, *args: str) -> subprocess.CompletedProcess[str]:
+    def run(text: str, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
         (tmp_path / "test_it.py").write_text(text.replace("SECRET", repr(races.SECRET)))
-        return subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, *args],
-            capture_output=True, text=True, timeout=110, cwd=tmp_path, env=env,
-        )  # fmt: skip
+        return run_pytest(tmp_path, "-p", "no:cacheprovider", *args, **env)
 
     run.home = tmp_path
     return run
@@ -126,6 +118,15 @@ def test_what_failed_yesterday_is_tried_first_and_what_is_printed_reproduces_it(
     assert all(f"fingerprint {fingerprint}" in run.stdout for run in (first, again, reproduced))
     assert races.SECRET not in first.stdout
     assert "<plan of 2 users" in first.stdout
+
+
+def test_in_ci_the_same_is_tried_each_time_as_hypothesis_has_it_there(suite):
+    first, again = (suite(RARE, STATISTICS, CI="true") for _ in range(2))
+
+    plans = [set(re.findall(r"plan=<[^>]+>", run.stdout)) for run in (first, again)]
+    assert len(plans[0]) == 1 and plans[0] == plans[1], first.stdout[-3000:]
+    assert "during generate phase" in again.stdout and "reuse phase" not in again.stdout, again.stdout[-3000:]
+    assert not (suite.home / ".hypothesis" / "examples").exists()
 
 
 SETTLED = """
@@ -224,8 +225,25 @@ def test_what_is_decorated_is_a_plain_function():
     for function in (later, lambda plan: None, lambda *runs: None, lambda run, **more: None):
         with pytest.raises(goldentape.errors.InputError, match="is a plain function of a run and of fixtures"):
             goldentape.interleave(app=APP)(function)
-    with pytest.raises(TypeError, match="usres"):
+    with pytest.raises(TypeError, match=re.escape("interleave() has no option `usres`: did you mean users?")):
         goldentape.interleave(app=APP, usres=3)(lambda: None)
+    with pytest.raises(TypeError, match=re.escape("fuzz_app() has no option `canaries`: it takes users, messages, ")):
+        fuzz_app(APP, canaries=True)
+
+
+def test_a_word_of_the_marker_that_nobody_knows_fails_the_test(suite):
+    text = (
+        "import pytest\n\n@pytest.mark.goldentape({})\ndef test_leaky({}):\n    fuzz_ws('leak_module_variable:app')\n"
+    )
+
+    misspelt = suite(text.format("usrs=2", "fuzz_ws"))
+    assert "@pytest.mark.goldentape has no option usrs for fuzz_ws: did you mean users?" in misspelt.stdout
+    nameless = suite(text.format("2", "fuzz_ws"))
+    assert "@pytest.mark.goldentape has no option 2 for fuzz_ws: it takes app_dir, " in nameless.stdout
+    recorders = suite(text.format("strict=True", "fuzz_ws"))
+    assert "@pytest.mark.goldentape has no option strict for fuzz_ws" in recorders.stdout
+    both = suite(text.format("strict=True", "fuzz_ws, goldentape"))
+    assert "has no option" not in both.stdout, both.stdout[-2000:]
 
 
 def test_a_run_is_checked_and_its_failure_tells_the_story():

@@ -6,16 +6,12 @@ import json
 import re
 import subprocess
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from suites import PLUGIN
 
 from goldentape.tape import open_tape
-
-INSTALLED = any(point.name == "goldentape" for point in entry_points(group="pytest11"))
-"""Where goldentape was installed before it had a plugin, pytest is told of it."""
-PLUGIN = () if INSTALLED else ("-p", "goldentape.pytest_plugin")
 
 CALM = """
 goldentape: 1

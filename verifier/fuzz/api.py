@@ -8,7 +8,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -36,6 +36,7 @@ from verifier.fuzz.repro import against, load
 from verifier.fuzz.search import LAZY, Budget, Search
 from verifier.fuzz.settings import Settings, named
 from verifier.fuzz.workload import Workload
+from verifier.load import nearest
 
 if TYPE_CHECKING:
     from verifier.fuzz.offline.replaying import ReplayedTape
@@ -71,9 +72,20 @@ class Job:
     contract: Contracts = None
     shared: Collection[str] = ()
     failures: int = 5
-    database: ExampleDatabase | None = None
+    settings: hypothesis.settings | None = None
+    """Hypothesis' settings, whose `database` and `derandomize` hold; None: those of the loaded profile."""
     say: Callable[[int, float], None] = lambda schedules, seconds: None
     warn: Callable[[Failure, int], None] = lambda failure, schedule: None
+
+
+def job_of(app: str | App, options: Mapping[str, Any], who: str) -> Job:
+    """Return what is to be searched; raises `TypeError`, said as if by `who`, for an option that there is not."""
+    known = [field.name for field in fields(Job) if field.name not in ("app", "say", "warn")]
+    for name in options:
+        if name not in Job.__dataclass_fields__:
+            near = nearest(name, known) or f"it takes {', '.join(known)}"
+            raise TypeError(f"{who}() has no option `{name}`: {near}")
+    return Job(app=app, **options)
 
 
 def fuzz_app(app: str | App, **options: Any) -> Report:
@@ -86,11 +98,12 @@ def fuzz_app(app: str | App, **options: Any) -> Report:
     `plain:query:user_id`), `secret`: the key of JWTs.  `faults`: of drop, reconnect, slow and tabs; None: the usual
     mixtures.  `contract`: what must hold, by name, by file, or read already.  `shared`: paths that users share on
     purpose.  `schedules`, `seconds`: the budget; `failures`: so many different ones end the search.  `seed`: the same
-    search each time.  `explore`, `window`, `isolate`, `factory`, `app_dir`: see `Settings`.
+    search each time; without one, `settings` (Hypothesis' profile) say whether it is chance, and where what failed is
+    kept.  `explore`, `window`, `isolate`, `factory`, `app_dir`: see `Settings`.
 
-    Raises `InputError` for what cannot be run, with what to do about it.
+    Raises `InputError` for what cannot be run, with what to do about it, and `TypeError` for another option.
     """
-    return prepare(Job(app=app, **options)).run()
+    return prepare(job_of(app, options, "fuzz_app")).run()
 
 
 def prepare(job: Job) -> Search:
@@ -112,7 +125,7 @@ def prepare(job: Job) -> Search:
         workload = workload.at(path_of(made))
     workload, waits = prepared(player, workload, routes)
     names, contracts = contracts_of(job.contract)
-    database, forgotten = (job.database, "") if job.database is not None else _usual_database()
+    database, forgotten = _database(job.settings)
     search = Search(
         player, settings, workload, contracts=contracts, names=names, faults=job.faults, shared=tuple(job.shared),
         policy=job.policy, seed=job.seed,
@@ -120,7 +133,7 @@ def prepare(job: Job) -> Search:
             schedules=SCHEDULES if job.schedules is None and job.seconds is None else job.schedules,
             seconds=job.seconds, failures=job.failures, certify=job.certify,
         ),
-        database=database,
+        database=database, derandomize=(job.settings or hypothesis.settings()).derandomize,
         key=_key(settings, workload), say=job.say, warn=job.warn,
     )  # fmt: skip
     for note in (forgotten, waits, _elsewhere(job, workload, routes), *player.target.uncontrolled):
@@ -129,11 +142,11 @@ def prepare(job: Job) -> Search:
     return search
 
 
-def _usual_database() -> tuple[ExampleDatabase | None, str]:
+def _database(settings: hypothesis.settings | None) -> tuple[ExampleDatabase | None, str]:
     """Return Hypothesis' example database, and a note where it is lost with this process."""
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", HypothesisWarning)
-        database = hypothesis.settings().database
+        database = (settings or hypothesis.settings()).database
     lost = any(issubclass(one.category, HypothesisWarning) for one in told)
     return database, "what failed is forgotten: .hypothesis cannot be written here" if lost else ""
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, event, given
 from hypothesis import strategies as st
 
 from goldentape.errors import EnvironmentFault, GoldentapeError, InputError
-from verifier.fuzz.api import Job, prepare
+from verifier.fuzz.api import job_of, prepare
 from verifier.fuzz.asgi import App
 from verifier.fuzz.found import ScheduleFailure
 from verifier.fuzz.plans import Plan, plan_strategy
@@ -102,7 +102,7 @@ def _usual(settings: hypothesis.settings) -> hypothesis.settings:
 
 def prepared(app: str | App, faults: Collection[str] | None, options: dict[str, Any]) -> Callable[[], Search]:
     """Return what loads the app and makes the search, when it is first needed; raises `TypeError` for odd options."""
-    job = Job(app=app, faults=faults, **options)
+    job = job_of(app, {"faults": faults, **options}, "interleave")
     return functools.cache(lambda: prepare(job))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from verifier.fuzz.found import Report, ScheduleFailure
 from verifier.fuzz.replay import Outcome, Replayed
 from verifier.fuzz.repro import load
 from verifier.fuzz.settings import named
+from verifier.load import nearest
 
 HOME = ".goldentape"
 OPTIONS = frozenset({
@@ -28,13 +29,18 @@ OPTIONS = frozenset({
 Fuzz = Callable[..., Report]
 
 
-def fuzz_ws(request: pytest.FixtureRequest) -> Fuzz:
+def fuzz_ws(request: pytest.FixtureRequest, others: Collection[str] = ()) -> Fuzz:
     """Return what searches an app for races: `fuzz_ws("shop.main:app", users=3)`; a failure fails the test.
 
     Repro files go to `.goldentape/TEST/`, and are replayed first.  `--goldentape-replay FILE` replays that file only.
+    `others`: what the marker may say to other fixtures of the test.
     """
     said: dict[str, Any] = {}
     for mark in reversed(list(request.node.iter_markers("goldentape"))):
+        odd = [*map(repr, mark.args), *(name for name in mark.kwargs if name not in OPTIONS and name not in others)]
+        if odd:
+            near = nearest(odd[0], OPTIONS) or f"it takes {', '.join(sorted(OPTIONS))}"
+            pytest.fail(f"@pytest.mark.goldentape has no option {odd[0]} for fuzz_ws: {near}", pytrace=False)
         said |= {name: value for name, value in mark.kwargs.items() if name in OPTIONS}
     home = request.config.rootpath / HOME / re.sub(r"[^\w.-]+", "-", request.node.nodeid)[-100:].strip("-")
     only = request.config.getoption("--goldentape-replay", None)

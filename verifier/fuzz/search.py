@@ -91,6 +91,8 @@ class Search:
     """None: chance, and what Hypothesis' database knows; else the same search each time."""
     budget: Budget = field(default_factory=Budget)
     database: ExampleDatabase | None = None
+    derandomize: bool = False
+    """Without a seed: the same workloads each time, as in Hypothesis."""
     key: bytes = b""
     """What the examples are kept under."""
     say: Callable[[int, float], None] = lambda schedules, seconds: None
@@ -165,8 +167,8 @@ class Search:
         """Let Hypothesis draw plans until one fails or the budget is used up."""
         self._plan = self._pending = None
         settings = hypothesis.settings(
-            max_examples=1_000_000_000, deadline=None, database=None, phases=(Phase.generate,),
-            suppress_health_check=list(HealthCheck), verbosity=hypothesis.Verbosity.quiet,
+            max_examples=1_000_000_000, deadline=None, database=None, derandomize=self.derandomize,
+            phases=(Phase.generate,), suppress_health_check=list(HealthCheck), verbosity=hypothesis.Verbosity.quiet,
         )  # fmt: skip
         chance = None if self.seed is None else random.Random(self.seed * 1_000_003 + self._examples)
         plans = plan_strategy(self.workload, self.mixtures, self._examples)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from goldentape.commands.allowing import code_option
+from goldentape.commands.fuzz.chance import usual_settings
 from goldentape.commands.fuzz.excerpts import excerpts_option
 from goldentape.commands.fuzz.sections import Sectioned
 from goldentape.commands.fuzz.telling import saved_in, suspected, told
@@ -126,7 +127,7 @@ def app(
             app, users=users, messages=messages, workload=workload, path=path, message=message, done=done,
             passports=papers, faults=_faults(faults), schedules=schedules, seconds=budget, seed=seed, policy=policy,
             explore=explore, window=window, certify=certify, isolate=isolate, factory=factory, app_dir=app_dir,
-            contract=read, shared=shared, failures=failures, say=progress.at,
+            contract=read, shared=shared, failures=failures, settings=usual_settings(), say=progress.at,
             warn=lambda failure, schedule: progress.news(
                 suspected(failure if excerpts else withheld.failure(failure), schedule)
             ),

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from goldentape.commands.fuzz.chance import usual_settings
 from goldentape.commands.fuzz.telling import columns
 from goldentape.display import home_and_here, show
 from goldentape.errors import EnvironmentFault, GoldentapeError, InputError
@@ -70,7 +71,7 @@ class Handing:
             try:
                 report = fuzz_app(
                     self.app, workload=one.workload, faults=[], schedules=SCHEDULES, contract=self.contracts,
-                    shared=self.shared, app_dir=self.app_dir,
+                    shared=self.shared, app_dir=self.app_dir, settings=usual_settings(),
                 )  # fmt: skip
             except GoldentapeError as error:
                 click.echo(f"goldentape: {show(self.app, 100)} cannot be searched in process: {error}", err=True)
