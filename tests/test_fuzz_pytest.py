@@ -246,6 +246,7 @@ def test_a_word_of_the_marker_that_nobody_knows_fails_the_test(suite):
     assert "has no option" not in both.stdout, both.stdout[-2000:]
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning", "error::pytest.PytestUnraisableExceptionWarning")
 def test_a_run_is_checked_and_its_failure_tells_the_story():
     met = []
 

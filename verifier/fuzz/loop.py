@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
+import inspect
 import threading
 from asyncio import events, futures
 from collections import deque
@@ -108,6 +109,10 @@ class Loop(asyncio.AbstractEventLoop):
 
     def close(self) -> None:
         self._closed = True
+        for task in self.tasks:
+            coroutine = task.get_coro()
+            if inspect.iscoroutine(coroutine) and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+                coroutine.close()  # Hypothesis may give a run up before this one had its turn
         self.ready.clear()
         self.latencies.clear()
         self.strict.clear()
