@@ -21,8 +21,9 @@ from hypothesis.errors import Flaky, NoSuchExample
 
 from verifier.fuzz.baselines import Baselines
 from verifier.fuzz.coverage import Coverage
-from verifier.fuzz.failure import RANK, Failure, Kind
+from verifier.fuzz.failure import Failure
 from verifier.fuzz.found import Found, Report
+from verifier.fuzz.known import ALONE, Known
 from verifier.fuzz.looking import Looking, Unconfirmed
 from verifier.fuzz.memory import Memory
 from verifier.fuzz.plans import Plan, mixtures, plan_strategy, share
@@ -45,8 +46,6 @@ FIRST, EARLY = 1, 30
 """Schedules of each share of the first examples, and how many these are: many plans come early."""
 RECALLED = "recalled"
 """Where schedules come from that failed before."""
-ALONE = 20
-"""Failures that need nobody else, of which so many are told; they do not end a search."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +64,6 @@ LAZY = "lazy"
 """The policy by which Hypothesis draws each schedule, slice by slice, in an example of its own."""
 SPREAD = 1_000_000_007
 """What keeps the schedules of one seed apart from those of the next: Hypothesis' first plan is always the same."""
-REST = 3
-"""Failures that never came apart from others, of which so many are looked into."""
 
 
 class Enough(BaseException):
@@ -112,15 +109,7 @@ class Search:
         self.coverage = Coverage()
         self.policies: Counter[str] = Counter()
         self.promise = Promise()
-        self.found: list[Found] = []
-        self._explained: set[str] = set()
-        """Fingerprints that were told with a failure."""
-        self._excused: set[tuple[str, tuple[str, ...]]] = set()
-        """Fingerprints that are no failure where these faults are put in."""
-        self._unasked: dict[str, set[str]] = {}
-        """What fails for a user alone with faults that nobody asked for: its name, and the mixtures."""
-        self._together: dict[str, tuple[Plan, Run, Failure]] = {}
-        """New failures that came together with one that was told, by fingerprint."""
+        self.known = Known(self.baselines, asked=self.faults is not None)
         self._seconds = 0.0
         self._shrunk = 0.0
         self._failure_runs = 0
@@ -157,7 +146,7 @@ class Search:
     @property
     def _over(self) -> bool:
         budget = self.budget
-        if sum(not found.alone for found in self.found) >= budget.failures or len(self.found) >= ALONE:
+        if self.known.races >= budget.failures or len(self.known.found) >= ALONE:
             return True
         if budget.schedules is not None and self.coverage.schedules >= budget.schedules:
             return True
@@ -205,7 +194,7 @@ class Search:
                     raise Enough
                 self._planned[plan.faults] += 1
                 run = self._walk(plan, n, drawn)
-                new = self._new(plan, run, oracle.judge(run))
+                new = self.known.first_new(plan, run, oracle.judge(run))
                 if new is not None:
                     self._plan, self._pending = plan, (plan, run, new)
                     return True
@@ -218,16 +207,6 @@ class Search:
         """Return whether it is the turn of a mixture of faults: all of them come early, and get their share."""
         done = {mixture: self._planned[mixture] / share(mixture) for mixture in self.mixtures}
         return done.get(faults, 0.0) <= min(done.values()) + FIRST / 2
-
-    def _new(self, plan: Plan, run: Run, failures: list[Failure]) -> Failure | None:
-        """Return what is wrong in a run and not known yet, unless it comes together with what is."""
-        new = [failure for failure in failures if self._is_new(plan, failure, run)]
-        if new and self._known([failure.fingerprint for failure in failures]):
-            # Most likely of the same cause: looked into when it comes apart from that, or in the end.
-            for failure in new:
-                self._together.setdefault(failure.fingerprint, (plan, run, failure))
-            return None
-        return new[0] if new else None
 
     def _recall(self) -> None:
         """Begin with what failed before: as it did, else under other schedules; what holds by now is forgotten."""
@@ -242,7 +221,7 @@ class Search:
                 self.policies[RECALLED] += not n
                 failures = oracle.judge(run)
                 wrong = wrong or bool(failures)
-                new = self._new(plan, run, failures)
+                new = self.known.first_new(plan, run, failures)
                 if new is not None:
                     self._look_into(plan, run, new)
                     break
@@ -264,10 +243,10 @@ class Search:
             if each is not None:
                 each(run)
             for failure in oracle.judge(run):
-                if self._is_new(plan, failure, run):
+                if self.known.is_new(plan, failure, run):
                     self._look_into(plan, run, failure)
-                    if self.found:
-                        return replace(self.found.pop(), contracts=self.names, shared=self.shared)
+                    if self.known.found:
+                        return replace(self.known.found.pop(), contracts=self.names, shared=self.shared)
         return None
 
     def _walk(self, plan: Plan, n: int, drawn: Drawn | None = None) -> Run:
@@ -291,47 +270,6 @@ class Search:
             self.notes[f"not controlled: {line}"] += 1
         return run
 
-    def _is_new(self, plan: Plan, failure: Failure, run: Run) -> bool:
-        if (failure.fingerprint, plan.faults) in self._excused:
-            self.baselines.oracle(plan.workload).excuse(failure)
-            return False
-        if failure.fingerprint in self._explained:
-            return False
-        if self._folded(plan, failure, run):
-            return False
-        unasked = self.faults is None and plan.faults and failure.kind is Kind.CONTRACT
-        if unasked and self.baselines.alone_too(plan.workload, failure):
-            # What a contract demands when clients vanish is judged where somebody asks for that.
-            self._excuse(plan, failure)
-            return False
-        return True
-
-    def _excuse(self, plan: Plan, failure: Failure) -> None:
-        """Count no more what a user alone meets by faults that nobody asked for."""
-        self._excused.add((failure.fingerprint, plan.faults))
-        self.baselines.oracle(plan.workload).excuse(failure)
-        self._unasked.setdefault(failure.detail, set()).add("+".join(plan.faults))
-
-    def _folded(self, plan: Plan, failure: Failure, run: Run) -> bool:
-        """Put a failure beneath one that was told and that mostly has the same cause; return whether there is one."""
-        for n, known in enumerate(self.found):
-            told = known.failure
-            if not known.alone and told.family == failure.family and RANK[told.kind] <= RANK[failure.kind]:
-                if self.baselines.confirmed(plan.workload, failure, run):
-                    self.found[n] = replace(known, elsewhere=(*known.elsewhere, failure))
-                    self._explained.add(failure.fingerprint)
-                else:
-                    self._excused.add((failure.fingerprint, plan.faults))
-                    self.baselines.oracle(plan.workload).excuse(failure)
-                return True
-        return False
-
-    # -- what was found
-
-    def _known(self, fingerprints: Collection[str]) -> bool:
-        """Return whether one of these has been told with a failure that needs company."""
-        return any(found.explains(fingerprints) and not found.alone for found in self.found)
-
     def _look_at_each_alone(self) -> None:
         """Look into what is wrong when nobody else is there and nothing is put in: told first, for it is no race."""
         begin = time.monotonic()
@@ -339,23 +277,15 @@ class Search:
             solo = self.workload.only(user.name)
             run = self.player.play(solo, SERIAL)
             for failure in self.baselines.oracle(solo).judge(run):
-                if failure.fingerprint not in self._explained:
+                if failure.fingerprint not in self.known.explained:
                     self._look_into(Plan(solo, (), 0), run, failure)
         self._shrunk += time.monotonic() - begin
 
     def _look_into_the_rest(self) -> None:
         """Look into some of what never came apart from a failure that was told."""
         begin = time.monotonic()
-        rest = sorted(self._together.values(), key=lambda seen: RANK[seen[2].kind])
-        done: set[Kind] = set()
-        for plan, run, failure in rest[:REST]:
-            if failure.kind in done or not self._is_new(plan, failure, run):
-                continue
-            if sum(not found.alone for found in self.found) < self.budget.failures:
-                before = len(self.found)
-                self._look_into(plan, run, failure)
-                if len(self.found) == before:
-                    done.add(failure.kind)  # it was the same cause
+        for plan, run, failure in self.known.rest(self.budget.failures):
+            self._look_into(plan, run, failure)
         self._shrunk += time.monotonic() - begin
 
     def _look_into(self, plan: Plan, run: Run, failure: Failure) -> None:
@@ -363,31 +293,16 @@ class Search:
         self.warn(failure, self.coverage.schedules)
         try:
             found = self.looking.into(
-                plan.workload, run, failure, self.coverage.schedules, self._known, self._explained
+                plan.workload, run, failure, self.coverage.schedules, self.known.explains, self.known.explained
             )
         except Unconfirmed as why:
-            self._excused.add((failure.fingerprint, plan.faults))
-            self.baselines.oracle(plan.workload).excuse(failure)
+            self.known.excuse(plan, failure)
             (self.unconfirmed if why.strange else self.notes)[str(why)] += 1
             return
         finally:
             self._failure_runs += self.player.runs - before
-        unasked = self.faults is None and plan.faults and found.failure.kind is Kind.CONTRACT
-        if unasked and len(found.workload.users) == 1:
-            # It took chance to see that nobody else is needed.
-            self._excuse(plan, failure)
-            return
-        marks = {one.fingerprint for one in (found.failure, *found.also)}
-        same = next((n for n, known in enumerate(self.found) if known.explains(marks) and not known.alone), None)
-        if same is None:
-            self.found.append(found)
-            if not found.alone:
-                self.memory.keep(found, plan.faults)
-        else:
-            known = self.found[same]
-            if not known.explains([found.failure.fingerprint]):
-                self.found[same] = replace(known, also=(*known.also, found.failure))
-        self._explained |= {*marks, failure.fingerprint}
+        if self.known.add(plan, failure, found) and not found.alone:
+            self.memory.keep(found, plan.faults)
 
     def _report(self, interrupted: bool) -> Report:
         for field_ in sorted(self.baselines.unproven()):
@@ -395,16 +310,12 @@ class Search:
         masked = sorted({path for alone in self.baselines.learnt for _, path in alone.masked})
         if masked:
             self.notes[f"not compared, since they differ from run to run: {', '.join(masked)}"] += 1
-        if self._unasked:
-            mixed = ", ".join(sorted(set().union(*self._unasked.values())))
-            self.notes[
-                f"with faults that nobody asked for ({mixed}) a user alone already breaks"
-                f" {', '.join(sorted(self._unasked))}: not counted; --faults counts it"
-            ] += 1
+        if note := self.known.note():
+            self.notes[note] += 1
         said = [kind for kind in self.coverage.kinds if kind.startswith("s2c ") and kind[4:] not in tuple(What)]
-        if self.coverage.schedules and not said and not self.found:
+        if self.coverage.schedules and not said and not self.known.found:
             self.unconfirmed["the app never sent a message: nothing could be judged"] += 1
-        found = (replace(one, contracts=self.names, shared=self.shared) for one in self.found)
+        found = (replace(one, contracts=self.names, shared=self.shared) for one in self.known.found)
         return Report(
             failures=tuple(found), coverage=self.coverage, seconds=self._seconds, seed=self.seed,
             policies=dict(self.policies), notes=tuple(self.notes), shrunk_seconds=self._shrunk,
