@@ -5,7 +5,10 @@ from small_apps import searched
 
 from verifier.fuzz.crowd import crowd
 from verifier.fuzz.failure import Kind
+from verifier.fuzz.passport import Passport
+from verifier.fuzz.script import Close, Send
 from verifier.fuzz.swapped import swapped
+from verifier.fuzz.workload import Session, User, Workload
 
 HEARTBEATS = """
 async def serve(client):
@@ -87,6 +90,30 @@ async def serve(client):
         finally:
             serving -= 1
 """
+LEAVES_AT_ONCE = """
+import contextvars
+jobs, working = asyncio.Queue(), set()
+
+async def work():
+    while True:
+        run, told = await jobs.get()
+        for name in FIVE:
+            told.put_nowait((name, run))
+        await asyncio.sleep(0.05)
+
+async def serve(client):
+    if not working:
+        working.add(asyncio.create_task(work(), context=contextvars.Context()))
+    await client.accept()
+    try:
+        async for question in client.questions():
+            told = asyncio.Queue()
+            jobs.put_nowait((str(uuid.uuid4()), told))
+            for _ in FIVE:
+                await client.say(*await told.get())
+    except OSError:
+        pass
+"""
 ROOM = """
 here = set()
 
@@ -108,6 +135,17 @@ async def serve(client):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_what_more_time_or_more_people_in_a_line_explain_is_no_race(tmp_path, source, seed):
     report = searched(tmp_path, source, schedules=120, seed=seed)
+
+    assert report.ok, report.failures[0].narrative()
+
+
+def test_ids_of_chance_are_known_as_such_though_the_client_leaves_before_it_sees_one(tmp_path):
+    script = (Send('{"type": "user_message", "content": "hello"}'), Close())
+    users = User("ann"), User("ben")
+    sessions = tuple(Session(name=user.name, user=user.name, path="/ws", script=script) for user in users)
+    passports = (Passport.parse("plain:query:user_id"),)
+
+    report = searched(tmp_path, LEAVES_AT_ONCE, workload=Workload(users, sessions, passports=passports))
 
     assert report.ok, report.failures[0].narrative()
 

@@ -154,8 +154,10 @@ class Baselines:
         stay = staying(solo)
         if stay == solo:
             return
-        runs = [self._player.play(stay, SERIAL), *(self._player.walk(stay, "walk", self._seed, n)[1] for n in range(2))]
-        for run in runs:
+        # Who leaves at once sees nothing: what differs from run to run shows where the same clients stay.
+        first, second = self._player.play(stay, SERIAL), self._player.play(stay, SERIAL, chance=1)
+        alone.mask(first, second)
+        for run in (first, second, *(self._player.walk(stay, "walk", self._seed, n)[1] for n in range(2))):
             alone.runs += 1
             for session in alone.sessions:
                 alone.add_content(session, run)
