@@ -172,6 +172,7 @@ def test_a_module_that_is_imported_late_is_fresh_too(tmp_path):
         ("needs_more:app", "needs not_installed_at_all"),
         ("breaks:app", "its import fails: ZeroDivisionError: division by zero, found breaks.py:2"),
         ("syntax:app", "its import fails: SyntaxError"),
+        ("keyless:app", "'NO_SUCH_KEY_HERE', found keyless.py:2: set the environment variable NO_SUCH_KEY_HERE"),
         ("good_main:number", "the app cannot be called, found int"),
         ("good_main:app.missing", "has no `missing`"),
     ],
@@ -181,6 +182,7 @@ def test_what_is_wrong_with_a_reference_is_told_in_one_line(tmp_path, reference,
     (tmp_path / "needs_more.py").write_text("import not_installed_at_all\n")
     (tmp_path / "breaks.py").write_text("\n1 / 0\n")
     (tmp_path / "syntax.py").write_text("def :\n")
+    (tmp_path / "keyless.py").write_text("import os\nos.environ['NO_SUCH_KEY_HERE']\n")
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "good_main", raising=False)
     with pytest.raises(InputError) as told:

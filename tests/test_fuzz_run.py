@@ -389,6 +389,32 @@ while True:
     assert len(waits.steps) < 5000
 
 
+def test_a_quick_heartbeat_does_not_make_runs_long(tmp_path):
+    body = (
+        ACCEPT
+        + """
+async def beat():
+    while True:
+        await asyncio.sleep(0.01)
+        await send({"type": "websocket.send", "text": "ping"})
+beating = asyncio.create_task(beat())
+await receive()
+for n in range(60):
+    await asyncio.sleep(0.1)
+    await send({"type": "websocket.send", "text": str(n)})
+await receive()
+"""
+    )
+    stays = served(tmp_path, body, one(Send("hello")))
+    assert stays.ended is Ended.DONE
+    assert len(stays.steps) < 5000
+    assert "59" in {moment.payload for moment in stays.moments}
+    waits = served(tmp_path, body, one(Send("hello"), Wait(type="never")))
+    assert waits.ended is Ended.DEADLOCK
+    assert len(waits.steps) < 20_000
+    assert "59" in {moment.payload for moment in waits.moments}
+
+
 def test_who_stays_without_waiting_is_told_a_long_answer_to_its_end(tmp_path):
     body = (
         ACCEPT

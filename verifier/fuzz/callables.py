@@ -64,7 +64,12 @@ def place_of(error: BaseException) -> str:
     """Return where in the app's code an exception came from: `shop.py:41`."""
     frames = traceback.extract_tb(error.__traceback__)
     last = next(
-        (f for f in reversed(frames) if "importlib" not in f.filename and not f.filename.startswith(_OURS)), None
+        (
+            f
+            for f in reversed(frames)
+            if "importlib" not in f.filename and not f.filename.startswith(("<frozen ", _OURS))
+        ),
+        None,
     )
     return f"{short(last.filename)}:{last.lineno}" if last is not None else type(error).__name__
 

@@ -10,13 +10,16 @@ import difflib
 import dis
 import importlib
 import importlib.util
+import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from goldentape.display import show
 from goldentape.errors import InputError
 from verifier.fuzz import identity
 from verifier.fuzz.asgi import App
@@ -162,10 +165,9 @@ class Target:
                 f"its import ends the program: {told_of(error)}", where=str(self.reference), found=place_of(error)
             ) from None
         except Exception as error:
-            relative = isinstance(error, ImportError) and "relative import" in str(error)
             raise InputError(
                 f"its import fails: {told_of(error)}", where=str(self.reference), found=place_of(error),
-                fix="name it by its package, from the directory above: PACKAGE.MODULE:APP" if relative else None,
+                fix=_mended(error),
             ) from None  # fmt: skip
 
     def _near(self, missing: str) -> str | None:
@@ -279,3 +281,13 @@ def _imports(code: CodeType) -> Iterator[tuple[int, str, tuple[str, ...]]]:
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
             yield from _imports(inner)
+
+
+def _mended(error: Exception) -> str | None:
+    """Return what may help where an import fails."""
+    if isinstance(error, ImportError) and "relative import" in str(error):
+        return "name it by its package, from the directory above: PACKAGE.MODULE:APP"
+    raised = traceback.extract_tb(error.__traceback__)[-1].filename
+    if isinstance(error, KeyError) and raised in ("<frozen os>", os.__file__):
+        return f"set the environment variable {show(str(error.args[0]), 100)}"
+    return None

@@ -46,7 +46,9 @@ LIVELOCK = 5000
 PATIENCE = 300.0
 """Virtual seconds without progress of a script after which timers that only recur are given up, though they show."""
 LONG, MANY = 600.0, 2000
-"""Virtual seconds and steps without progress of a script after which a run is given up, whatever is still to come."""
+"""Virtual seconds and steps without progress of a script after which a run is given up, whatever is still to come.
+
+After so many steps timers that only recur are given up earlier: what a quick heartbeat has to say it says soon."""
 
 
 class World:
@@ -293,7 +295,8 @@ class World:
         if self._waiting:
             if since_progress > LONG and self.step - self._progress_step > MANY:
                 return True
-            if loop.now - self._news_at <= self.grace or (loop.now - last <= self.grace and since_progress <= PATIENCE):
+            enough = PATIENCE if self.step - self._progress_step <= MANY else 2 * self.grace
+            if loop.now - self._news_at <= self.grace or (loop.now - last <= self.grace and since_progress <= enough):
                 return False
             return loop.recurring()
         due = [at for owner in loop.latencies if (at := loop.next_latency(owner)) is not None]
@@ -303,7 +306,8 @@ class World:
             return True
         # Who has said all that the script wants said, and stays, may still be told something.
         gone = all(session.client.over for session in self.sessions if session.client.begun)
-        return since_progress > 2 * self.grace or (loop.recurring() and (gone or loop.now - last > self.grace))
+        enough = gone or loop.now - last > self.grace or self.step - self._progress_step > MANY
+        return since_progress > 2 * self.grace or (enough and loop.recurring())
 
     def owed(self) -> tuple[Owed, ...]:
         """Return what is open: handshakes without an answer, and waits that were not satisfied."""
