@@ -166,6 +166,11 @@ def run_bare(target: Target, work: Workload) -> None:
             loop.run_until_complete(asyncio.wait_for(bare(app, work, partial(scope, work)), 1))
     finally:
         asyncio.sleep = asleep
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
