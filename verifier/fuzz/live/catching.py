@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from verifier.fuzz.baselines import is_compared
-from verifier.fuzz.failure import Kind
 from verifier.fuzz.live.caught import LEAST, NOTHING, Caught
+from verifier.fuzz.live.past import Past
 from verifier.fuzz.live.plan import Plan
 from verifier.fuzz.live.repeating import MORE, Repeated
 from verifier.fuzz.live.shrinking import Shrinker
-from verifier.fuzz.live.stage import Try
+from verifier.fuzz.live.stage import OutOfTime, Try
 from verifier.fuzz.live.wilson import SURE, Rate, by_chance, enough
 from verifier.fuzz.workload import Workload
 
@@ -48,7 +48,7 @@ class Catching:
         """Return what is to be told of a failure; `tried` are the plays before it, `slowest` seconds of one of them."""
         found, poisoned = await self._repeated.found(one, self._everybody, MORE)
         if not found.failed:
-            history = await self._repeated.after(one, tried)
+            history = await Past(self._repeated, one, tried, self._tell).fewest()
             if not history:
                 return Caught(self._repeated.failure, one.workload, one.plan, one, number, found, NOTHING, NOTHING,
                               None, alone=alone)  # fmt: skip
@@ -69,17 +69,29 @@ class Catching:
         repeated, failure = self._repeated, self._repeated.failure
         # Twice so many plays, with restarts and with what has to be played before.
         past = sum(earlier.played.seconds for earlier in repeated.history)
-        to_confirm = 2 * self._confirm * (slowest + past + repeated.pace(slowly=True).patience + 2.0)
+        to_confirm = 2 * self._confirm * (slowest + past + repeated.confirming().patience + 2.0)
         shrinker = Shrinker(
             repeated, self._everybody, one, seed=self._seed, to_confirm=to_confirm, alone=alone, tell=self._tell
         )
         steps = await shrinker.small(found.share)
         self._tell(f"small enough after {shrinker.plays} plays; confirming")
+        # What is claimed comes of the play itself, and of nothing that another one left behind.
+        self._repeated = replace(repeated, fresh=poisoned)
         told, before = await self._confirmed(steps, found, poisoned=poisoned)
+        if len(steps) > 1 and (told.workload, told.plan) == steps[0] and told.rate.failed >= LEAST:
+            # What seemed as frequent was so by luck: once more, with more plays for each step.
+            more = await shrinker.carefully(self._repeated, told.rate.share)
+            if len(more) > 1:
+                self._tell(f"small enough after {shrinker.plays} plays; confirming")
+                told, before = await self._confirmed(more, told.rate, poisoned=poisoned)
         control = NOTHING
         if told.rate.failed >= LEAST and told.shown is not None and not alone and not repeated.is_of_two \
                 and failure.victim and len(told.workload.users) > 1:  # fmt: skip
-            control = await repeated.alone(told.shown, enough(told.rate, MOST), self._seed)
+            try:
+                control = await repeated.alone(told.shown, enough(told.rate, MOST), self._seed)
+            except OutOfTime:
+                if is_compared(failure):
+                    raise
             alone = bool(control.failed) and by_chance(told.rate, control) >= SURE
         rate = NOTHING if alone and is_compared(failure) else told.rate
         return Caught(
@@ -104,22 +116,11 @@ class Catching:
         more = await self._repeated.rate(*steps[0], 0 if poisoned else max(self._confirm - found.of, 0))
         before = Rate(found.failed + more.failed, found.of + more.of)
         for step in steps[:0:-1]:
-            if self._repeated.failure.kind is Kind.DEADLOCK and not await self._looks_as_often(*step, before.share):
-                continue
             told = await self._on_tape(*step, before.share)
             if told.rate.share >= before.share:
                 return told, before
             self._tell("the small one fails less often: a larger one is tried")
         return await self._on_tape(*steps[0], 0.0), NOTHING
-
-    async def _looks_as_often(self, workload: Workload, plan: Plan, least: float) -> bool:
-        """Return whether it looks as if plays fail as often, before they are waited for long."""
-        fine = 0
-        for _ in range(self._confirm):
-            fine += not await self._repeated.fails(workload, plan)
-            if (self._confirm - fine) / self._confirm < least:
-                return False
-        return True
 
     async def _on_tape(self, workload: Workload, plan: Plan, least: float) -> Confirmed:
         return Confirmed(workload, plan, *await self._repeated.on_tape(workload, plan, self._confirm, least))

@@ -27,6 +27,8 @@ SOLOS: Final = 2
 """Plays of each user alone, at least."""
 PAIRS: Final = 3
 """More plays of two of the same name, before it is believed that a value is a matter of names."""
+NAMES: Final = 3
+"""More names, where no value was seen to be a matter of names."""
 SETTLING: Final = 12
 """And more of them, at most, until they show nothing new."""
 VALUES: Final = frozenset({Kind.MIXED, Kind.DIFFERENT})
@@ -60,11 +62,16 @@ class Comparing:
         runs[solos[0]].append(await self._lone(solos[0]))
         runs |= {solo: [await self._lone(solo) for _ in range(SOLOS)] for solo in solos[1:]}
         self._correlation = correlation_of([mine[0] for mine in runs.values()])
+        once, again = runs[solos[0]][:2]
         for solo, mine in runs.items():
             await self._know(solo, mine)
-        named = {field for mine in runs.values() for field in _varying(mine[0], mine[-1])}
-        once, again, _ = runs[solos[0]]
+        named = {field for mine in runs.values() for other in mine[1:] for field in _varying(mine[0], other)}
         named -= _varying(once, again)
+        for _ in range(NAMES):
+            if named:
+                break
+            # Of few names all may be served alike.
+            named = _varying(once, await self._lone(solos[0])) - _varying(once, again)
         for _ in range(PAIRS):
             if not named:
                 break
@@ -124,7 +131,8 @@ class Comparing:
     async def _lone(self, solo: Workload, mark: str = "") -> Run:
         return (await self.stage.play(solo, (), mark=mark)).run
 
-    async def _know(self, solo: Workload, runs: Sequence[Run]) -> Alone:
+    async def _know(self, solo: Workload, runs: list[Run]) -> Alone:
+        """Learn from plays of a user alone, and from more of them, which are appended, until they show nothing new."""
         alone = self._solo[solo] = self._of(solo, runs)
         # What is chance in one user's plays is so in all.
         self._chance |= alone.masked
@@ -133,6 +141,7 @@ class Comparing:
         quiet = 0
         for n in range(SETTLING):
             run = await self._lone(solo)
+            runs.append(run)
             quiet = 0 if self.stage.judge.compared(solo, run, {alone.user: alone}) else quiet + 1
             _learn(alone, run)
             if quiet > min(n, 2):

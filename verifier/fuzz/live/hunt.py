@@ -136,8 +136,9 @@ class Hunt:
         turns = await self._first(first, in_turns(serial.run))
         if serial.run.ended is not Ended.DONE or turns.run.ended is not Ended.DONE:
             self._mixtures = tuple(dict.fromkeys(tuple(f for f in m if f != "tabs") for m in self._mixtures))
+            name = self.workload.users[0].name
             self.hunted.notes.append(
-                "the server serves one connection of a user at a time: no second tab is tried (--faults tabs)"
+                f"{name}, alone, is not answered in each of two tabs: no second tab is tried (--faults tabs)"
             )
 
     async def _search(self) -> None:
@@ -145,7 +146,8 @@ class Hunt:
         await self._comparing.learn(self.workload, self._recurring)
         for n in range(self._tries):
             faults = self._mixtures[n % len(self._mixtures)]
-            workload = with_faults(self.workload, faults, n // len(self._mixtures))
+            turn = n // len(self._mixtures)
+            workload = with_faults(self.workload, faults, turn, leaving=1 + turn % 2)
             twins = bool(self._comparing.named) and n % TWINS == TWINS - 1
             plan = drawn(sessions_of(workload), self._seed, n)
             one = await self._comparing.play(workload, plan, twins=twins)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -11,6 +11,8 @@ from verifier.fuzz.seen import Run, What
 SURELY: Final = 2.0
 """Before silence is claimed, the clients wait at least so many seconds; to confirm it, four times their patience, too.
 """
+FULLY: Final = 3
+"""Plays in which silence is waited for in full before something is called confirmed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,18 @@ class Pace:
 
 PATIENT: Final = Pace(patience=10.0, linger=0.4, hello=10.0)
 """Where nothing is known of the server yet."""
+
+
+def silent(pace: Pace, fully: int, slowest: float) -> Pace:
+    """Return how long a play waits that shall confirm a silence, so that what is only late is not called silent.
+
+    In full, until `fully` plays that waited so were silent, as many as are wanted: they say that what has not come by
+    the server's usual patience does not come later either.  `slowest`: what came in any of them took so many seconds
+    at most; if that is more than the usual patience, each play waits in full.
+    """
+    if fully < FULLY or slowest > pace.patience:
+        return replace(pace, patience=max(4 * pace.patience, SURELY), sure=0.0)
+    return replace(pace, sure=0.0)
 
 
 def longest_gap(run: Run) -> float:

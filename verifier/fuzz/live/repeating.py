@@ -11,17 +11,17 @@ from typing import Final
 from verifier.fuzz.baselines import is_compared
 from verifier.fuzz.failure import Failure, Kind
 from verifier.fuzz.live.comparing import Comparing
-from verifier.fuzz.live.pace import SURELY, Pace
+from verifier.fuzz.live.pace import Pace, longest_gap, silent
 from verifier.fuzz.live.plan import HELLO, LONGEST, Plan, Turn, drawn
-from verifier.fuzz.live.stage import Stage, Try
+from verifier.fuzz.live.stage import OutOfTime, Stage, Try
 from verifier.fuzz.live.wilson import Rate
 from verifier.fuzz.workload import Workload
 
 FEW: Final = 3
 MORE: Final = 5
 """Plays of a candidate: if as many fail as its parent's rate makes expect of the few, then of all."""
-BACK: Final = 24
-"""How often it is looked for which of the plays before a failure it needs."""
+MANY: Final = 8
+"""The same, where one that fails only as often by luck would be the base of all smaller ones."""
 
 
 @dataclass(frozen=True)
@@ -36,35 +36,52 @@ class Repeated:
     """It shows only against plays of the same names."""
     history: Sequence[Try] = ()
     """What is played before it, on a fresh server."""
+    fresh: bool = False
+    """Each play begins with a fresh server, so that nothing but the play itself is counted."""
 
     @property
     def stage(self) -> Stage:
         """Where it is played."""
         return self.comparing.stage
 
-    async def again(self, workload: Workload, plan: Plan, *, slowly: bool = False, quick: bool = False) -> Try:
+    async def again(
+        self, workload: Workload, plan: Plan, *, pace: Pace | None = None, quick: bool = False
+    ) -> Try:  # fmt: skip
         """Play once more, after its history where it has one; `quick`: no further than until it shows."""
+        pace = pace or self.pace()
         recovers, self.stage.recovers = self.stage.recovers, self.stage.recovers or bool(self.history)
         try:
             for n, earlier in enumerate(self.history):
                 # Whatever it shows: a fresh state in between would undo what they are played for.
-                await self.stage.play(earlier.workload, earlier.plan, clean=n == 0)
+                await self.stage.play(earlier.workload, earlier.plan, pace=self.pace(), clean=n == 0)
         finally:
             self.stage.recovers = recovers
         return await self.comparing.play(
-            workload, plan, pace=self.pace(slowly=slowly), twins=self.twins, about=self.failure, quick=quick
+            workload,
+            plan,
+            pace=pace,
+            clean=self.fresh and not self.history,
+            twins=self.twins,
+            about=self.failure,
+            quick=quick,
         )
 
-    def pace(self, *, slowly: bool) -> Pace:
-        """Return how long the clients wait; `slowly`: before it is claimed that nothing comes."""
+    def pace(self) -> Pace:
+        """Return how long the clients wait while it is looked into."""
         pace = self.stage.pace
         if self.failure.kind is Kind.DEADLOCK:
             # While it is made small silence need not be sure: what is told in the end was waited for.
-            patience = max(4 * pace.patience, SURELY) if slowly else min(pace.patience, max(6 * self.gap, 0.15))
-            return replace(pace, patience=patience, sure=0.0)
+            return replace(pace, patience=min(pace.patience, max(6 * self.gap, 0.15)), sure=0.0)
         if is_compared(self.failure):
             return replace(pace, sure=0.0)
         return replace(pace, patience=min(pace.patience, max(4 * self.gap, 0.1)), sure=0.0)
+
+    def confirming(self, tries: Sequence[Try] = ()) -> Pace:
+        """Return how long the clients wait in the play after some that confirm it."""
+        if self.failure.kind is not Kind.DEADLOCK:
+            return self.pace()
+        fully = sum(one.shows(self.failure.fingerprint) for one in tries)
+        return silent(self.stage.pace, fully, max((longest_gap(one.played.run) for one in tries), default=0.0))
 
     async def fails(self, workload: Workload, plan: Plan) -> bool:
         """Play once more, and return whether it comes."""
@@ -77,7 +94,8 @@ class Repeated:
     async def found(self, one: Try, everybody: Workload, plays: int) -> tuple[Rate, bool]:
         """Return how often a try fails again, and whether the server is poisoned by it.
 
-        It is poisoned if, once it has failed, it fails whatever is played, until its state is made fresh.
+        It is poisoned if, once it has failed, it fails whatever is played, until its state is made fresh.  Then only
+        plays on a fresh server are counted: what others left behind may have let this one fail.
         """
         self.stage.recovers, poisoned, failed = True, False, 0
         try:
@@ -86,41 +104,49 @@ class Repeated:
                 if fails and not failed and one.plan and self.stage.can_restart:
                     # Without a fresh state in between: everybody one after the other.
                     poisoned = await self.fails(everybody, ())
-                    self.stage.recovers = not poisoned
+                    if poisoned:
+                        break
                 failed += fails
-                if fails and poisoned:
-                    self.stage.failed([self.failure])
         finally:
             self.stage.recovers = False
-        return Rate(failed, plays), poisoned
+        if poisoned:
+            return await replace(self, fresh=True).rate(one.workload, one.plan, plays), True
+        return Rate(failed, plays), False
 
-    async def as_often(self, workload: Workload, plan: Plan, rate: float) -> tuple[float | None, int]:
+    async def as_often(
+        self, workload: Workload, plan: Plan, rate: float, upto: Sequence[int] = (FEW, MORE)
+    ) -> tuple[float | None, int]:  # fmt: skip
         """Return how often a candidate fails, None if more rarely than its parent; and the plays that took.
 
         It is settled as soon as what is left of the plays cannot change it; if all of the few fail, by those.
         """
         failed = plays = 0
-        for upto in (FEW, MORE):
-            wanted = max(1, ceil(rate * upto - 0.5))
-            while plays < upto:
+        for most in upto:
+            wanted = max(1, ceil(rate * most - 0.5))
+            while plays < most:
                 failed += await self.fails(workload, plan)
                 plays += 1
-                if failed + upto - plays < wanted:
+                if failed + most - plays < wanted:
                     return None, plays
-            if failed == plays or failed >= max(1, ceil(rate * MORE - 0.5)):
+            if failed == plays or failed >= max(1, ceil(rate * upto[-1] - 0.5)):
                 break
         return failed / plays, plays
 
     async def on_tape(self, workload: Workload, plan: Plan, plays: int, least: float) -> tuple[Rate, Try | None, Path]:
         """Play the confirming plays on a tape of their own, and count those that the tape itself shows to fail.
 
-        It ends as soon as the share of those that fail can no longer be `least`.
+        It ends as soon as the share of those that fail can no longer be `least`, or when the budget is used up.
         """
         await self.stage.new_tape()
         tries: list[Try] = []
         fine = 0
         while len(tries) < plays and (plays - fine) / plays >= least:
-            tries.append(await self.again(workload, plan, slowly=True, quick=True))
+            try:
+                tries.append(await self.again(workload, plan, pace=self.confirming(tries), quick=True))
+            except OutOfTime:
+                if not tries:
+                    raise
+                break
             fine += not tries[-1].shows(self.failure.fingerprint)
         tape = await self.stage.new_tape()
         told = self.stage.judged_by_tape(tape, tries)
@@ -149,39 +175,8 @@ class Repeated:
         for n in range(plays):
             plan = given[n] if n < len(given) else drawn(sorted(names), seed, n)
             # And once the client stays as long as it did among others.
-            pace = self.pace(slowly=False)
+            pace = self.pace()
             pace = replace(pace, linger=max(pace.linger, one.played.seconds)) if n == 2 else pace
             if await self.comparing.differs_alone(solo, plan, self.failure, pace, twins=self.twins):
                 return Rate(1, n + 1)
         return Rate(0, plays)
-
-    # -- what earlier plays left behind
-
-    async def after(self, one: Try, past: Sequence[Try]) -> tuple[Try, ...]:
-        """Return the fewest earlier plays found after which it comes back on a fresh server; empty: it does not.
-
-        They are halved while a half will do, then parts of them are left out.
-        """
-        if not self.stage.can_restart or not past:
-            return ()
-        left = BACK
-
-        async def fails_after(plays: Sequence[Try]) -> bool:
-            nonlocal left
-            left -= 1
-            return await replace(self, history=plays).fails(one.workload, one.plan)
-
-        earlier = list(past)
-        if not await fails_after(earlier) and not await fails_after(earlier):
-            return ()
-        size = len(earlier) // 2
-        while size and left > 0:
-            for at in range(0, len(earlier), size):
-                part = earlier[:at] + earlier[at + size :]
-                if part and left > 0 and await fails_after(part):
-                    earlier = part
-                    break
-            else:
-                size //= 2
-            size = min(size, len(earlier) // 2)
-        return tuple(earlier)

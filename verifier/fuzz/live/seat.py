@@ -35,6 +35,7 @@ class Seat:
         self.slow = False
         self.since = 0.0
         """When it took its last step, on the loop's clock."""
+        self._heard = False
         self._note = note
         self._dial = dial
         self._fill = filled
@@ -90,6 +91,13 @@ class Seat:
         ready = client.accepted and not client.over and not client.waits and client.place < len(client.session.script)
         return ready and isinstance(client.session.script[client.place], Close)
 
+    @property
+    def vanishes(self) -> bool:
+        """Whether its client would vanish next, and has been sent nothing since it spoke."""
+        script, place = self.client.session.script, self.client.place
+        ready = self.client.accepted and not self.client.over and 0 < place < len(script)
+        return ready and isinstance(script[place], Drop) and isinstance(script[place - 1], Send) and not self._heard
+
     def take(self) -> None:
         """Take one thing that came."""
         what, payload, _ = self.inbox.popleft()
@@ -99,6 +107,7 @@ class Seat:
         if what is What.ACCEPT:
             client.accept()
         elif what is What.MESSAGE:
+            self._heard = True
             client.take(payload)
         else:
             client.over = True
@@ -127,6 +136,7 @@ class Seat:
             case Send(template, canary):
                 payload = self._fill(self, template)
                 client.sent.append((canary, payload))
+                self._heard = False
                 self._note(self.name, "c2s", What.MESSAGE, payload, 0)
                 line.say(payload)
             case Close(code, reason):

@@ -186,6 +186,9 @@ class Sequencer:
                         break
                     if not seat.inbox and seat.waits and not await self._something(seat, self._patience(seat)):
                         break
+                    if seat.vanishes and not seat.inbox:
+                        # In the middle of an answer more is left undone; turns let clients vanish at once, too.
+                        await self._something(seat, self._pace.quiet)
                     await self._step(seat)
                     moved = True
 

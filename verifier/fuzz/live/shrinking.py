@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from verifier.fuzz.live.plan import Plan, drawn, joined, simpler
-from verifier.fuzz.live.repeating import Repeated
+from verifier.fuzz.live.repeating import FEW, MANY, MORE, Repeated
 from verifier.fuzz.live.sequencer import sessions_of
 from verifier.fuzz.live.stage import Try
 from verifier.fuzz.workload import Workload
@@ -39,19 +39,29 @@ class Shrinker:
         self._to_confirm = to_confirm
         self._alone = alone
         self._tell = tell
+        self._upto: tuple[int, ...] = (FEW, MORE)
+        self._most = SHRINKS
+
+    async def carefully(self, repeated: Repeated, rate: float) -> list[Candidate]:
+        """Return the same as `small`, where that took for frequent what was lucky: each step has to fail more often."""
+        self._repeated, self._upto, self._most, self._at = repeated, (MANY,), self.plays + SHRINKS, 0
+        return await self._step_by_step([(self._one.workload, self._one.plan)], rate)
 
     async def small(self, rate: float) -> list[Candidate]:
         """Return ever smaller workloads and plans that fail at least as often as `rate`, the smallest last."""
         steps = [(self._one.workload, self._one.plan)]
-        seen = {steps[0]}
-        until = time.monotonic() + SHRINKING
         if (again := await self._among_few(rate)) is not None:
             steps.append((again[0], again[1]))
             rate = again[2]
-            seen.add(steps[-1])
+        return await self._step_by_step(steps, rate)
+
+    async def _step_by_step(self, steps: list[Candidate], rate: float) -> list[Candidate]:
+        """Leave out one thing after the other, for as long as may be; appends to the steps, and returns them."""
+        seen = set(steps)
+        until = time.monotonic() + SHRINKING
         tried = 0
         # Round after round; what was tried on a larger one is not tried again first.
-        while self.plays < SHRINKS and tried < len(candidates := _smaller(*steps[-1])):
+        while self.plays < self._most and tried < len(candidates := _smaller(*steps[-1])):
             for n in range(len(candidates)):
                 at = (self._at + n) % len(candidates)
                 candidate = candidates[at]
@@ -61,17 +71,17 @@ class Shrinker:
                 if time.monotonic() > until or self._repeated.stage.time_left < self._to_confirm:
                     return steps
                 seen.add(candidate)
-                as_often = await self._as_often(*candidate, rate)
+                as_often = await self._as_often(*candidate, rate, self._upto)
                 if as_often is not None:
                     steps.append(candidate)
                     rate, tried, self._at = max(rate, as_often), 0, at
                     break
-                if self.plays >= SHRINKS:
+                if self.plays >= self._most:
                     break
         return steps
 
-    async def _as_often(self, workload: Workload, plan: Plan, rate: float) -> float | None:
-        as_often, played = await self._repeated.as_often(workload, plan, rate)
+    async def _as_often(self, workload: Workload, plan: Plan, rate: float, upto: Sequence[int]) -> float | None:
+        as_often, played = await self._repeated.as_often(workload, plan, rate, upto)
         self.plays += played
         if as_often is not None:
             self._tell(f"smaller: {len(workload.sessions)} connections, {len(plan)} turns")
@@ -86,7 +96,7 @@ class Shrinker:
             for plan in dict.fromkeys(plans):
                 self.plays += 1
                 if await self._repeated.fails(smaller, plan):
-                    as_often = await self._as_often(smaller, plan, rate)
+                    as_often = await self._as_often(smaller, plan, rate, (MANY,))
                     if as_often is not None:
                         return smaller, plan, max(rate, as_often)
         return None

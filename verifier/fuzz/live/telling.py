@@ -6,6 +6,7 @@ Every text that came over the wire goes out through `show`.
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from verifier.fuzz.lanes import lanes as drawn
 from verifier.fuzz.live.caught import Caught, Hunted
 from verifier.fuzz.live.plan import to_json
 from verifier.fuzz.live.wilson import Rate
+from verifier.fuzz.message import OR_ERROR
+from verifier.fuzz.script import Drop, Slow
 from verifier.fuzz.seen import What
 from verifier.fuzz.story import HINTS, marks_of
+from verifier.fuzz.workload import Workload
 from verifier.verdict import plural
 
 OPEN = (
@@ -85,7 +89,7 @@ def story(caught: Caught, width: int = 110) -> Iterator[str]:
         yield from textwrap.wrap(text, width, subsequent_indent="  ")
     yield f"needs: {needs(caught)}"
     if caught.history or caught.depends_on_history:
-        yield history(caught)
+        yield from textwrap.wrap(history(caught), width, subsequent_indent="  ")
     if caught.alone:
         yield (
             "also when nobody interrupts anybody: no concurrency is needed" if not caught.first
@@ -114,21 +118,33 @@ def rate(caught: Caught) -> str:
 def history(caught: Caught) -> str:
     """Return what else it takes."""
     if caught.history:
+        kinds = Counter(one.workload for one in caught.history)
+        listed = "; ".join(f"{plural(n, 'play')} of {_who(workload)}" for workload, n in list(kinds.items())[:3])
+        more = f"; {len(kinds) - 3} other kinds" if len(kinds) > 3 else ""
         return (
-            f"depends on history: on a fresh server it comes only after {plural(len(caught.history), 'other play')},"
-            " which the repro file has"
+            f"depends on history: on a fresh server it comes only after {plural(len(caught.history), 'other play')}"
+            f" ({listed}{more}), which the repro file has"
         )
     return "depends on history: once it has happened, the server fails until it is restarted"
 
 
-def needs(caught: Caught) -> str:
-    """Return what it takes, in words."""
-    workload = caught.workload
+def _who(workload: Workload) -> str:
+    """Return who takes part, and what they say and do, in words."""
     users, sessions, messages = len(workload.users), len(workload.sessions), workload.messages
     parts = [plural(users, "user")]
     if sessions != users:
         parts.append(plural(sessions, "connection"))
     parts.append(plural(messages, "message"))
+    actions = [action for session in workload.sessions for action in session.script]
+    for fault, name in ((Drop, "drop"), (Slow, "slow reader")):
+        if many := sum(isinstance(action, fault) for action in actions):
+            parts.append(plural(many, name))
+    return ", ".join(parts)
+
+
+def needs(caught: Caught) -> str:
+    """Return what it takes, in words."""
+    parts = [_who(caught.workload)]
     parts.append(plural(len(caught.plan), "switch", "switches") if caught.plan else "no switch")
     waits = sum(turn.delay for turn in caught.plan)
     if waits:
@@ -146,7 +162,8 @@ def lanes(caught: Caught, width: int) -> Iterator[str]:
     yield from drawn(run.moments[:end], titles, width, marks_of(caught.failure, caught.workload), {})
     if caught.failure.kind is Kind.DEADLOCK:
         for owed in run.open:
-            text = f"and then nothing: {show(owed.session, 40)} {show(caught.shown.fresh.told(owed.text), 200)}"
+            waits = caught.shown.fresh.told(owed.text.replace(OR_ERROR, ""))
+            text = f"and then nothing: {show(owed.session, 40)} {show(waits, 200)}"
             yield from (f"{'':{LEFT}}{line}" for line in wrapped(text, width - LEFT, "  "))
 
 
