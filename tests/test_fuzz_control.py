@@ -176,27 +176,6 @@ with ThreadPoolExecutor() as pool:
     assert not run.uncontrolled
 
 
-def test_a_thread_that_calls_into_the_loop_is_told(tmp_path):
-    body = (
-        ACCEPT
-        + """
-import threading
-loop = asyncio.get_running_loop()
-def call():
-    try:
-        loop.call_soon_threadsafe(int)
-    except RuntimeError:
-        pass
-thread = threading.Thread(target=call)
-thread.start()
-thread.join()
-"""
-    )
-    run = served(tmp_path, body, one())
-    assert run.ended is Ended.ESCAPED
-    assert "a thread that calls into the event loop" in run.escaped.call
-
-
 def test_a_poll_waits_as_long_as_what_it_waits_for(tmp_path):
     body = (
         ACCEPT
@@ -208,13 +187,6 @@ await send({"type": "websocket.send", "text": "done"})
 """
     )
     assert served(tmp_path, body, one(Wait(type="done"))).ended is Ended.DONE
-
-
-def test_a_thread_of_the_apps_own_is_named(tmp_path):
-    body = ACCEPT + "\nimport threading\nthread = threading.Thread(target=int)\nthread.start()\nthread.join()"
-    run = served(tmp_path, body, one())
-    assert len(run.uncontrolled) == 1
-    assert "a thread of the app's own (app_" in run.uncontrolled[0]
 
 
 def test_a_thread_that_waits_with_a_timeout_waits_in_virtual_time(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import sysconfig
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 
 from verifier.fuzz.seen import Escape
 
@@ -38,6 +38,10 @@ stuck: list[str] = []
 """Where the run that is on did not give the loop back."""
 
 
+frozen: list[tuple[int, str, str]] = []
+"""Locks that the loop's own thread waits for in the run that is on: whose code waits, where, and where it was taken."""
+
+
 threads: list[str] = []
 """Where the job was handed over that runs now, as a thread would."""
 
@@ -51,6 +55,7 @@ def forget() -> None:
     first.clear()
     notes.clear()
     stuck.clear()
+    frozen.clear()
 
 
 def escaped(call: str, kind: str = "socket") -> Escaped:
@@ -90,5 +95,10 @@ def short(filename: str) -> str:
     return Path(filename).name
 
 
+def place_of(code: CodeType, line: int) -> str:
+    """Return a line of code as reports tell it: `shop/chat.py:41 in answer`."""
+    return f"{short(code.co_filename)}:{line} in {code.co_qualname}"
+
+
 def _told(frame: FrameType) -> str:
-    return f"{short(frame.f_code.co_filename)}:{frame.f_lineno} in {frame.f_code.co_qualname}"
+    return place_of(frame.f_code, frame.f_lineno)

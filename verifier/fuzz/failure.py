@@ -43,6 +43,8 @@ TWICE = "answers to one question"
 _INDEX = re.compile(r"\[\d+\]")
 UNANSWERED = "an answer"
 """The detail of a LOST or a DEADLOCK in which a client waits in vain: known without comparing."""
+FROZEN = "the event loop"
+"""The detail of a DEADLOCK in which the event loop itself waits for a lock of threading."""
 RANK = {kind: n for n, kind in enumerate(Kind)}
 
 

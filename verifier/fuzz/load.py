@@ -25,6 +25,7 @@ from verifier.fuzz import identity
 from verifier.fuzz.asgi import App
 from verifier.fuzz.callables import asgi_app, place_of, told_of
 from verifier.fuzz.escape import Escaped
+from verifier.fuzz.waits import substituted
 
 ISOLATE = ("reexec", "factory", "fork")
 _NEVER = ("verifier", "recorder", "goldentape")
@@ -148,7 +149,8 @@ class Target:
 
     def _import(self, before: set[str]) -> ModuleType:
         try:
-            return importlib.import_module(self._module)
+            with substituted():
+                return importlib.import_module(self._module)
         except ModuleNotFoundError as error:
             missing = error.name or ""
             if self._module == missing or self._module.startswith(f"{missing}."):

@@ -20,10 +20,13 @@ import threading
 from asyncio import events, futures
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from verifier.fuzz.escape import call_site, escaped, threads
 from verifier.fuzz.identity import Task
+
+if TYPE_CHECKING:
+    from verifier.fuzz.workers import Alarm, Worker
 
 SESSION: contextvars.ContextVar[int] = contextvars.ContextVar("goldentape_session", default=0)
 """Whose code runs: the number of a session, from 1; 0 is the app's own (start-up, and what it left running)."""
@@ -58,8 +61,11 @@ class Job:
         """Return whether nobody waits for it any more."""
         return self.future.done()
 
+    def _run(self) -> None:
+        raise NotImplementedError("the loop runs it")
 
-Latency = tuple[float, int, asyncio.TimerHandle | Job, object]
+
+Latency = tuple[float, int, "asyncio.TimerHandle | Job | Alarm", object]
 """When it is due, its number, what happens then, and who began it: a task, or the name of a callback."""
 
 
@@ -84,6 +90,10 @@ class Loop(asyncio.AbstractEventLoop):
         """How many timers each task has begun since `rearmed` was last cleared."""
         self.news = 0
         """How many things have ended that waited for time and did not only recur."""
+        self.workers: list[Worker] = []
+        """The app's own threads, in the order in which they were started."""
+        self.controls: Callable[[], bool] = lambda: threading.get_ident() == self._thread
+        """Whether the thread that asks is one that runs only when it is told to."""
         self._thread = threading.get_ident()
         self._count = 0
         self._closed = False
@@ -143,7 +153,7 @@ class Loop(asyncio.AbstractEventLoop):
         return handle
 
     def call_soon_threadsafe(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:  # type: ignore[override]
-        if threading.get_ident() != self._thread:
+        if not self.controls():
             raise escaped("a thread that calls into the event loop", "thread")
         return self.call_soon(callback, *args, context=context)
 
@@ -207,10 +217,7 @@ class Loop(asyncio.AbstractEventLoop):
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
         future = self.create_future()
         owner = SESSION.get()
-        self._count += 1
-        job = Job(func, args, future, owner)
-        heapq.heappush(self.latencies.setdefault(owner, []), (self.now, self._count, job, asyncio.current_task(self)))
-        self.jobs += 1
+        self.hand(Job(func, args, future, owner), owner, asyncio.current_task(self))
         return future
 
     def get_exception_handler(self) -> Any:
@@ -234,6 +241,20 @@ class Loop(asyncio.AbstractEventLoop):
 
     def remove_signal_handler(self, sig: int) -> bool:
         return False
+
+    # What the app's own threads call
+
+    def hand(self, job: Job, owner: int, began: object) -> None:
+        """Take a job that somebody may pick from now on."""
+        self._count += 1
+        heapq.heappush(self.latencies.setdefault(owner, []), (self.now, self._count, job, began))
+        self.jobs += 1
+
+    def set_alarm(self, alarm: Alarm, owner: int, began: object) -> None:
+        """Take the end of a thread's wait, which is a latency as that of `asyncio.sleep`."""
+        self._count += 1
+        self.rearmed[began] = self.rearmed.get(began, 0) + 1
+        heapq.heappush(self.latencies.setdefault(owner, []), (alarm.at, self._count, alarm, began))
 
     # What decides calls
 
@@ -264,7 +285,7 @@ class Loop(asyncio.AbstractEventLoop):
             if not what.cancelled():
                 return when
             heapq.heappop(heap)
-            if type(what) is Job:
+            if isinstance(what, Job):
                 self.jobs -= 1
         return None
 
@@ -286,6 +307,7 @@ class Loop(asyncio.AbstractEventLoop):
             self.now = when
         if isinstance(what, Job):
             self.jobs -= 1
+        if type(what) is Job:
             self._run_job(what)
         else:
             what._run()
@@ -304,7 +326,7 @@ class Loop(asyncio.AbstractEventLoop):
             (what, began) for heap in self.latencies.values() for _, _, what, began in heap if not what.cancelled()
         ]
         entries += [(handle, began) for _, _, handle, began in self.strict if not handle.cancelled()]
-        return all(type(what) is not Job and self.rearmed.get(began, 0) >= RECURS for what, began in entries)
+        return all(not isinstance(what, Job) and self.rearmed.get(began, 0) >= RECURS for what, began in entries)
 
     def _run_job(self, job: Job) -> None:
         """Run a job as a thread would: with an empty context, and no loop in sight."""

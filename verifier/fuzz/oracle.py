@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from verifier.fuzz.alone import Alone
 from verifier.fuzz.canaries import Canaries
 from verifier.fuzz.compare import Comparison
-from verifier.fuzz.failure import RANK, UNANSWERED, Failure, Kind
+from verifier.fuzz.failure import FROZEN, RANK, UNANSWERED, Failure, Kind
 from verifier.fuzz.message import OR_ERROR, shared_by
 from verifier.fuzz.script import Close, Drop, Send, Wait
 from verifier.fuzz.seen import AppError, Ended, Owed, Rest, Run, What, Where
@@ -117,6 +117,8 @@ _ENDLESS = {
 
 def _owed(run: Run, owed: Owed, victim: str) -> tuple[Kind, str, str]:
     """Return what is wrong where something is owed for ever: the kind, what tells it from others, and the sentence."""
+    if owed.rest is Rest.FROZEN:
+        return Kind.DEADLOCK, FROZEN, f"{victim}'s code {owed.text} ({owed.where})"
     text = owed.text.replace(OR_ERROR, "")
     if run.ended is Ended.LIVELOCK or owed.rest is Rest.UNKNOWN:
         kind = Kind.DEADLOCK if run.ended is Ended.DEADLOCK else Kind.LIVELOCK
@@ -133,6 +135,8 @@ def _owed(run: Run, owed: Owed, victim: str) -> tuple[Kind, str, str]:
 
 def _telling(failure: Failure) -> tuple[int, bool]:
     """Return what to sort failures by: what says most about the cause stands first."""
+    if failure.detail == FROZEN:
+        return -1, False
     unanswered = failure.detail == UNANSWERED
     plain = failure.owner not in ("", failure.victim) if failure.kind is Kind.CONTRACT else unanswered
     return RANK[Kind.LOST if unanswered else failure.kind], not plain

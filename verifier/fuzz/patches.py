@@ -24,9 +24,10 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NoReturn
 
-from verifier.fuzz import identity
-from verifier.fuzz.escape import call_site, escaped, notes
+from verifier.fuzz import identity, waits
+from verifier.fuzz.escape import escaped, notes
 from verifier.fuzz.loop import SESSION, START, Loop
+from verifier.fuzz.workers import Crew
 
 WALL = 1_767_225_600.0
 """What the wall clock says when a run begins: 2026-01-01T00:00:00Z, in seconds."""
@@ -72,13 +73,6 @@ def _strftime(format: str, at: Any = None, _real: Any = time.strftime, _local: A
 
 def _asctime(at: Any = None, _real: Any = time.asctime, _local: Any = time.localtime) -> str:
     return str(_real(at if at is not None else _local(_wall() if _active else None)))
-
-
-def _sleep(seconds: float, _real: Callable[[float], None] = time.sleep) -> None:
-    if _active:
-        _active[-1].now += max(0.0, seconds)
-    else:
-        _real(seconds)
 
 
 class _Like(type):
@@ -162,11 +156,19 @@ def _seed(self: random.Random, a: Any = None, version: int = 2, _real: Any = ran
     )
 
 
+_SECOND_LOOP = "a second event loop (asyncio.run)"
+
+
 def _refuse(call: str, kind: str) -> Callable[[Any], Callable[..., Any]]:
     def patched(real: Any) -> Callable[..., Any]:
         def refused(*args: Any, **options: Any) -> Any:
             if _active and threading.get_ident() == _thread[-1]:
                 raise escaped(call, kind)
+            if waits.crews and (worker := waits.crews[-1].me()) is not None:
+                if call == _SECOND_LOOP:
+                    raise escaped(call, kind)
+                if kind != "thread":
+                    notes.append(f"{call} in a thread of the app's own ({worker.site}): it is done for real")
             return real(*args, **options)
 
         return refused
@@ -174,32 +176,9 @@ def _refuse(call: str, kind: str) -> Callable[[Any], Callable[..., Any]]:
     return patched
 
 
-def _wait(self: threading.Condition, timeout: float | None = None, _real: Any = threading.Condition.wait) -> bool:
-    if not _active or threading.get_ident() != _thread[-1] or _starting:
-        return bool(_real(self, timeout))
-    if timeout is None:
-        raise escaped("a thread that waits", "thread")
-    _active[-1].now += max(0.0, timeout)
-    return False
-
-
 def _log(self: logging.Logger, record: logging.LogRecord, _real: Any = logging.Logger.callHandlers) -> None:
     if not _active:  # what the app logs in thousands of runs helps nobody
         _real(self, record)
-
-
-_starting: list[int] = []
-"""Threads that are being started: whoever starts one waits for it, in real time."""
-
-
-def _start(self: threading.Thread, _real: Any = threading.Thread.start) -> None:
-    if _active and threading.get_ident() == _thread[-1]:
-        notes.append(f"a thread of the app's own ({call_site()}): when it runs is up to the machine")
-    _starting.append(1)
-    try:
-        _real(self)
-    finally:
-        _starting.pop()
 
 
 def _submit(self: Any, fn: Any, /, *args: Any, _real: Any = ThreadPoolExecutor.submit, **options: Any) -> Any:
@@ -236,14 +215,11 @@ def _table() -> list[Patch]:
         *((time, name, _dated(getattr(time, name))) for name in ("localtime", "gmtime", "ctime")),
         (time, "strftime", _strftime),
         (time, "asctime", _asctime),
-        (time, "sleep", _sleep),
         (datetime_module, "datetime", _Datetime),
         (datetime_module, "date", _Date),
         (os, "urandom", _urandom),
         (uuid, "uuid1", _uuid1),
         (random.Random, "seed", _seed),
-        (threading.Condition, "wait", _wait),
-        (threading.Thread, "start", _start),
         (ThreadPoolExecutor, "submit", _submit),
         (logging.Logger, "callHandlers", _log),
     ]
@@ -255,12 +231,12 @@ def _table() -> list[Patch]:
         (socket.socket, "bind", "socket.bind", "socket"),
         (socket, "getaddrinfo", "socket.getaddrinfo", "socket"),
         (subprocess.Popen, "__init__", "subprocess.Popen", "subprocess"),
-        (events, "new_event_loop", "a second event loop (asyncio.run)", "thread"),
+        (events, "new_event_loop", _SECOND_LOOP, "thread"),
         (asyncio, "run_coroutine_threadsafe", "asyncio.run_coroutine_threadsafe", "thread"),
     ):
         patches.append((where, name, _refuse(call, kind)(getattr(where, name))))
     patches.append((inspect, "getsourcelines", _source_lines))
-    return [*patches, *_anyio(), *identity.patches()]
+    return [*patches, *_anyio(), *identity.patches(), *waits.patches()]
 
 
 _get_source_lines = inspect.getsourcelines
@@ -332,16 +308,18 @@ class Patched:
     """The world of one run: `with Patched(loop): ...`.  Runs do not nest."""
 
     _table: list[tuple[Any, str, Any, Any]] = []  # noqa: RUF012 - one for the process: where, name, ours, the original
-    _loaded: tuple[bool, ...] = ()
+    _loaded = 0
 
-    def __init__(self, loop: Loop, seed: int = 0) -> None:
+    def __init__(self, loop: Loop, seed: int = 0, *, keep: bool = False) -> None:
+        """`keep`: the app keeps its state, and its threads, from run to run."""
         self.loop = loop
         self.seed = seed
+        self.keep = keep
 
     def __enter__(self) -> None:
         if _active:
             raise RuntimeError("a run is on in this process already")
-        loaded = tuple(name in sys.modules for name in ("anyio", "anyio.streams.memory", "starlette.requests"))
+        loaded = len(sys.modules)
         if not Patched._table or Patched._loaded != loaded:
             Patched._loaded = loaded
             Patched._table = [(*patch, vars(patch[0]).get(patch[1], _MISSING)) for patch in _table()]
@@ -354,8 +332,19 @@ class Patched:
         _entropy.clear()
         _seed_of.append(self.seed)
         random.seed(self.seed)
+        crew = Crew(self.loop)
+        self.loop.controls = crew.controls
+        waits.crews.append(crew)
+        crew.adopt()
 
     def __exit__(self, *_: object) -> None:
+        try:
+            waits.crews[-1].dismiss(keep=self.keep)
+        finally:
+            waits.crews.pop()
+            self._restore()
+
+    def _restore(self) -> None:
         _active.pop()
         _thread.pop()
         _seed_of.pop()

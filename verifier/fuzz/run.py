@@ -16,15 +16,16 @@ from typing import Any
 
 from goldentape.errors import EnvironmentFault, InputError
 from verifier.fuzz.asgi import App
-from verifier.fuzz.escape import Escaped, Stuck, call_site, forget, notes, stuck
+from verifier.fuzz.escape import Escaped, Stuck, call_site, escaped, forget, frozen, notes, stuck
 from verifier.fuzz.escape import first as escapes
 from verifier.fuzz.load import Target
 from verifier.fuzz.loop import START
 from verifier.fuzz.patches import Patched
 from verifier.fuzz.played import schedule_of
 from verifier.fuzz.policy import Choosing, Play, Player
-from verifier.fuzz.schedule import SERIAL, Schedule
-from verifier.fuzz.seen import Ended, Owed, Run
+from verifier.fuzz.schedule import APP, SERIAL, Schedule
+from verifier.fuzz.seen import Ended, Owed, Rest, Run
+from verifier.fuzz.waits import loose
 from verifier.fuzz.workload import Workload
 from verifier.fuzz.world import LIVELOCK, World
 
@@ -100,18 +101,26 @@ class Runner:
         sys.set_asyncgen_hooks(None, world.loop.finalize)
         events._set_running_loop(None)
         try:
-            with Watched(self.patience), Patched(world.loop, self.seed):
+            keep = self.target.isolate == "factory" or not isinstance(self.target.reference, str)
+            with Watched(self.patience), Patched(world.loop, self.seed, keep=keep):
                 events._set_running_loop(world.loop)
                 ended, owed = Ended.DONE, NOTHING
                 try:
                     with self.target.fresh() as world.app:
                         if world.start():
                             ended, owed = world.go(chooser)
+                        if ended is Ended.DEADLOCK and loose():
+                            escaped("a thread that is not under control", "thread")  # it may still call
+                        if frozen:
+                            ended, owed = Ended.DEADLOCK, (_standing_still(workload),)
                         world.finish()
                 except Escaped:
                     pass
                 except Stuck:
-                    ended, owed = Ended.LIVELOCK, world.owed()
+                    if not frozen:
+                        ended, owed = Ended.LIVELOCK, world.owed()
+                    elif not world.at_end:
+                        ended, owed = Ended.DEADLOCK, (_standing_still(workload),)
                 if escapes:
                     ended, owed = Ended.ESCAPED, NOTHING
         finally:
@@ -138,6 +147,14 @@ class Runner:
             slice_of_step=taken,
             at=round((world.loop.now - START) * 1e9),
         )
+
+
+def _standing_still(workload: Workload) -> Owed:
+    """Return what is owed where the loop's own thread waits for a lock that its own code has."""
+    owner, where, taken = frozen[0]
+    name = workload.sessions[owner - 1].name if owner else APP
+    text = f"waits for a lock of threading, which was taken at {taken} and is not given back: the process stands still"
+    return Owed(name, -1, text, Rest.FROZEN, where)
 
 
 class _Nowhere(io.TextIOBase):

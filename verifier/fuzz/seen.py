@@ -155,6 +155,8 @@ class Rest(StrEnum):
     """It waits for something that nobody will do."""
     LOCK = "lock"
     """It waits for a lock, or for a place, that nobody will give back."""
+    FROZEN = "frozen"
+    """It holds up the event loop itself, at a lock of threading; `text` says where the lock was taken."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from goldentape.display import show
-from verifier.fuzz.failure import Failure, Kind
+from verifier.fuzz.failure import FROZEN, Failure, Kind
 from verifier.fuzz.lanes import LEFT, Mark, lanes, wrapped
 from verifier.fuzz.message import OR_ERROR
 from verifier.fuzz.schedule import APP
@@ -24,6 +24,10 @@ WIDTH: Final = 120
 _SHARED = (
     "Look for something that both users' code can reach (a variable of a module, an attribute of a shared object,"
     " a cache, a buffer) and that is written before an await and read after it."
+)
+_FROZEN: Final = (
+    "A lock of threading that is held over an await stops everybody as soon as a second task wants it, for the task"
+    " that has it cannot go on. Use asyncio.Lock with `async with`, or give it back before each await."
 )
 HINTS: Final = {
     Kind.LEAK: _SHARED,
@@ -104,8 +108,9 @@ def _lines(found: Found, width: int) -> Iterator[str]:
             width,
             "  ",
         )
-    if found.schedule and failure.kind in HINTS:
-        yield from wrapped(HINTS[failure.kind], width, "  ")
+    hint = _FROZEN if failure.detail == FROZEN else HINTS.get(failure.kind, "")
+    if found.schedule and hint:
+        yield from wrapped(hint, width, "  ")
 
 
 def _brief(failure: Failure) -> str:

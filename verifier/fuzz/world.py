@@ -20,7 +20,7 @@ from verifier.fuzz.asgi import App, Lifespan
 from verifier.fuzz.blocked import rest_of
 from verifier.fuzz.client import Client
 from verifier.fuzz.escape import first as escapes
-from verifier.fuzz.escape import stuck
+from verifier.fuzz.escape import frozen, stuck
 from verifier.fuzz.loop import SESSION, START, Loop
 from verifier.fuzz.played import Choice
 from verifier.fuzz.policy import CLIENT, READER, Chooser
@@ -94,7 +94,7 @@ class World:
 
     def see(self, session: Visitor, dir: str, what: What, payload: str | bytes = "", code: int = 0) -> None:
         """Take note of something visible."""
-        if session.left and dir == "s2c":
+        if (session.left and dir == "s2c") or (frozen and what is not What.END):
             return
         now = self.loop.now
         self.moments.append(Moment(self.step, session.name, round((now - START) * 1e9), dir, what, payload, code))
@@ -152,6 +152,8 @@ class World:
     def ways(self) -> list[int]:
         """Return the codes of what can happen now, in serial order."""
         loop = self.loop
+        for worker in loop.workers:
+            worker.look()
         if self._actable is None:
             self._actable = [session.number << 2 | CLIENT for session in self.sessions if session.can_act()]
         codes = self._actable.copy()
@@ -260,7 +262,7 @@ class World:
         while True:
             if escapes:
                 return Ended.ESCAPED, ()
-            if stuck:
+            if stuck or frozen:
                 return Ended.LIVELOCK, self.owed()
             ways = self.ways()
             count = len(ways)
@@ -365,8 +367,10 @@ class World:
         loop = self.loop
         until = loop.now + self.grace
         for _ in range(self.limit):
-            if done() or escapes or stuck:
+            if done() or escapes or stuck or frozen:
                 return
+            for worker in loop.workers:
+                worker.look()
             if loop.ready:
                 loop.batch()
                 continue
