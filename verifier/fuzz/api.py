@@ -55,6 +55,7 @@ class Job:
     workload: Workload | None = None
     path: str = ""
     message: str = ""
+    first: str = ""
     done: str = ""
     passports: Collection[Passport | str] = ()
     secret: str = ""
@@ -91,15 +92,16 @@ def job_of(app: str | App, options: Mapping[str, Any], who: str) -> Job:
 def fuzz_app(app: str | App, **options: Any) -> Report:
     """Search for schedules of concurrent users under which an ASGI app goes wrong.
 
-    `app`: `module:attribute`, or the app itself.  `users` users send `messages` messages each; or `workload` says
-    who does what.  `path`: of the WebSocket, default: the app's route; `{user}` stands for the user's name.
-    `message`: what a client sends, with places `{content}`, `{user}`, `{id}`, `{n}`.  `done`: the event that ends an
-    answer; default: found out.  `passports`: how users say who they are (`jwt:header:Authorization`,
-    `plain:query:user_id`), `secret`: the key of JWTs.  `faults`: of drop, reconnect, slow and tabs; None: the usual
-    mixtures.  `contract`: what must hold, by name, by file, or read already.  `shared`: paths that users share on
-    purpose.  `schedules`, `seconds`: the budget; `failures`: so many different ones end the search.  `seed`: the same
-    search each time; without one, `settings` (Hypothesis' profile) say whether it is chance, and where what failed is
-    kept.  `explore`, `window`, `isolate`, `factory`, `app_dir`: see `Settings`.
+    `app`: `module:attribute`, or the app itself.  `users` users send `messages` messages each; or `workload` says who
+    does what.  `path`: of the WebSocket, default: the app's route; `{user}` stands for the user's name. `message`:
+    what a client sends, with places `{content}`, `{user}`, `{id}`, `{n}`.  `done`: the event that ends an answer;
+    default: found out.  `first`: what it sends before, to log in (`{token}`).  `passports`: how users say who they
+    are (`jwt:header:Authorization`, `plain:query:user_id`), `secret`: the key of JWTs.  `faults`: of drop, reconnect,
+    slow and tabs; None: the usual mixtures.  `contract`: what must hold, by name, by file, or read already.
+    `shared`: paths that users share on purpose.  `schedules`, `seconds`: the budget; `failures`: so many different
+    ones end the search.  `seed`: the same search each time; without one, `settings` (Hypothesis' profile) say whether
+    it is chance, and where what failed is kept.  `explore`, `window`, `isolate`, `factory`, `app_dir`: see
+    `Settings`.
 
     Raises `InputError` for what cannot be run, with what to do about it, and `TypeError` for another option.
     """
@@ -119,7 +121,9 @@ def prepare(job: Job) -> Search:
     )  # fmt: skip
     player = InProcess(settings, None if isinstance(app, str) else app)
     passports = [p if isinstance(p, Passport) else Passport.parse(p, job.secret) for p in job.passports]
-    workload = job.workload or usual(player, job.users, job.messages, job.path, job.message, job.done, passports)
+    workload = job.workload or usual(
+        player, job.users, job.messages, job.path, job.message, job.done, passports, job.first
+    )
     with player.target.fresh() as made:
         routes = paths_of(made)
         workload = workload.at(path_of(made))
@@ -165,7 +169,14 @@ def _key(settings: Settings, workload: Workload) -> bytes:
 
 
 def usual(
-    player: InProcess, users: int, messages: int, path: str, message: str, done: str, passports: Collection[Passport]
+    player: InProcess,
+    users: int,
+    messages: int,
+    path: str,
+    message: str,
+    done: str,
+    passports: Collection[Passport],
+    first: str = "",
 ) -> Workload:
     """Return the workload of users about whom nothing else is said; finds the path out where none is given."""
     if not path:
@@ -174,7 +185,9 @@ def usual(
     if not path.startswith("/"):
         raise InputError("a path begins with /", where="--path", found=path, fix=f"perhaps /{path}")
     path, _, query = path.partition("?")
-    workload = crowd(users, messages, path=path, message=message or MESSAGE, done=done, passports=tuple(passports))
+    workload = crowd(
+        users, messages, path=path, message=message or MESSAGE, first=first, done=done, passports=tuple(passports)
+    )
     pairs = tuple(parse_qsl(query, keep_blank_values=True))
     return replace(workload, sessions=tuple(replace(session, query=pairs) for session in workload.sessions))
 

@@ -23,12 +23,14 @@ def crowd(
     *,
     path: str = "/ws",
     message: str = MESSAGE,
+    first: str = "",
     done: str = "",
     faults: Collection[str] = (),
     passports: tuple[Passport, ...] = (),
 ) -> Workload:
     """Return a workload of `users` users who send `messages` messages each.
 
+    `first`: what they send before, on each connection (a login with `{token}`); no answer is waited for.
     `done` is the event name that ends an answer (`agent_completed`, or `a|b`); empty: whatever carries the canary.
     Faults: `drop` (the second user vanishes in the middle of an answer), `reconnect` (and comes back at once),
     `slow` (the first user reads slowly), `tabs` (the first user opens a second tab).  Raises `InputError`.
@@ -42,7 +44,8 @@ def crowd(
     dropped = names[min(1, users - 1)] if "drop" in faults or "reconnect" in faults else ""
     sessions: list[Session] = []
     for name in names:
-        script = list(_talk(name, range(1, messages + 1), message, done))
+        login = [Send(filled(first, name, 0, ""))] if first else []
+        script = [*login, *_talk(name, range(1, messages + 1), message, done)]
         if name == names[0] and "slow" in faults:
             script.insert(0, Slow())
         if name == dropped:
@@ -52,10 +55,10 @@ def crowd(
             script.append(Close())
         sessions.append(Session(name=name, user=name, path=path, script=tuple(script)))
         if name == dropped and "reconnect" in faults:
-            again = (*_talk(name, range(messages + 1, messages + 2), message, done), Close())
+            again = (*login, *_talk(name, range(messages + 1, messages + 2), message, done), Close())
             sessions.append(Session(name=f"{name}-2", user=name, path=path, after=After(name), script=again))
         if name == names[0] and "tabs" in faults:
-            more = (*_talk(name, range(messages + 2, messages + 3), message, done), Close())
+            more = (*login, *_talk(name, range(messages + 2, messages + 3), message, done), Close())
             sessions.append(Session(name=f"{name}-tab", user=name, path=path, script=more))
     return Workload(tuple(User(name) for name in names), tuple(sessions), passports)
 

@@ -1,4 +1,4 @@
-"""How a user says who they are: tokens in headers, queries, cookies or subprotocols, made for each user.  Pure."""
+"""How a user says who they are: tokens in headers, queries, cookies, subprotocols or messages, one a user.  Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any
 
 from goldentape.errors import InputError
 
-PLACES = ("header", "query", "cookie", "subprotocol")
+PLACES = ("header", "query", "cookie", "subprotocol", "message")
+TOKEN = "{token}"
+"""What a message says where the token goes; filled when it is sent, so that no token stands in a script or a file."""
 ISSUED = 1_700_000_000
 """`iat` of the tokens: before the virtual clock begins."""
 EXPIRES = 4_102_444_800
@@ -24,7 +26,7 @@ class Passport:
 
     `jwt:header:Authorization` puts `Bearer <JWT>`, `jwt:query:token` a JWT in the query, `plain:query:user_id` the
     user's name, `plain:header:X-User`, `jwt:cookie:access_token`, `jwt:subprotocol:bearer` offers two subprotocols,
-    `bearer` and the token.
+    `bearer` and the token.  `jwt:message:auth.token`: where a message says `{token}`; the path is for who records it.
     """
 
     kind: str
@@ -45,7 +47,7 @@ class Passport:
             raise InputError(
                 "not a way to say who a user is",
                 found=text,
-                wanted="KIND:PLACE:NAME with KIND jwt or plain, PLACE header, query, cookie or subprotocol",
+                wanted="KIND:PLACE:NAME with KIND jwt or plain, PLACE header, query, cookie, subprotocol or message",
                 fix="for instance jwt:header:Authorization, jwt:query:token or plain:query:user_id",
             )
         if kind == "jwt":

@@ -10,12 +10,13 @@ from goldentape.display import show
 from goldentape.errors import InputError, NothingVerified
 from verifier.fuzz.alone import messages_of
 from verifier.fuzz.message import ERRORS, OR_ERROR, Message
+from verifier.fuzz.passport import TOKEN
 from verifier.fuzz.play import Player
 from verifier.fuzz.schedule import SERIAL
 from verifier.fuzz.script import Action, Send, Wait
 from verifier.fuzz.seen import AppError, Ended, Moment, Run, What, Where, line_of
 from verifier.fuzz.threads import thread_of, with_threads
-from verifier.fuzz.workload import Workload
+from verifier.fuzz.workload import Session, Workload
 
 
 def prepared(player: Player, workload: Workload, routes: Sequence[str] | None = None) -> tuple[Workload, str]:
@@ -27,6 +28,7 @@ def prepared(player: Player, workload: Workload, routes: Sequence[str] | None = 
     Raises `InputError` where the app does not start, refuses the first user, or cannot be run at all;
     `NothingVerified` where nobody is answered, so that there is nothing to judge.
     """
+    demand_tokens(workload)
     first = workload.only(workload.users[0].name)
     run = player.play(first, SERIAL)
     _demand(run, first, routes)
@@ -40,7 +42,7 @@ def prepared(player: Player, workload: Workload, routes: Sequence[str] | None = 
         return _by_name(player, workload, run)
     if not waits:
         return workload, ""
-    last = last_event(player.play(_saying(first, 1), SERIAL), player.play(_saying(first, 0), SERIAL))
+    last = last_event(player.play(saying(first, 1), SERIAL), player.play(saying(first, 0), SERIAL))
     for canary, type_ in ((True, last), (False, last), (True, ""), (False, "")):
         if not type_ and last and canary:
             continue
@@ -65,6 +67,17 @@ def _by_name(player: Player, workload: Workload, run: Run) -> tuple[Workload, st
     if player.play(waiting.only(workload.users[0].name), SERIAL).ended is not Ended.DONE:
         return workload, ""
     return waiting, "answers do not carry what was asked: clients wait for the next one"
+
+
+def demand_tokens(workload: Workload) -> None:
+    """Raise `InputError` where users say `{token}` in a message and have none."""
+    for session in workload.sessions:
+        said = any(isinstance(a, Send) and isinstance(a.payload, str) and TOKEN in a.payload for a in session.script)
+        if said and not workload.token(session.user):
+            raise InputError(
+                f"a message says {TOKEN}, and {session.user} has none",
+                fix="--jwt-secret ENV names the environment variable with the key that signs them",
+            )
 
 
 def _demand(run: Run, workload: Workload, routes: Sequence[str] | None) -> None:
@@ -126,7 +139,7 @@ def _demand_answers(player: Player, workload: Workload, alone: Run, *, named: bo
     """Raise `NothingVerified` where users say something and are told nothing, or nothing but that it is an error."""
     if not workload.messages:
         return
-    stay = replace(workload, sessions=tuple(replace(s, after=None) for s in _saying(workload, 1).sessions))
+    stay = replace(workload, sessions=tuple(replace(s, after=None) for s in saying(workload, 1).sessions))
     runs = [alone, player.play(stay, SERIAL)]
     if any(run.errors or run.protocol_errors or run.escaped for run in runs):
         return  # told as what it is
@@ -140,14 +153,15 @@ def _demand_answers(player: Player, workload: Workload, alone: Run, *, named: bo
 def unanswered(workload: Workload, told: list[Message], close: Moment | None, who: str, where: str) -> NothingVerified:
     """Return the error that nobody is answered, or only by errors.  `where`: how to say another path."""
     user = workload.users[0].name
-    sent = next(action.payload for s in workload.sessions for action in s.script if isinstance(action, Send))
+    sends = [action for s in workload.sessions for action in s.script if isinstance(action, Send)]
+    sent = next((send for send in sends if send.canary), sends[0]).payload
     ended = "" if close is None else f"; {who} closes the connection with {close.code}"
     return NothingVerified(
         f"nobody is answered: what {user} sends ({show(str(sent), 100)}) brings"
         f" {_errors(told) if told else 'no message at all'}{ended}; no race was looked for",
         where=workload.sessions[0].path,
         fix=f"say with --message what your clients send (--script for more than that), {where}, with --as who"
-        " the users are (--as jwt:query:token --jwt-secret ENV, --as plain:query:user_id)"
+        " the users are (--as jwt:query:token --jwt-secret ENV, --as plain:query:user_id; --first: what they log in by)"
         + ("; if that is an answer: --done " + show(told[-1].name, 60) if told else ""),
     )
 
@@ -211,13 +225,18 @@ def without_waits(workload: Workload) -> Workload:
     return replace(workload, sessions=sessions)
 
 
-def _saying(workload: Workload, messages: int) -> Workload:
-    """Return the workload whose clients send so many messages and then stay, so that all that comes is seen."""
-    sessions = tuple(
-        replace(session, script=tuple(action for action in session.script if isinstance(action, Send))[:messages])
-        for session in workload.sessions
-    )
-    return replace(workload, sessions=sessions)
+def saying(workload: Workload, messages: int) -> Workload:
+    """Return the workload whose clients send so many messages and then stay, so that all that comes is seen.
+
+    Where some carry a canary, those count, and what is sent before (a login) is sent as well.
+    """
+
+    def said(session: Session) -> tuple[Action, ...]:
+        sends = [action for action in session.script if isinstance(action, Send)]
+        marked = [n for n, action in enumerate(sends) if action.canary] or list(range(len(sends)))
+        return tuple(sends[: marked[messages]] if messages < len(marked) else sends)
+
+    return replace(workload, sessions=tuple(replace(session, script=said(session)) for session in workload.sessions))
 
 
 def _mapped(workload: Workload, change: object) -> Workload:

@@ -21,8 +21,8 @@ from verifier.load import nearest
 
 HOME = ".goldentape"
 OPTIONS = frozenset({
-    "users", "messages", "workload", "path", "message", "done", "passports", "secret", "faults", "schedules", "seconds",
-    "seed", "policy", "explore", "window", "certify", "isolate", "factory", "app_dir", "contract", "shared",
+    "users", "messages", "workload", "path", "message", "first", "done", "passports", "secret", "faults", "schedules",
+    "seconds", "seed", "policy", "explore", "window", "certify", "isolate", "factory", "app_dir", "contract", "shared",
 })  # fmt: skip
 """What a marker `goldentape(...)` may say to `fuzz_ws`."""
 

@@ -97,10 +97,12 @@ class Visitor:
         assert connection is not None
         match action:
             case Send(payload, canary):
-                payload = filled(payload, self.world.received_by(self.client.session.user))
+                user, workload = self.client.session.user, self.world.workload
+                payload = filled(payload, self.world.received_by(user))
                 if canary:
                     self.client.sent.append((canary, payload))
-                see(self, "c2s", What.MESSAGE, payload)
+                see(self, "c2s", What.MESSAGE, workload.said(user, payload, f"[token of {user}]"))
+                payload = workload.said(user, payload)
                 key = "text" if isinstance(payload, str) else "bytes"
                 self.context.run(connection.arrive, {"type": "websocket.receive", key: payload})
             case Close(code, reason):

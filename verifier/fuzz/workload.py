@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from goldentape.errors import InputError
-from verifier.fuzz.passport import Passport
+from verifier.fuzz.passport import TOKEN, Passport
 from verifier.fuzz.script import FAULTS, Action, Close, Drop, Fast, Send, Slow, Wait
 
 Pairs = tuple[tuple[str, str], ...]
@@ -148,13 +148,25 @@ class Workload:
                 cookies.append(f"{passport.name}={value}")
             elif passport.place == "subprotocol":
                 subprotocols += [passport.name, value]
-            else:
+            elif passport.place == "header":
                 bearer = passport.kind == "jwt" and passport.name.lower() == "authorization"
                 headers.append((passport.name, f"Bearer {value}" if bearer else value))
         if cookies:
             headers.append(("cookie", "; ".join(cookies)))
         path = session.path.replace("{user}", user.name)
         return Head(path, urlencode(query), tuple(headers), tuple(subprotocols))
+
+    def token(self, name: str) -> str:
+        """Return the token that stands for `{token}` in a user's messages; empty: nobody here has one."""
+        user = self.user(name)
+        return next((p.value(name, user.claims) for p in self.passports if p.kind == "jwt"), "")
+
+    def said(self, name: str, payload: str | bytes, token: str = "") -> str | bytes:
+        """Return what a user sends with their token in it; `token`: what is told instead, where it is told."""
+        if isinstance(payload, bytes) or TOKEN not in payload:
+            return payload
+        own = self.token(name)
+        return payload.replace(TOKEN, token or own) if own else payload
 
     # What shrinking takes away
 

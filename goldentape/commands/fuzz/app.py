@@ -60,6 +60,8 @@ def with_app_options(command: Any) -> Any:
               help="Of the WebSocket; {user} is the user's name.  Default: the app's own route, else /ws.")  # fmt: skip
 @click.option("--message", default="", metavar="TEMPLATE",
               help="What a client sends, with {content}, {user}, {id} and {n}.  Default: a user_message.")  # fmt: skip
+@click.option("--first", default="", metavar="TEMPLATE",
+              help="What it sends before that, on each connection, to log in; {token} is the user's JWT.")  # fmt: skip
 @click.option("--done", default="", metavar="EVENT", help="The event that ends an answer.  Default: found out.")
 @click.option("--as", "passports", multiple=True, metavar="KIND:PLACE:NAME",
               help="How users say who they are: jwt:header:Authorization, jwt:query:token, plain:query:user_id, ...; "
@@ -99,11 +101,12 @@ def with_app_options(command: Any) -> Any:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @reported("fuzz")
 def app(
-    app: str, app_dir: str, factory: bool, isolate: str, users: int, messages: int, path: str, message: str, done: str,
-    passports: tuple[str, ...], jwt_secret: str | None, script: Path | None, tape: Path | None, faults: str | None,
-    schedules: int | None, budget: float | None, seed: int | None, policy: str, hypothesis: bool, explore: str,
-    window: float, certify: float, contracts: tuple[str, ...], settings: tuple[str, ...], allow_code: bool,
-    shared: tuple[str, ...], failures: int, save: Path, excerpts: bool, as_json: bool, judgement: Judgement,
+    app: str, app_dir: str, factory: bool, isolate: str, users: int, messages: int, path: str, message: str,
+    first: str, done: str, passports: tuple[str, ...], jwt_secret: str | None, script: Path | None, tape: Path | None,
+    faults: str | None, schedules: int | None, budget: float | None, seed: int | None, policy: str, hypothesis: bool,
+    explore: str, window: float, certify: float, contracts: tuple[str, ...], settings: tuple[str, ...],
+    allow_code: bool, shared: tuple[str, ...], failures: int, save: Path, excerpts: bool, as_json: bool,
+    judgement: Judgement,
 ) -> int:  # fmt: skip
     """Search the ASGI app MODULE:APP for races of its users.
 
@@ -124,7 +127,7 @@ def app(
     read = _contracts(contracts, settings, allow_code)
     try:
         report = fuzz_app(
-            app, users=users, messages=messages, workload=workload, path=path, message=message, done=done,
+            app, users=users, messages=messages, workload=workload, path=path, message=message, first=first, done=done,
             passports=papers, faults=_faults(faults), schedules=schedules, seconds=budget, seed=seed, policy=policy,
             explore=explore, window=window, certify=certify, isolate=isolate, factory=factory, app_dir=app_dir,
             contract=read, shared=shared, failures=failures, settings=usual_settings(), say=progress.at,

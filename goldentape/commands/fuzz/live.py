@@ -32,6 +32,7 @@ from verifier.fuzz.live.stage import Stage
 from verifier.fuzz.live.telling import as_json as told_as_json
 from verifier.fuzz.live.telling import told
 from verifier.fuzz.plans import FAULTS
+from verifier.fuzz.prepare import demand_tokens
 from verifier.fuzz.verdicts import Place, judged_live
 from verifier.params import parse_settings
 
@@ -45,6 +46,8 @@ HOME = Path(".goldentape")
               help="How many messages each of them sends.")  # fmt: skip
 @click.option("--message", default="", metavar="TEMPLATE",
               help="What a client sends, with {content}, {user}, {id} and {n}.  Default: a user_message.")  # fmt: skip
+@click.option("--first", default="", metavar="TEMPLATE",
+              help="What it sends before that, on each connection, to log in; {token} is the user's JWT.")  # fmt: skip
 @click.option("--done", default="", metavar="EVENT", help="The event that ends an answer.  Default: found out.")
 @click.option("--script", type=click.Path(path_type=Path), metavar="FILE",
               help="Who does what, as YAML or JSON, instead of --users and --messages.")  # fmt: skip
@@ -78,7 +81,7 @@ HOME = Path(".goldentape")
 @click.option("--quiet", is_flag=True, help="Say nothing of how far it is.")
 @reported("fuzz")
 def live(
-    url: str, users: int, messages: int, message: str, done: str, script: Path | None, tape: Path | None,
+    url: str, users: int, messages: int, message: str, first: str, done: str, script: Path | None, tape: Path | None,
     faults: str | None, tries: int, confirm: int, most: int, seed: int, patience: float | None,
     contracts: tuple[str, ...], settings: tuple[str, ...], allow_code: bool, shared: tuple[str, ...],
     hand_to_app: str | None, app_dir: str, save: Path, excerpts: bool, as_json: bool, quiet: bool,
@@ -99,9 +102,11 @@ def live(
     read = read_contracts(contracts, given, allow_code=allow_code) if contracts else []
     written = workload_from(script, tape, reached.passports)
     workload = at_path(written, reached.target.path) if written is not None else crowd(
-        users, messages, path=reached.target.path or "/", message=message or MESSAGE, done=done,
+        users, messages, path=reached.target.path or "/", message=message or MESSAGE, first=first, done=done,
         passports=reached.passports,
     )  # fmt: skip
+    if reached.tokens is None:
+        demand_tokens(workload)
     handing = None if hand_to_app is None else Handing(hand_to_app, app_dir, read, shared)
     if handing is not None:
         handing.demand()

@@ -55,7 +55,8 @@ _OPTIONS = [
     click.option("--token-command", metavar="COMMAND",
                  help="Prints a token for the user whose name it gets as {user}, or as its last argument."),
     click.option("--token-place", default="header:Authorization", show_default=True, metavar="PLACE:NAME",
-                 help="Where those tokens go: header:NAME, query:NAME, cookie:NAME or subprotocol:NAME."),
+                 help="Where those tokens go: header:NAME, query:NAME, cookie:NAME, subprotocol:NAME or "
+                 "message:PATH, where a message says {token}."),
     click.option("--rate", type=click.FloatRange(0.1, 1000), default=20.0, show_default=True, metavar="N",
                  help="Plays a second, at most."),
     click.option("--budget", type=DURATION, default="5m", show_default=True, help="Time for everything together."),

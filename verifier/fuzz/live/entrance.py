@@ -13,8 +13,8 @@ from verifier.fuzz.live.reach import Door
 from verifier.fuzz.live.stage import UNREACHED, Stage
 from verifier.fuzz.live.wilson import Rate
 from verifier.fuzz.message import OR_ERROR, Message, read
-from verifier.fuzz.prepare import is_answered, last_event, unanswered, with_waits, without_waits
-from verifier.fuzz.script import Send, Wait
+from verifier.fuzz.prepare import is_answered, last_event, saying, unanswered, with_waits, without_waits
+from verifier.fuzz.script import Wait
 from verifier.fuzz.seen import Ended, Moment, Run, What
 from verifier.fuzz.workload import Session, Workload
 
@@ -125,15 +125,6 @@ def unmarked(workload: Workload) -> Workload:
         replace(
             session, script=tuple(Wait("", a.type) if isinstance(a, Wait) and a.type else a for a in session.script)
         )
-        for session in workload.sessions
-    )
-    return replace(workload, sessions=sessions)
-
-
-def saying(workload: Workload, messages: int) -> Workload:
-    """Return the workload whose clients send so many messages and then stay, so that all that comes is seen."""
-    sessions = tuple(
-        replace(session, script=tuple(action for action in session.script if isinstance(action, Send))[:messages])
         for session in workload.sessions
     )
     return replace(workload, sessions=sessions)

@@ -259,9 +259,10 @@ class Sequencer:
         return None
 
     def _filled(self, seat: Seat, payload: str | bytes) -> str | bytes:
-        """Return a message with what its user was told before."""
+        """Return a message with what its user was told before, and with the user's token."""
         user = seat.client.session.user
-        return filled(payload, [one.client.received for one in self._seats.values() if one.client.session.user == user])
+        seats = [one.client.received for one in self._seats.values() if one.client.session.user == user]
+        return self._workload.said(user, filled(payload, seats))
 
     # -- the world
 

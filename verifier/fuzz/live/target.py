@@ -81,8 +81,8 @@ def identify(passports: Sequence[Passport]) -> tuple[str, ...]:
     """Return the recorder's options by which it tells users as these passports name them."""
     rules = []
     for passport in passports:
-        if passport.kind == "jwt" and passport.place in ("header", "query", "cookie"):
+        if passport.kind == "jwt" and passport.place in ("header", "query", "cookie", "message"):
             rules.append(f"jwt:{passport.place}:{passport.name}:sub")
-        elif passport.kind == "plain" and passport.place in ("header", "query", "cookie"):
+        elif passport.kind == "plain" and passport.place in ("header", "query", "cookie", "message"):
             rules.append(f"{passport.place}:{passport.name}")
     return tuple(word for rule in rules for word in ("--identify", rule))

@@ -10,7 +10,9 @@ from dataclasses import replace
 from goldentape.display import show
 from goldentape.errors import EnvironmentFault, InputError
 from verifier.fuzz.live.fresh import Fresh
-from verifier.fuzz.passport import PLACES, Passport
+from verifier.fuzz.passport import PLACES, TOKEN, Passport
+from verifier.fuzz.script import Send
+from verifier.fuzz.workload import Session
 
 PATIENCE = 20.0
 """Seconds that the command has."""
@@ -32,7 +34,11 @@ class TokenMaker:
             self._arguments.append("{user}")
         self._place, _, self._name = place.partition(":")
         if self._place not in PLACES or not self._name:
-            raise InputError("no place for a token", found=place, wanted="header:NAME, query:NAME or cookie:NAME")
+            raise InputError(
+                "no place for a token",
+                found=place,
+                wanted="header:NAME, query:NAME, cookie:NAME, subprotocol:NAME or message:PATH",
+            )
 
     async def given(self, fresh: Fresh) -> Fresh:
         """Return the workload with a token for each of its users."""
@@ -43,6 +49,8 @@ class TokenMaker:
             token = tokens[session.user]
             if self._place == "query":
                 session = replace(session, query=(*session.query, (self._name, token)))
+            elif self._place == "message":
+                session = _telling(session, token)
             elif self._place == "subprotocol":
                 session = replace(session, subprotocols=(*session.subprotocols, self._name, token))
             else:
@@ -80,3 +88,14 @@ class TokenMaker:
         if not token or len(token) > LONGEST or not token.isprintable() or len(token.splitlines()) != 1:
             raise InputError("--token-command printed no token", wanted="one line")
         return token
+
+
+def _telling(session: Session, token: str) -> Session:
+    """Return a session whose messages have a token where they say `{token}`."""
+    script = tuple(
+        replace(action, payload=action.payload.replace(TOKEN, token))
+        if isinstance(action, Send) and isinstance(action.payload, str)
+        else action
+        for action in session.script
+    )
+    return replace(session, script=script)
