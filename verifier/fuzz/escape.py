@@ -69,6 +69,8 @@ def call_site() -> str:
     """Return where the app is: its own innermost frame, else where it handed the job over, else a library's frame."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename.startswith(_OURS):
+        if frame.f_code.co_name == "_run_job":  # it has no frame of its own: a method of a library
+            break
         frame = frame.f_back
     library = ""
     while frame is not None and not frame.f_code.co_filename.startswith(_OURS):  # ours again: the loop that called it

@@ -27,7 +27,7 @@ from typing import Any, NoReturn
 from verifier.fuzz import identity, waits
 from verifier.fuzz.escape import escaped, notes
 from verifier.fuzz.loop import SESSION, START, Loop
-from verifier.fuzz.workers import Crew
+from verifier.fuzz.workers import Crew, crews
 
 WALL = 1_767_225_600.0
 """What the wall clock says when a run begins: 2026-01-01T00:00:00Z, in seconds."""
@@ -164,7 +164,7 @@ def _refuse(call: str, kind: str) -> Callable[[Any], Callable[..., Any]]:
         def refused(*args: Any, **options: Any) -> Any:
             if _active and threading.get_ident() == _thread[-1]:
                 raise escaped(call, kind)
-            if waits.crews and (worker := waits.crews[-1].me()) is not None:
+            if crews and (worker := crews[-1].me()) is not None:
                 if call == _SECOND_LOOP:
                     raise escaped(call, kind)
                 if kind != "thread":
@@ -334,14 +334,14 @@ class Patched:
         random.seed(self.seed)
         crew = Crew(self.loop)
         self.loop.controls = crew.controls
-        waits.crews.append(crew)
+        crews.append(crew)
         crew.adopt()
 
     def __exit__(self, *_: object) -> None:
         try:
-            waits.crews[-1].dismiss(keep=self.keep)
+            crews[-1].dismiss(keep=self.keep)
         finally:
-            waits.crews.pop()
+            crews.pop()
             self._restore()
 
     def _restore(self) -> None:

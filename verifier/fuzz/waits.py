@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _queue
 import queue
+import sqlite3
 import sys
 import threading
 import time
@@ -18,21 +19,16 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from verifier.fuzz.databases import connect
 from verifier.fuzz.escape import Stuck, call_site, escaped, frozen, place_of, threads
 from verifier.fuzz.loop import SESSION
-from verifier.fuzz.workers import Crew
+from verifier.fuzz.workers import Crew, crews
+from verifier.fuzz.workers import crew_of_this_thread as _crew
 
-crews: list[Crew] = []
-"""The threads of the run that is on."""
 _real_wait, _real_start, _real_join = threading.Condition.wait, threading.Thread.start, threading.Thread.join
 _real_lock, _real_rlock = threading.Lock, threading.RLock
 _real_sleep = time.sleep
 _SimpleQueue: Any = _queue.SimpleQueue
-
-
-def _crew() -> Crew | None:
-    """Return the crew that the thread that asks is of; None: its waits are real ones."""
-    return crews[-1] if crews and crews[-1].controls() else None
 
 
 def _or_refuse(came: bool | None) -> bool:
@@ -298,8 +294,8 @@ def patches() -> list[tuple[Any, str, Any]]:
     ]
 
 
-_REAL: dict[Any, Any] = {SimpleQueue: _SimpleQueue, Lock: _real_lock, RLock: _real_rlock}
-_OURS = ("verifier.fuzz", "_queue", "logging", "_thread")
+_REAL: dict[Any, Any] = {connect: sqlite3.connect, SimpleQueue: _SimpleQueue, Lock: _real_lock, RLock: _real_rlock}
+_OURS = ("verifier.fuzz", "_queue", "_sqlite3", "logging", "_thread")
 """Modules in which the real ones stay."""
 
 

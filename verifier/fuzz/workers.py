@@ -253,6 +253,13 @@ class Crew:
 
 
 _kept: list[Worker] = []
+crews: list[Crew] = []
+"""The threads of the run that is on."""
+
+
+def crew_of_this_thread() -> Crew | None:
+    """Return the crew that the thread that asks is of; None: its waits are real ones."""
+    return crews[-1] if crews and crews[-1].controls() else None
 
 
 def _what(thread: threading.Thread) -> object:
