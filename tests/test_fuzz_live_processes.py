@@ -121,6 +121,21 @@ def test_interrupted_in_the_middle_of_repeating_what_was_seen_is_told_as_seen(sh
     assert "LEAK  " in out and "seen, not confirmed" in out and "interrupted" in out.splitlines()[-1]
 
 
+def test_interrupted_while_it_is_made_smaller_it_tells_how_often_it_had_come_again(shop):
+    port = free_port()
+    process = started(
+        shop, *live(f"ws://127.0.0.1:{port}/ws", "--server-cmd", " ".join(uvicorn(port, "leaky:app", shop)))
+    )
+    assert process.stderr is not None
+    until(lambda: "smaller: " in process.stderr.readline())
+
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert "seen, not confirmed: the search ended when it had come again in 5 of 5" in out
+
+
 def test_a_server_that_does_not_stop_is_killed_with_its_children(shop):
     (shop / "stubborn.py").write_text(STUBBORN)
     port, other = free_port(), free_port()

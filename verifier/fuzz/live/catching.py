@@ -9,6 +9,7 @@ from typing import Final
 
 from verifier.fuzz.baselines import is_compared
 from verifier.fuzz.live.caught import LEAST, NOTHING, Caught
+from verifier.fuzz.live.pace import FULLY
 from verifier.fuzz.live.past import Past
 from verifier.fuzz.live.plan import Plan
 from verifier.fuzz.live.repeating import MORE, Repeated
@@ -17,6 +18,10 @@ from verifier.fuzz.live.stage import OutOfTime, Try
 from verifier.fuzz.live.wilson import SURE, Rate, by_chance, enough
 from verifier.fuzz.workload import Workload
 
+RESTARTING: Final = 2.0
+"""Seconds that are reckoned for a restart of the server."""
+TAPE: Final = 3.0
+"""The same for a tape of its own."""
 MOST: Final = 100
 """Plays of a victim alone, at most, before a failure is said to be a matter of others."""
 
@@ -43,6 +48,8 @@ class Catching:
         self._seed = seed
         self._confirm = confirm
         self._tell = tell
+        self.found = NOTHING
+        """How often it came again, as far as that is known."""
 
     async def caught(self, one: Try, number: int, tried: Sequence[Try], *, alone: bool, slowest: float) -> Caught:
         """Return what is to be told of a failure; `tried` are the plays before it, `slowest` seconds of one of them."""
@@ -54,6 +61,7 @@ class Catching:
                               None, alone=alone)  # fmt: skip
             self._repeated = replace(self._repeated, history=history)
             found, poisoned = await self._repeated.rate(one.workload, one.plan, MORE), True
+        self.found = found
         # A server that is well again by itself need not be restarted after each play that fails.
         stage = self._repeated.stage
         stage.recovers = not poisoned
@@ -67,9 +75,10 @@ class Catching:
     async def _told(self, one: Try, number: int, found: Rate, *, poisoned: bool, alone: bool, slowest: float) -> Caught:
         """Make a failure small, confirm it, and see whether its victim meets it alone as well."""
         repeated, failure = self._repeated, self._repeated.failure
-        # Twice so many plays, with restarts and with what has to be played before.
+        # Twice so many plays, with restarts and with what has to be played before, and the silence that is waited for.
         past = sum(earlier.played.seconds for earlier in repeated.history)
-        to_confirm = 2 * self._confirm * (slowest + past + repeated.confirming().patience + 2.0)
+        restart = RESTARTING if poisoned or past else 0.1
+        to_confirm = 2 * (self._confirm * (slowest + past + restart) + FULLY * repeated.confirming().patience + TAPE)
         shrinker = Shrinker(
             repeated, self._everybody, one, seed=self._seed, to_confirm=to_confirm, alone=alone, tell=self._tell
         )
@@ -100,7 +109,7 @@ class Catching:
             ),
             told.workload, told.plan, told.shown or one, number, found, before, rate, told.tape,
             tuple(repeated.history), poisoned, repeated.twins, alone or len(told.workload.users) < 2, shrinker.plays,
-            control,
+            shrinker.hurried, control,
         )  # fmt: skip
 
     async def _confirmed(

@@ -46,6 +46,8 @@ class Caught:
     alone: bool = False
     """It needs nobody else: it comes when users are there one by one, too."""
     shrink_plays: int = 0
+    hurried: bool = False
+    """It may be made smaller: the time for that, or the plays, were used up."""
     control: Rate = NOTHING
     """How often its victim met it alone, in plays made to tell; `of` 0: it cannot come alone, or that is known."""
 

@@ -211,7 +211,9 @@ class Hunt:
         except (OutOfTime, EnvironmentFault, asyncio.CancelledError):
             # What was seen is told, whatever kept it from being confirmed.
             self.hunted.caught.append(
-                Caught(failure, one.workload, one.plan, one, number, NOTHING, NOTHING, NOTHING, None, alone=alone)
+                Caught(
+                    failure, one.workload, one.plan, one, number, catching.found, NOTHING, NOTHING, None, alone=alone
+                )
             )
             raise
         if not caught.is_confirmed and (self.stage.judge.is_about_time(failure) or is_compared(failure)):

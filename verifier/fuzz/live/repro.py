@@ -118,7 +118,8 @@ def load(path: Path, environment: dict[str, str]) -> LiveRepro:
     except OSError as error:
         raise InputError(error.strerror or "cannot be read", where=path) from None
     except (InputError, ValueError, RecursionError) as error:
-        raise InputError(f"is no repro file of a live failure: {error}", where=path) from None
+        what = "cannot be played" if str(error).startswith("the secret of") else "is no repro file of a live failure"
+        raise InputError(f"{what}: {error}", where=path) from None
     beside = (path.parent / name for name in found.contracts)
     named = tuple(str(file) if file.is_file() else name for name, file in zip(found.contracts, beside, strict=True))
     return replace(found, contracts=named)

@@ -31,6 +31,8 @@ class Shrinker:
     ) -> None:  # fmt: skip
         """`to_confirm`: seconds of the budget that are left for confirming it.  `alone`: it needs nobody else."""
         self.plays = 0
+        self.hurried = False
+        """It ended because its time or its plays were used up."""
         self._at = 0
         self._repeated = repeated
         self._everybody = everybody
@@ -69,6 +71,7 @@ class Shrinker:
                 if candidate in seen:
                     continue
                 if time.monotonic() > until or self._repeated.stage.time_left < self._to_confirm:
+                    self.hurried = True
                     return steps
                 seen.add(candidate)
                 as_often = await self._as_often(*candidate, rate, self._upto)
@@ -77,6 +80,7 @@ class Shrinker:
                     rate, tried, self._at = max(rate, as_often), 0, at
                     break
                 if self.plays >= self._most:
+                    self.hurried = True
                     break
         return steps
 

@@ -87,7 +87,8 @@ def story(caught: Caught, width: int = 110) -> Iterator[str]:
     if also:
         text = "also wrong in this play: " + "; ".join(f"{f.kind} {show(f.detail, 80)}".strip() for f in also)
         yield from textwrap.wrap(text, width, subsequent_indent="  ")
-    yield f"needs: {needs(caught)}"
+    hurried = "; perhaps less: the time to make it smaller was used up" if caught.hurried else ""
+    yield f"needs: {needs(caught)}{hurried}"
     if caught.history or caught.depends_on_history:
         yield from textwrap.wrap(history(caught), width, subsequent_indent="  ")
     if caught.alone:
@@ -109,6 +110,8 @@ def rate(caught: Caught) -> str:
     if not caught.is_confirmed:
         if not caught.found.of and not caught.confirmed.of:
             return "seen, not confirmed: the search ended before it could be repeated"
+        if caught.tape is None and caught.found.failed:
+            return f"seen, not confirmed: the search ended when it had come again in {caught.found} plays"
         again = Rate(caught.found.failed + caught.confirmed.failed, caught.found.of + caught.confirmed.of)
         return f"seen, not confirmed: it came again in {again} plays"
     before = f"; {caught.before.failed} of {caught.before.of} before it was made small" if caught.before.of else ""
