@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from live_servers import Serving, free_port, uvicorn
 
 from verifier.fuzz.failure import Kind
-from verifier.fuzz.live.pace import FULLY, SURELY, Pace, silent
+from verifier.fuzz.live.pace import FULLY, SURELY, Pace, longest_gap, silent
 from verifier.fuzz.live.telling import history
+from verifier.fuzz.schedule import SERIAL
 from verifier.fuzz.script import Drop
+from verifier.fuzz.seen import Ended, Moment, Run, What
 
 STARVED = """
 class Pool:
@@ -76,3 +78,10 @@ def test_silence_is_waited_for_in_full_until_it_is_known_that_nothing_comes_late
 
     in_full = fully < FULLY or slowest > patience
     assert told.patience == (max(4 * patience, SURELY) if in_full else patience) and told.sure == 0.0
+
+
+def test_what_comes_after_a_client_has_left_is_no_answer_that_came_late():
+    said = [(0, "c2s", What.MESSAGE), (1, "s2c", What.MESSAGE), (9, "c2s", What.END), (9.5, "s2c", What.CLOSE)]
+    moments = tuple(Moment(n, "bob", int(at * 1e9), dir_, what) for n, (at, dir_, what) in enumerate(said))
+
+    assert longest_gap(Run(moments, SERIAL, (), ("bob",), 0, Ended.DEADLOCK)) == 1.0

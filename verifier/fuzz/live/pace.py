@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Final
 
 from verifier.fuzz.seen import Run, What
@@ -63,7 +63,8 @@ def usual_gap(run: Run) -> float:
 def _gaps(run: Run) -> list[float]:
     found = []
     for moments in run.by_session.values():
-        ours = [moment for moment in moments if moment.what is not What.END]
+        # What comes after its client has left is no answer.
+        ours = list(takewhile(lambda moment: moment.what is not What.END, moments))
         found += [(after.at - before.at) / 1e9 for before, after in pairwise(ours) if after.dir == "s2c"]
     return found
 

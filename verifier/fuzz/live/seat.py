@@ -34,7 +34,9 @@ class Seat:
         self.dialled = False
         self.slow = False
         self.since = 0.0
-        """When it took its last step, on the loop's clock."""
+        """When it took its last step, on the loop's clock; where that took in what came: when that came."""
+        self.came = 0.0
+        """When something came last."""
         self._heard = False
         self._note = note
         self._dial = dial

@@ -114,6 +114,8 @@ class Sequencer:
         self._steps += 1
         seat.since = asyncio.get_running_loop().time()
         if seat.inbox:
+            # It has waited since that came, also while somebody else was waited for.
+            seat.since = seat.came
             seat.take()
         elif not seat.waits:
             await seat.act()
@@ -282,7 +284,7 @@ class Sequencer:
         if dir == "s2c":
             now = asyncio.get_running_loop().time()
             self._gap = max(self._gap, now - max(self._came, self._seats[session].since))
-            self._came = now
+            self._came = self._seats[session].came = now
             if self._enough is not None and not self._seen_enough and self._enough(moment):
                 self._seen_enough = True
                 for seat in self._seats.values():
