@@ -176,11 +176,13 @@ def test_a_room_is_said_to_be_one_and_is_no_leak(tmp_path):
     assert searched(tmp_path, ROOM, shared=("text", "by")).unconfirmed == ()
 
 
-def test_a_refusal_since_others_are_served_is_meant_so_where_its_field_is_shared(tmp_path):
-    [found] = searched(tmp_path, CAPACITY).failures
+@pytest.mark.parametrize("shared", ["retry_after", "error"])
+def test_a_refusal_since_others_are_served_is_meant_so_where_it_or_its_field_is_shared(tmp_path, shared):
+    asked, meant = searched(tmp_path, CAPACITY), searched(tmp_path, CAPACITY, shared=(shared,))
 
-    assert found.failure.kind is Kind.DIFFERENT and "receives error" in found.failure.sentence
-    assert searched(tmp_path, CAPACITY, shared=("retry_after",)).ok
+    [line] = asked.unconfirmed
+    assert asked.ok and "refused with error while others are served" in line
+    assert meant.ok and meant.unconfirmed == ()
 
 
 def test_an_agents_events_that_come_to_all_are_no_room(tmp_path):

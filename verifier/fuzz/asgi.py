@@ -26,8 +26,8 @@ class Watcher(Protocol):
     def accepted(self, subprotocol: str) -> None:
         """Hear that the connection is accepted."""
 
-    def rejected(self, status: int) -> None:
-        """Hear that it is refused with an HTTP status."""
+    def rejected(self, status: int, said: str = "") -> None:
+        """Hear that it is refused with an HTTP status, and what the app said: `close 1013 try again later`."""
 
     def sent(self, payload: str | bytes) -> None:
         """Hear a message."""
@@ -140,7 +140,8 @@ class Connection:
             self.handshake_complete = True
             self.watcher.accepted(message.get("subprotocol") or "")
         elif kind == "websocket.close":
-            self._reject(403)
+            code, reason = message.get("code", 1000), message.get("reason", "") or ""
+            self._reject(403, "" if code == 1000 and not reason else f"close {code} {reason}".strip())
         elif kind == "websocket.http.response.start":
             self._refusal = int(message["status"])
         else:
@@ -149,11 +150,11 @@ class Connection:
                 f"but got '{kind}'."
             )
 
-    def _reject(self, status: int) -> None:
+    def _reject(self, status: int, said: str = "") -> None:
         self.close_sent = self.handshake_complete = True
         self._refusal = None
         self._queue.put_nowait({"type": "websocket.disconnect", "code": 1006})
-        self.watcher.rejected(status)
+        self.watcher.rejected(status, said)
 
     def _close(self, code: int, reason: str) -> None:
         self._queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})

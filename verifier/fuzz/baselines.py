@@ -241,6 +241,10 @@ class Baselines:
         """Return the fields whose numbers differ from those seen alone, which proves nothing."""
         return {field for o in self._oracles.values() if o.comparison is not None for field in o.comparison.unproven}
 
+    def full(self) -> set[str]:
+        """Return the events and codes by which users are refused while others are served."""
+        return set().union(*(o.comparison.full for o in self._oracles.values() if o.comparison is not None))
+
     def alone_too(self, workload: Workload, failure: Failure) -> bool:
         """Return whether the victim of a failure meets it alone as well; looked for once, under schedules of chance."""
         users = [user.name for user in workload.users if not failure.victim or user.name == failure.victim]

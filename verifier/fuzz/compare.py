@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from verifier.fuzz.alone import Alone, counted, endings_of, messages_of, numberless, numeric, ordered
 from verifier.fuzz.digest import digest
 from verifier.fuzz.failure import TWICE, Failure, Kind
+from verifier.fuzz.full import others_are_connected, others_are_served, refusal, says_full
 from verifier.fuzz.message import ERRORS, Field, Message, Scalar
 from verifier.fuzz.seen import Ended, Run, What
 from verifier.fuzz.stamps import timeless
@@ -43,6 +45,10 @@ class Comparison:
         self._shared = shared
         self.unproven: set[Field] = set()
         """Fields whose numbers differ from those seen alone: shared state, or a fault that cannot be told from it."""
+        self.full: set[str] = set()
+        """Events and codes by which users are refused while others are served: that may be meant."""
+        self._refused = False
+        self._leaving: frozenset[str] = frozenset()
         self._like: set[tuple[str, Message]] = set()
         """Messages of users in which nothing differs; a heartbeat comes often."""
         self._quiet: set[bytes] = set()
@@ -51,35 +57,54 @@ class Comparison:
     def failures(self, run: Run, unsteady: frozenset[str] = frozenset()) -> Iterator[Failure]:
         """Yield what differs; `unsteady` are sessions whose client leaves in the middle: of them nothing is counted."""
         seen = _seen_by(run)
+        self._leaving = unsteady
         for alone in self._alone.values():
             whole = alone.ended <= {Ended.DONE} and run.ended in (Ended.DONE, Ended.DEADLOCK)
-            for session in alone.sessions:
-                counted = whole and session not in unsteady
-                key = digest((session, counted, run.ended, seen.get(session)))
-                if key in self._quiet:
-                    continue
-                found = list(self._differences(alone, session, run, counted))
-                if not found and len(self._quiet) < REMEMBERED:
-                    self._quiet.add(key)
-                yield from found
+            keys = {
+                session: digest((session, whole and session not in unsteady, run.ended, seen.get(session)))
+                for session in alone.sessions
+            }
+            self._refused = False
+            found = {s: list(self._differences(alone, s, run)) for s, key in keys.items() if key not in self._quiet}
+            for session, failures in found.items():
+                # Who is refused gets less of an answer, and comes back with less of it.
+                if whole and session not in unsteady and not self._refused:
+                    failures += self._counts(alone, session, messages_of(run, session))
+                if not failures and not self._refused and len(self._quiet) < REMEMBERED:
+                    self._quiet.add(keys[session])
+                yield from failures
             if whole and alone.once and not unsteady & set(alone.sessions):
                 yield from self._twice(alone, run)
 
-    def _differences(self, alone: Alone, session: str, run: Run, counted: bool) -> Iterator[Failure]:
-        """Yield what differs in one session."""
+    def _differences(self, alone: Alone, session: str, run: Run) -> Iterator[Failure]:
+        """Yield what differs in one session, but for how much came."""
         said = messages_of(run, session)
         for n, message in said:
             if (alone.user, message) not in self._like:
                 found = list(self._content(alone, n, message))
+                if (found or message.name not in alone.fields) and says_full(message):
+                    yield from self._but_for_a_full_house(found, run, n, message)
+                    continue
                 yield from found
                 if not found and len(self._like) < REMEMBERED:
                     self._like.add((alone.user, message))
-        if counted:
-            yield from self._counts(alone, session, said)
-        yield from self._order(alone, said)
         yield from self._endings(alone, session, run)
+        yield from self._order(alone, said)
 
     # -- one message
+
+    def _but_for_a_full_house(self, found: list[Failure], run: Run, n: int, message: Message) -> Iterator[Failure]:
+        """Yield what is wrong with a refusal, but for that it comes while others are served."""
+        self._refused = True
+        differs = any(failure.kind is Kind.DIFFERENT for failure in found)
+        served = others_are_served(run, n, self._leaving)
+        if differs and served and not self._shared(message.name) and not self._carries_shared(message):
+            self.full.add(message.name)
+        for failure in found:
+            if failure.kind is not Kind.DIFFERENT:
+                yield failure
+            elif not served:
+                yield replace(failure, sentence=f"{failure.sentence}; nobody else is being served")
 
     def _content(self, alone: Alone, n: int, message: Message) -> Iterator[Failure]:
         if alone.shape(message) in alone.shapes:
@@ -147,9 +172,9 @@ class Comparison:
                 if owner and not numeric(value, was):
                     yield _mixed(alone, n, owner, field, value, was)
                     return
-        # What carries something that is shared on purpose comes because of others, too: `busy`, say.
-        on_purpose = any(self._shared(path) for path, _ in message.values)
-        if not on_purpose and not self._comes_serially(alone, message):
+        # What carries something that is shared on purpose comes because of others, too.
+        meant = self._carries_shared(message) and not says_full(message)
+        if not meant and not self._comes_serially(alone, message):
             told = ", ".join(
                 _told(v) for p, v in message.values if isinstance(v, str) and ("error" in p or "reason" in p)
             )
@@ -158,6 +183,10 @@ class Comparison:
                 Kind.DIFFERENT, alone.user, "", message.name,
                 f"{alone.user} receives {what}, which never comes when {alone.user} is alone", (n,),
             )  # fmt: skip
+
+    def _carries_shared(self, message: Message) -> bool:
+        """Return whether something in an event is named as shared on purpose."""
+        return any(self._shared(path) for path, _ in message.values)
 
     @property
     def _everybody(self) -> list[Alone]:
@@ -252,6 +281,12 @@ class Comparison:
             places = tuple(
                 n for n, m in enumerate(run.moments) if m.session == session and m.what == how and m.dir == "s2c"
             )
+            said = run.moments[places[0]].payload
+            name = refusal(how, code, said if isinstance(said, str) else "")
+            if name and (self._shared(name) or others_are_connected(run, places[0])):
+                self._refused = True
+                self.full |= set() if self._shared(name) else {name}
+                continue
             yield Failure(
                 Kind.CLOSED, alone.user, "", f"{how} {code}",
                 f"the server {what}, which it does not when {alone.user} is alone", places[:1],

@@ -88,7 +88,11 @@ def said(moment: Moment, path: str = "", token: str = "") -> str:
         case What.ACCEPT:
             return "is accepted"
         case What.REJECT:
-            return f"is refused ({moment.code})" if moment.code else "is refused"
+            return (
+                f"is refused ({moment.code}{f': {show(payload, 80)}' if payload else ''})"
+                if moment.code
+                else "is refused"
+            )
         case What.MESSAGE:
             verb = "sends" if moment.dir == "c2s" else "receives"
             return f"{verb} {_content(moment.payload, path, token)}"

@@ -10,6 +10,7 @@ from verifier.fuzz.alone import Alone
 from verifier.fuzz.canaries import Canaries
 from verifier.fuzz.compare import Comparison
 from verifier.fuzz.failure import FROZEN, RANK, UNANSWERED, Failure, Kind
+from verifier.fuzz.full import is_told_so
 from verifier.fuzz.message import OR_ERROR, shared_by
 from verifier.fuzz.script import Close, Drop, Send, Wait
 from verifier.fuzz.seen import AppError, Ended, Owed, Rest, Run, What, Where
@@ -101,6 +102,8 @@ class Oracle:
             return
         last = len(run.moments) - 1
         for owed in run.open:
+            if is_told_so(run, owed.session, self._leaving):
+                continue
             victim = self.user_of.get(owed.session, owed.session)
             kind, detail, sentence = _owed(run, owed, victim)
             yield Failure(kind, victim, "", detail, sentence, (last,))

@@ -39,10 +39,10 @@ class Visitor:
         self.world.see(self, "s2c", What.ACCEPT, subprotocol)
         self.world.progress()
 
-    def rejected(self, status: int) -> None:
-        """Hear that it is refused with an HTTP status."""
+    def rejected(self, status: int, said: str = "") -> None:
+        """Hear that it is refused with an HTTP status, and what the app said: `close 1013 try again later`."""
         self.client.over = True
-        self.world.see(self, "s2c", What.REJECT, "", status)
+        self.world.see(self, "s2c", What.REJECT, said, status)
         self.world.progress()
 
     def sent(self, payload: str | bytes) -> None:

@@ -92,7 +92,8 @@ def with_app_options(command: Any) -> Any:
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Value of a parameter of the contract.")
 @code_option
 @click.option("--shared", multiple=True, metavar="PATH",
-              help="Values that users share on purpose (room.*); may be given several times.")  # fmt: skip
+              help="What users share on purpose: values (room.*), refusals of a full house (busy, 1013); may be "
+                   "given several times.")  # fmt: skip
 @click.option("--failures", "--most", type=click.IntRange(1), default=5, show_default=True, metavar="N",
               help="End the search after so many different failures.")  # fmt: skip
 @click.option("--save", type=click.Path(file_okay=False, path_type=Path), default=HOME, show_default=True,

@@ -69,7 +69,8 @@ HOME = Path(".goldentape")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Value of a parameter of the contract.")
 @code_option
 @click.option("--shared", multiple=True, metavar="PATH",
-              help="Values that users share on purpose (room.*); may be given several times.")  # fmt: skip
+              help="What users share on purpose: values (room.*), refusals of a full house (busy, 1013); may be "
+                   "given several times.")  # fmt: skip
 @server_options
 @click.option("--hand-to-app", metavar="MODULE:APP",
               help="The same app, importable: each failure is searched for in process, to replay exactly.")  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Final
 from goldentape.errors import EnvironmentFault
 from verifier.fuzz.baselines import is_compared
 from verifier.fuzz.failure import Failure, Kind
+from verifier.fuzz.full import doubts
 from verifier.fuzz.live.catching import Catching
 from verifier.fuzz.live.caught import NOTHING, Caught, Hunted
 from verifier.fuzz.live.comparing import Comparing, in_turns
@@ -81,6 +82,7 @@ class Hunt:
         except OutOfTime:
             self.hunted.ended = f"the budget of {self.stage.limits.seconds:g} s is used up"
         self._list_what_was_not_compared()
+        self.hunted.doubts += doubts(self.stage.judge.full)
         return self.hunted
 
     async def _enter(self) -> None:

@@ -43,6 +43,8 @@ class Judge:
     def __init__(self, contracts: Sequence[Contract], shared: Sequence[str] = ()) -> None:
         self._contracts = tuple(c for c in map(_counting, contracts) if c is not None)
         self._shared = tuple(shared)
+        self.full: set[str] = set()
+        """Events and codes by which users are refused while others are served: that may be meant."""
 
     @property
     def shared(self) -> tuple[str, ...]:
@@ -82,7 +84,9 @@ class Judge:
         """Return what differs in a play, in the words of its workload, from what its users see alone."""
         if not alone:
             return []
-        found = Comparison(alone, shared_by(self._shared), alone.values()).failures(run, frozenset(unsteady(workload)))
+        comparison = Comparison(alone, shared_by(self._shared), alone.values())
+        found = list(comparison.failures(run, frozenset(unsteady(workload))))
+        self.full |= comparison.full
         return [
             one for one in found
             if one.detail != CLOSE_1011 and _is_over(one, run, alone)
