@@ -90,6 +90,22 @@ async def serve(client):
         finally:
             serving -= 1
 """
+ONE_MODEL = """
+model = asyncio.Semaphore(1)
+
+async def serve(client):
+    await client.accept()
+    try:
+        async for question in client.questions():
+            run = uuid.uuid4().hex
+            for name in FIVE:
+                if name == "tool_completed":
+                    async with model:
+                        await asyncio.sleep(0.4)
+                await client.say(name, run, timestamp=time.time(), agent_name="a", tool_name="t")
+    except OSError:
+        pass
+"""
 LEAVES_AT_ONCE = """
 import contextvars
 jobs, working = asyncio.Queue(), set()
@@ -152,6 +168,14 @@ def test_ids_of_chance_are_known_as_such_though_the_client_leaves_before_it_sees
 
 def test_a_contract_is_held_against_the_threads_that_the_app_has_and_not_against_slow_readers(tmp_path):
     report = searched(tmp_path, HEARTBEATS, schedules=80, contract="golden-path")
+
+    assert report.ok, report.failures[0].narrative()
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_what_a_contract_demands_within_a_time_is_looked_for_alone_while_time_passes(tmp_path, seed):
+    """Nothing comes to the user's other tab: `all-devices` shows where others take up the second that it has."""
+    report = searched(tmp_path, ONE_MODEL, schedules=150, seed=seed, contract="golden-path")
 
     assert report.ok, report.failures[0].narrative()
 

@@ -124,6 +124,10 @@ def test_another_seed_of_chance_is_another_run(tmp_path):
         ("await asyncio.open_connection('127.0.0.1', 9)", "loop.create_connection"),
         ("import socket; socket.create_connection(('127.0.0.1', 9))", "socket"),
         ("await asyncio.to_thread(__import__('urllib.request').request.urlopen, 'http://127.0.0.1:9')", "socket"),
+        (
+            "import httpx\n    async with httpx.AsyncClient() as client: await client.get('http://127.0.0.1:9')",
+            "loop.create_connection",
+        ),
         ("await asyncio.create_subprocess_exec('true')", "loop.subprocess_exec"),
         ("import subprocess; subprocess.run(['true'])", "subprocess.Popen"),
         ("await asyncio.to_thread(lambda: asyncio.run(asyncio.sleep(0)))", "a second event loop"),

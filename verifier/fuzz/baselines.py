@@ -254,8 +254,11 @@ class Baselines:
         if failure.fingerprint in alone.known or (solo, failure.fingerprint) in self._not_alone:
             return failure.fingerprint in alone.known
         oracle = self.oracle(solo, failure)
-        for n in range(MORE):
-            if any(one.fingerprint == failure.fingerprint for one in oracle.judge(self._watched(solo, n))):
+        # What a contract demands within a time is broken only where that passes: others who are served take some, too.
+        delayed = MORE if failure.kind is Kind.CONTRACT else 0
+        for n in range(MORE + delayed):
+            run = self._watched(solo, n) if n < MORE else self._player.delayed(solo, self._seed, n - MORE)
+            if any(one.fingerprint == failure.fingerprint for one in oracle.judge(run)):
                 alone.known.add(failure.fingerprint)
                 return True
         self._not_alone.add((solo, failure.fingerprint))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, FrameType
 
@@ -58,15 +59,18 @@ def forget() -> None:
     frozen.clear()
 
 
-def escaped(call: str, kind: str = "socket") -> Escaped:
-    """Return the exception for a call, and take note of it."""
-    escape = Escape(call, call_site(), ADVICE[kind])
+def escaped(call: str, kind: str = "socket", waiting: Callable[[], str] = str) -> Escaped:
+    """Return the exception for a call, and take note of it.
+
+    `waiting`: where the app's own code waits, asked where a library calls in a task of its own.
+    """
+    escape = Escape(call, call_site(waiting), ADVICE[kind])
     first.append(escape)
     return Escaped(escape)
 
 
-def call_site() -> str:
-    """Return where the app is: its own innermost frame, else where it handed the job over, else a library's frame."""
+def call_site(waiting: Callable[[], str] = str) -> str:
+    """Return where the app is: its innermost frame, where it handed the job over or waits, else a library's frame."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename.startswith(_OURS):
         if frame.f_code.co_name == "_run_job":  # it has no frame of its own: a method of a library
@@ -80,7 +84,7 @@ def call_site() -> str:
         elif not name.startswith((_STDLIB, "<frozen")):
             return _told(frame)
         frame = frame.f_back
-    return (threads[-1] if threads else "") or library or "a place outside the app"
+    return (threads[-1] if threads else "") or waiting() or library or "a place outside the app"
 
 
 def short(filename: str) -> str:

@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from verifier.fuzz.blocked import rest_of
 from verifier.fuzz.escape import call_site, escaped, threads
 from verifier.fuzz.identity import Task
 
@@ -366,7 +367,8 @@ OUTSIDE = tuple(
 
 def _outside(name: str) -> Callable[..., NoReturn]:
     def method(self: Loop, *args: Any, **options: Any) -> NoReturn:
-        raise escaped(f"loop.{name}")
+        mine = (task for task, owner in zip(self.tasks, self.owners, strict=True) if owner == SESSION.get())
+        raise escaped(f"loop.{name}", waiting=lambda: rest_of(mine)[1])
 
     return method
 
