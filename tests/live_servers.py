@@ -10,6 +10,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+from goldentape.cli import main
+
 RACES = Path(__file__).parent.parent / "fixtures" / "races"
 SECRET = "only-for-tests-of-the-fuzzer-0123456789abcdef"
 ENV = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "CI_"))}
@@ -166,6 +170,14 @@ def alive(mark: str) -> list[str]:
 def small(port: int, *ways: str) -> str:
     """Return the command that starts the small server, in a directory where it is."""
     return " ".join([sys.executable, "small.py", str(port), *ways])
+
+
+def here(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> subprocess.CompletedProcess[str]:
+    """Run `goldentape fuzz live` in this process: for what is refused before anything is started."""
+    with pytest.raises(SystemExit) as end:
+        main(["fuzz", "live", *arguments])
+    out, err = capsys.readouterr()
+    return subprocess.CompletedProcess(arguments, int(end.value.code or 0), out, err)
 
 
 def one_line(found: subprocess.CompletedProcess[str], code: int, *words: str) -> None:

@@ -17,6 +17,7 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from live_servers import here, one_line
 from websockets.asyncio.server import serve
 
 from goldentape.errors import EnvironmentFault, InputError
@@ -432,14 +433,11 @@ def test_interrupted_it_leaves_nothing_running(tmp_path, number):
         (("ws://127.0.0.1:{port}/ws", "--tries", "0"), 2, "tries"),
     ],
 )
-def test_bad_input_is_one_line(tmp_path, arguments, code, words):
+def test_bad_input_is_one_line(tmp_path, arguments, code, words, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     port = free_port()
-    given_ = [word.format(port=port) for word in arguments]
 
-    found = fuzz([sys.executable, "-m", "goldentape", "fuzz", "live", *given_], tmp_path)
-
-    assert found.returncode == code, found
-    assert words in found.stderr and len(found.stderr.strip().splitlines()) == 1, found.stderr
+    one_line(here([word.format(port=port) for word in arguments], capsys), code, words)
 
 
 def test_sessions_are_named_in_serial_order():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jwt
 import pytest
-from live_servers import SECRET, SMALL, Serving, free_port, live, one_line, ran, small
+from live_servers import SECRET, SMALL, Serving, free_port, here, live, one_line, ran, small
 
 from goldentape.tape import open_tape
 from verifier.exporters import REPORTS
@@ -105,9 +105,10 @@ def test_what_may_be_told_of_a_url(url, shown):
         ((), 2, "Missing argument"),
     ],
 )
-def test_bad_input_is_one_line_without_what_may_be_a_secret(shop, arguments, code, words):
+def test_bad_input_is_one_line_without_what_may_be_a_secret(shop, arguments, code, words, capsys, monkeypatch):
     (shop / "bad.yaml").write_text("script:\n- sent: x\n")
-    found = ran([sys.executable, "-m", "goldentape", "fuzz", "live", *arguments], shop)
+    monkeypatch.chdir(shop)
+    found = here(list(arguments), capsys)
 
     one_line(found, code, words)
     assert "hunter2" not in found.stderr

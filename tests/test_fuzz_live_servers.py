@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from live_servers import SMALL, Serving, free_port, listening, live, one_line, ran, small
+from live_servers import SMALL, Serving, free_port, here, listening, live, one_line, ran, small
 
 SCHEMAS = Path(__file__).parent.parent / "schemas"
 
@@ -123,8 +123,8 @@ def test_a_port_that_is_taken_is_told(shop):
         ("/etc/passwd", "cannot be started: Permission denied"),
     ],
 )  # fmt: skip
-def test_what_is_no_command(shop, command, words):
-    one_line(ran(live("ws://127.0.0.1:1/ws", "--server-cmd", command), shop), 2, words)
+def test_what_is_no_command(command, words, capsys):
+    one_line(here(["ws://127.0.0.1:1/ws", "--server-cmd", command], capsys), 2, words)
 
 
 def test_a_slow_and_a_loud_server_are_waited_for_and_heard(shop):

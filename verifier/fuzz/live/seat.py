@@ -59,8 +59,7 @@ class Seat:
 
     def ended(self) -> None:
         """The connection is gone, without a word if none came before."""
-        over = self.client.over or any(what in (What.CLOSE, What.REJECT) for what, _, _ in self.inbox)
-        if not over:
+        if not self.over:
             self._came(What.LOST, "", 1006)
         self.arrived.set()
 
@@ -75,6 +74,12 @@ class Seat:
     def done(self) -> bool:
         """Whether nothing of its script is left; what comes by itself may still come."""
         return self.client.done and not self.inbox
+
+    @property
+    def over(self) -> bool:
+        """Whether its connection has ended, by whomever; what came before may still be to be taken."""
+        ends = (What.CLOSE, What.REJECT, What.LOST)
+        return self.client.over or any(what in ends for what, _, _ in self.inbox)
 
     @property
     def waits(self) -> bool:

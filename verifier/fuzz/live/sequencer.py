@@ -210,7 +210,8 @@ class Sequencer:
         """Wait until nothing comes any more: what is too much comes late."""
         loop = asyncio.get_running_loop()
         begin = loop.time()
-        while True:
+        # Who was refused or thrown out is told nothing more.
+        while not all(seat.over for seat in self._seats.values()):
             quiet = self._pace.linger
             if self._pace.hello:
                 quiet = max(quiet, min(4 * self._gap, 2.0)) if self._told() else self._pace.hello
