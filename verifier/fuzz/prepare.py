@@ -15,7 +15,7 @@ from verifier.fuzz.play import Player
 from verifier.fuzz.schedule import SERIAL
 from verifier.fuzz.script import Action, Send, Wait
 from verifier.fuzz.seen import AppError, Ended, Moment, Run, What, Where, line_of
-from verifier.fuzz.threads import thread_of, with_threads
+from verifier.fuzz.threads import own_threads, thread_of, with_threads
 from verifier.fuzz.workload import Session, Workload
 
 
@@ -34,9 +34,10 @@ def prepared(player: Player, workload: Workload, routes: Sequence[str] | None = 
     _demand(run, first, routes)
     waits = [action for session in workload.sessions for action in session.script if isinstance(action, Wait)]
     _demand_answers(player, workload, run, named=any(wait.type for wait in waits))
-    if thread_of(run, first.users[0].name):
-        solos = {user.name: player.play(workload.only(user.name), SERIAL) for user in workload.users}
-        workload = with_threads(workload, {name: thread_of(solo, name) for name, solo in solos.items()})
+    if thread_of(run):
+        solos = {user.name: workload.only(user.name) for user in workload.users}
+        twice = {name: (player.play(one, SERIAL), player.play(one, SERIAL, chance=1)) for name, one in solos.items()}
+        workload = with_threads(workload, own_threads(twice))
         first = workload.only(first.users[0].name)
     if any(wait.type for wait in waits):
         return _by_name(player, workload, run)

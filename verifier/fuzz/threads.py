@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from verifier.fuzz.alone import messages_of
@@ -15,8 +15,8 @@ _SENT = "{user}-thread"
 """What the usual message has as its thread."""
 
 
-def thread_of(run: Run, user: str) -> str:
-    """Return the one thread id that an app tells a user who is alone, if the user's name is in it; else nothing."""
+def thread_of(run: Run) -> str:
+    """Return the one thread id that an app tells a user who is alone; else nothing."""
     told = {
         value
         for session in run.by_session
@@ -24,9 +24,17 @@ def thread_of(run: Run, user: str) -> str:
         for path, value in message.values
         if path.rpartition(".")[2] == "thread_id" and isinstance(value, str)
     }
-    [only] = told if len(told) == 1 else [""]
-    named = re.search(rf"(?<![0-9A-Za-z]){re.escape(user)}(?![0-9A-Za-z])", only)
-    return only if named else ""
+    return told.pop() if len(told) == 1 else ""
+
+
+def own_threads(runs: Mapping[str, tuple[Run, Run]]) -> dict[str, str]:
+    """Return the thread id of each user, where it is made of who the user is: by two runs of each alone.
+
+    One that differs from run to run is made up by chance, one that two users have is a number or a default.
+    """
+    found = {user: thread_of(one) for user, (one, other) in runs.items()
+             if thread_of(one) == thread_of(other) != ""}  # fmt: skip
+    return found if len({*found.values()}) == len(runs) else {}
 
 
 def with_threads(workload: Workload, threads: dict[str, str]) -> Workload:
