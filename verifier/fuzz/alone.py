@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from verifier.fuzz.canary import MARK
 from verifier.fuzz.failure import Failure
 from verifier.fuzz.message import Field, Message, Scalar, read
 from verifier.fuzz.seen import Ended, Run, What
@@ -77,6 +78,8 @@ class Alone:
     """Events that come in as many answers as there are questions, over all connections of a user who has several."""
     before: dict[tuple[str, str], bool] = field(default_factory=dict)
     """Whether all of one event always came before all of another, in one answer."""
+    apart: dict[tuple[str, str], bool] = field(default_factory=dict)
+    """The same on one connection, where the user has no other, or one after the other: nobody is interrupted."""
     endings: dict[str, set[tuple[str, int]]] = field(default_factory=dict)
     """How the server ended each session."""
     known: set[str] = field(default_factory=set)
@@ -141,8 +144,14 @@ class Alone:
             self.once = frozenset(name for name in names if all(counts[name] == asked for counts, asked in found))
 
     def asked(self, run: Run) -> int:
-        """Return how many messages the user's clients sent."""
-        return sum(m.dir == "c2s" and m.what is What.MESSAGE for s in self.sessions for m in run.by_session.get(s, ()))
+        """Return how many questions the user's clients sent: messages with a canary, or all where none has one."""
+        said = [
+            str(m.payload)
+            for s in self.sessions
+            for m in run.by_session.get(s, ())
+            if m.dir == "c2s" and m.what is What.MESSAGE
+        ]
+        return sum(MARK in text for text in said) or len(said)
 
     def answers_with(self, run: Run) -> Counter[str]:
         """Return in how many answers each event comes, over all connections: what is mirrored is one."""
@@ -183,11 +192,18 @@ class Alone:
             for path, value in message.values:
                 self.values.setdefault((message.name, path), set()).add(value)
         answers = list(self.answers(said).values())
-        for answer in answers:
-            names = [message.name for _, message in answer]
-            for a, b in ordered(names):
-                self.before[a, b] = self.before.get((a, b), True) and _all_before(names, a, b)
+        _learn_order(self.before, answers)
         return answers
+
+    def add_apart(self, others: Iterable[Alone], runs: Iterable[Run]) -> None:
+        """Learn the order of an answer's events from each connection alone, and from runs in which they take turns."""
+        self.apart.clear()
+        for other in others:
+            for pair, holds in other.before.items():
+                self.apart[pair] = self.apart.get(pair, True) and holds
+        for run in runs:
+            for session in self.sessions:
+                _learn_order(self.apart, self.answers(messages_of(run, session)).values())
 
     def answers(self, said: list[tuple[int, Message]]) -> dict[Scalar, list[tuple[int, Message]]]:
         """Return messages by the answer that they are of; those of none are left out.
@@ -205,6 +221,14 @@ class Alone:
                     continue
             found.setdefault(id_, []).append((n, message))
         return found
+
+
+def _learn_order(before: dict[tuple[str, str], bool], answers: Iterable[list[tuple[int, Message]]]) -> None:
+    """Learn whether all of one event come before all of another."""
+    for answer in answers:
+        names = [message.name for _, message in answer]
+        for a, b in ordered(names):
+            before[a, b] = before.get((a, b), True) and _all_before(names, a, b)
 
 
 def recurring_in(run: Run) -> frozenset[str]:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from verifier.fuzz.alone import Alone, correlation_of, recurring_in
-from verifier.fuzz.failure import UNANSWERED, Failure, Kind
+from verifier.fuzz.failure import UNANSWERED, Failure, Kind, is_own
 from verifier.fuzz.message import Field
 from verifier.fuzz.oracle import CLOSE_1011, Oracle
 from verifier.fuzz.play import Player
@@ -145,9 +145,19 @@ class Baselines:
             self._stay(solo, alone)
             if len(sessions) > 1:
                 alone.add_turns(self._serial(solo))
+                self._part(solo, alone)
         if (missing := walks - alone.walks) > 0:
             self._walk(solo, alone, missing)
         return alone
+
+    def _part(self, solo: Workload, alone: Alone) -> list[tuple[Workload, Alone]]:
+        """Learn the order of events where the user has one connection at a time; return what is known of each alone."""
+        if not alone.correlation:  # then it cannot be told which events are of one answer
+            return []
+        single = [replace(solo, sessions=(replace(session, after=None),)) for session in solo.sessions]
+        known = [(one, self._alone(one, alone.user, ROUGHLY)) for one in single]
+        alone.add_apart([other for _, other in known], self._serial(solo))
+        return known
 
     def _stay(self, solo: Workload, alone: Alone) -> None:
         """Learn what comes when the clients do not leave: how much a user sees before leaving is a matter of time."""
@@ -198,6 +208,11 @@ class Baselines:
         self._learn(solo, alone, self._player.play(solo, mine))
         self._walk(solo, alone, WALKS + MORE * len(solo.sessions) ** 2 - alone.walks)
         self._delay(solo, alone)
+        if is_own(failure) and len(solo.sessions) > 1:
+            for single, other in self._part(solo, alone):
+                self._walk(single, other, WALKS + MORE - other.walks)
+                self._delay(single, other)
+            self._part(solo, alone)
         if failure.kind is Kind.MIXED:
             self._swap(failure, alone)
         self._oracles = {key: oracle for key, oracle in self._oracles.items() if key[0] != workload}

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 
+MARK = "CNRY-"
+"""How each token begins."""
 _SYLLABLES = tuple(a + b for a in "bdfgklmnprstvz" for b in "aeiou")
 
 
 def canary(user: str, n: int) -> str:
     """Return the canary of a user's n-th message (from 1): `CNRY-alice-1-4f7c`."""
-    return f"CNRY-{user}-{n}-{_digest(user, n)[:2].hex()}"
+    return f"{MARK}{user}-{n}-{_digest(user, n)[:2].hex()}"
 
 
 @lru_cache(4096)

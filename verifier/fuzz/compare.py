@@ -11,8 +11,10 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 from verifier.fuzz.alone import Alone, counted, endings_of, messages_of, numberless, numeric, ordered
+from verifier.fuzz.beside import beside
 from verifier.fuzz.digest import digest
 from verifier.fuzz.failure import TWICE, Failure, Kind
 from verifier.fuzz.full import others_are_connected, others_are_served, refusal, says_full
@@ -75,6 +77,8 @@ class Comparison:
                 yield from failures
             if whole and alone.once and not unsteady & set(alone.sessions):
                 yield from self._twice(alone, run)
+            if len(alone.sessions) > 1:
+                yield from beside(alone, run, partial(self._is_shared, alone))
 
     def _differences(self, alone: Alone, session: str, run: Run) -> Iterator[Failure]:
         """Yield what differs in one session, but for how much came."""

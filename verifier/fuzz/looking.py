@@ -9,7 +9,7 @@ from dataclasses import replace
 from verifier.fuzz.anchors import anchors
 from verifier.fuzz.baselines import Baselines, is_compared
 from verifier.fuzz.certify import Certificate, certify
-from verifier.fuzz.failure import TWICE, Failure, Kind
+from verifier.fuzz.failure import Failure, Kind, is_own
 from verifier.fuzz.found import Found
 from verifier.fuzz.play import Player
 from verifier.fuzz.schedule import Schedule
@@ -19,6 +19,8 @@ from verifier.fuzz.shrink import Shrinking
 from verifier.fuzz.workload import Workload
 
 REPLAYS = 2
+ALONE = 300
+"""Schedules in which it is looked for what needs nobody else without the others: theirs do not fit any more."""
 
 
 class Unconfirmed(Exception):
@@ -57,6 +59,11 @@ class Looking:
         if again is None:
             raise Unconfirmed(f"seen once, and not again under the same schedule: {failure.sentence}", strange=True)
         begin = time.monotonic()
+        if is_own(handy) and len(workload.users) > 1:
+            solo = workload.only(handy.victim)
+            found = next((r for n in range(ALONE) if (r := self._meets(handy, solo, n, workload)) is not None), None)
+            if found is not None:
+                workload, run, again = solo, found, found
         shrinking = Shrinking(
             lambda w, s: self._fails(handy, w, s, workload),
             lambda w, n: self._meets(handy, w, n, workload),
@@ -141,5 +148,5 @@ class Looking:
 
 def _may(failure: Failure, workload: Workload, of: Workload) -> bool:
     """Return whether a part of a workload can show a failure: nobody differs from what is seen alone by being alone."""
-    two = (is_compared(failure) and failure.detail != TWICE) or failure.owner not in ("", failure.victim)
+    two = (is_compared(failure) and not is_own(failure)) or failure.owner not in ("", failure.victim)
     return len(workload.users) > 1 or not two or len(of.users) == 1
