@@ -126,6 +126,17 @@ def test_a_text_in_braces_stays_where_users_have_no_token():
     assert Workload((User("alice"),), (), (Passport("plain", "query", "u"),)).said("alice", "{token}") == "{token}"
 
 
+@pytest.mark.parametrize("how", [("app", "login_chat:app"), ("live", "ws://127.0.0.1:9/ws")])
+def test_what_a_script_says_by_itself_is_not_said_twice(tmp_path, how):
+    chat(tmp_path)
+    (tmp_path / "users.yaml").write_text("script: [{send: hello}]\n")
+    refused = ran([*live("")[:3], "fuzz", *how, "--script", "users.yaml", "--first", LOGIN], tmp_path)
+
+    assert refused.returncode == 2
+    assert refused.stderr.endswith("make it the first `send` of the script\n"), refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("way", ["key", "command"])
 def test_a_running_server_is_logged_in_to_and_no_token_is_on_the_tape(tmp_path, way):
     chat(tmp_path, repeats=True)

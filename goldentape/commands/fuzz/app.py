@@ -123,7 +123,7 @@ def app(
     if settings and not contracts:
         raise InputError("--set gives values to a contract", found=settings[0], fix="name one with --contract")
     papers = passports_of(passports, jwt_secret, "app")
-    workload = workload_from(script, tape, papers)
+    workload = workload_from(script, tape, papers, first)
     progress = Progress(f"fuzzing {show(app, 60)}", schedules or 0, unit="schedules run")
     read = _contracts(contracts, settings, allow_code)
     try:

@@ -101,7 +101,7 @@ def live(
     if given and not contracts:
         raise InputError("--set is for a contract", fix="add --contract")
     read = read_contracts(contracts, given, allow_code=allow_code) if contracts else []
-    written = workload_from(script, tape, reached.passports)
+    written = workload_from(script, tape, reached.passports, first)
     workload = at_path(written, reached.target.path) if written is not None else crowd(
         users, messages, path=reached.target.path or "/", message=message or MESSAGE, first=first, done=done,
         passports=reached.passports,

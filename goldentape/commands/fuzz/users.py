@@ -18,8 +18,18 @@ LARGEST = 100_000
 """Events of a tape that are read."""
 
 
-def workload_from(script: Path | None, tape: Path | None, passports: tuple[Passport, ...]) -> Workload | None:
-    """Return the workload of a script or a tape; None where neither was named.  Raises `InputError`."""
+def workload_from(
+    script: Path | None, tape: Path | None, passports: tuple[Passport, ...], first: str = ""
+) -> Workload | None:
+    """Return the workload of a script or a tape; None where neither was named.  Raises `InputError`.
+
+    `first`: what `--first` says, which a script says by itself.
+    """
+    if first and (script is not None or tape is not None):
+        raise InputError(
+            "--first is for users of whom no script or tape says what they do",
+            fix="make it the first `send` of the script",
+        )
     if script is not None and tape is not None:
         raise InputError("--script and --from both say who does what", fix="leave one of them out")
     if script is not None:
