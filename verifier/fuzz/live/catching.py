@@ -80,7 +80,14 @@ class Catching:
         restart = RESTARTING if poisoned or past else 0.1
         to_confirm = 2 * (self._confirm * (slowest + past + restart) + FULLY * repeated.confirming().patience + TAPE)
         shrinker = Shrinker(
-            repeated, self._everybody, one, seed=self._seed, to_confirm=to_confirm, alone=alone, tell=self._tell
+            repeated,
+            self._everybody,
+            one,
+            seed=self._seed,
+            to_confirm=to_confirm,
+            alone=alone,
+            dear=poisoned,
+            tell=self._tell,
         )
         steps = await shrinker.small(found.share)
         self._tell(f"small enough after {shrinker.plays} plays; confirming")

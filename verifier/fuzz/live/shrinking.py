@@ -27,9 +27,13 @@ class Shrinker:
 
     def __init__(
         self, repeated: Repeated, everybody: Workload, one: Try, *, seed: int, to_confirm: float, alone: bool,
-        tell: Callable[[str], None],
+        dear: bool, tell: Callable[[str], None],
     ) -> None:  # fmt: skip
-        """`to_confirm`: seconds of the budget that are left for confirming it.  `alone`: it needs nobody else."""
+        """Take a failure that one try has shown.
+
+        `to_confirm`: seconds of the budget that are left for confirming it.  `alone`: it needs nobody else.  `dear`:
+        each play that fails takes a fresh server.
+        """
         self.plays = 0
         self.hurried = False
         """It ended because its time or its plays were used up."""
@@ -40,6 +44,7 @@ class Shrinker:
         self._seed = seed
         self._to_confirm = to_confirm
         self._alone = alone
+        self._dear = dear
         self._tell = tell
         self._upto: tuple[int, ...] = (FEW, MORE)
         self._most = SHRINKS
@@ -100,7 +105,7 @@ class Shrinker:
             for plan in dict.fromkeys(plans):
                 self.plays += 1
                 if await self._repeated.fails(smaller, plan):
-                    as_often = await self._as_often(smaller, plan, rate, (MANY,))
+                    as_often = await self._as_often(smaller, plan, rate, self._upto if self._dear else (MANY,))
                     if as_often is not None:
                         return smaller, plan, max(rate, as_often)
         return None
