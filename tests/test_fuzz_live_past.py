@@ -50,6 +50,34 @@ def test_places_that_are_lost_one_by_one_are_found_on_a_fresh_server_too(tmp_pat
     assert "1 drop" in history(caught)
 
 
+STUCK = """
+at_work = 0
+stuck = False
+
+async def answer(user, said, say):
+    global at_work, stuck
+    at_work += 1
+    stuck = stuck or at_work > 1
+    await asyncio.sleep(0.02)
+    at_work -= 1
+    if not stuck:
+        await say("done", of=said)
+"""
+
+
+def test_of_a_broken_server_that_nobody_restarts_it_is_not_said_that_no_concurrency_is_needed(tmp_path):
+    (tmp_path / "app.py").write_text(HEAD + STUCK)
+    port = free_port()
+    with Serving(uvicorn(port, "app:app", tmp_path), port, tmp_path):
+        found, _ = searched(port, tmp_path, tries=20, confirm=2, patience=0.2)
+
+    [caught] = found.caught
+    assert caught.is_confirmed and caught.broken and not caught.alone
+    assert "answers nobody any more" in history(caught) and "was answered at first and is not any more" in " ".join(
+        found.notes
+    )
+
+
 DIVIDED = """
 import zlib
 shelves = ["", ""]

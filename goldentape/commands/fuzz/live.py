@@ -175,7 +175,7 @@ def _kept(
     saved: list[Path | None] = []
     for caught in found.caught:
         path = None
-        if caught.is_confirmed:
+        if caught.is_confirmed and not caught.broken:  # what broke it is not in the play
             try:
                 path = save_repro(caught, folder, url, contracts, settings, shared)
                 if caught.tape is not None and caught.tape.exists():

@@ -51,8 +51,13 @@ class Catching:
         self.found = NOTHING
         """How often it came again, as far as that is known."""
 
-    async def caught(self, one: Try, number: int, tried: Sequence[Try], *, alone: bool, slowest: float) -> Caught:
-        """Return what is to be told of a failure; `tried` are the plays before it, `slowest` seconds of one of them."""
+    async def caught(
+        self, one: Try, number: int, tried: Sequence[Try], *, alone: bool, slowest: float, broken: bool = False
+    ) -> Caught:
+        """Return what is to be told of a failure; `tried` are the plays before it, `slowest` seconds of one of them.
+
+        `broken`: the server answers nobody any more, so that nothing can be learnt by making it small.
+        """
         found, poisoned = await self._repeated.found(one, self._everybody, MORE)
         if not found.failed:
             history = await Past(self._repeated, one, tried, self._tell).fewest()
@@ -66,13 +71,15 @@ class Catching:
         stage = self._repeated.stage
         stage.recovers = not poisoned
         try:
-            return await self._told(one, number, found, poisoned=poisoned, alone=alone, slowest=slowest)
+            return await self._told(one, number, found, poisoned=poisoned, alone=alone, slowest=slowest, broken=broken)
         finally:
             stage.recovers = False
             if not poisoned:
                 stage.harmless |= {failure.fingerprint for failure in one.failures}
 
-    async def _told(self, one: Try, number: int, found: Rate, *, poisoned: bool, alone: bool, slowest: float) -> Caught:
+    async def _told(
+        self, one: Try, number: int, found: Rate, *, poisoned: bool, alone: bool, slowest: float, broken: bool
+    ) -> Caught:
         """Make a failure small, confirm it, and see whether its victim meets it alone as well."""
         repeated, failure = self._repeated, self._repeated.failure
         # Twice so many plays, with restarts and with what has to be played before, and the silence that is waited for.
@@ -89,7 +96,7 @@ class Catching:
             dear=poisoned,
             tell=self._tell,
         )
-        steps = await shrinker.small(found.share)
+        steps = [(one.workload, one.plan)] if broken else await shrinker.small(found.share)
         self._tell(f"small enough after {shrinker.plays} plays; confirming")
         # What is claimed comes of the play itself, and of nothing that another one left behind.
         self._repeated = replace(repeated, fresh=poisoned)
@@ -116,7 +123,7 @@ class Catching:
             ),
             told.workload, told.plan, told.shown or one, number, found, before, rate, told.tape,
             tuple(repeated.history), poisoned, repeated.twins, alone or len(told.workload.users) < 2, shrinker.plays,
-            shrinker.hurried, control,
+            broken, shrinker.hurried, control,
         )  # fmt: skip
 
     async def _confirmed(

@@ -46,6 +46,8 @@ class Caught:
     alone: bool = False
     """It needs nobody else: it comes when users are there one by one, too."""
     shrink_plays: int = 0
+    broken: bool = False
+    """By then the server answered nobody any more, and could not be made fresh: what broke it is not known."""
     hurried: bool = False
     """It may be made smaller: the time for that, or the plays, were used up."""
     control: Rate = NOTHING

@@ -123,9 +123,10 @@ class Hunt:
         return [] if rooms.shared else [forward]
 
     async def _first(self, workload: Workload, plan: Plan) -> Try:
-        """Play once to learn of the server; that it ends is looked into at once, for it may not come back."""
+        """Play once to learn of the server; that it ends, or hangs, is looked into at once: it may not come back."""
         one = await self.stage.play(workload, plan)
-        if any(failure.kind is Kind.EXCEPTION and failure.detail in (CRASH, GONE) for failure in one.failures):
+        ended = any(failure.kind is Kind.EXCEPTION and failure.detail in (CRASH, GONE) for failure in one.failures)
+        if ended or (one.run.ended is not Ended.DONE and await self._is_broken()):
             await self._look_into(one, 0)
         return one
 
@@ -209,7 +210,8 @@ class Hunt:
                     return True
                 alone = bool(met.failed)
             self._known.add(failure.fingerprint)
-            caught = await catching.caught(one, number, past, alone=alone, slowest=slowest)
+            broken = alone and await self._is_broken()
+            caught = await catching.caught(one, number, past, alone=alone, slowest=slowest, broken=broken)
         except (OutOfTime, EnvironmentFault, asyncio.CancelledError):
             # What was seen is told, whatever kept it from being confirmed.
             self.hunted.caught.append(
@@ -218,6 +220,14 @@ class Hunt:
                 )
             )
             raise
+        if broken:
+            # That its victim meets it alone says nothing: by now everybody does.
+            caught = replace(caught, alone=False, depends_on_history=True)
+            name = self.workload.users[0].name
+            self.hunted.notes.append(
+                f"{name}, alone, was answered at first and is not any more: what was played has broken the server, and"
+                " with --server-cmd or --reset-url it is found out by what"
+            )
         if not caught.is_confirmed and (self.stage.judge.is_about_time(failure) or is_compared(failure)):
             what = "and of time only" if not is_compared(failure) else "and it did not come again, or comes alone, too"
             self.hunted.notes.append(f"seen once, {what}: {failure.sentence}")
@@ -227,6 +237,16 @@ class Hunt:
             self._known |= {other.fingerprint for other in (*one.failures, *caught.shown.failures)}
             self._known.add(caught.failure.family)
         return False
+
+    async def _is_broken(self) -> bool:
+        """Return whether a server that we cannot restart answers nobody any more, who is alone as at first."""
+        if self.stage.can_restart:
+            return False
+        first = self.workload.only(self.workload.users[0].name)
+        for _ in range(2):
+            if (await self.stage.play(first, ())).run.ended is Ended.DONE:
+                return False
+        return True
 
     def _excuse(self, failure: Failure, mixture: tuple[str, ...], what: str) -> None:
         self._excused.add((failure.fingerprint, mixture))

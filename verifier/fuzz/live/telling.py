@@ -128,6 +128,8 @@ def history(caught: Caught) -> str:
             f"depends on history: on a fresh server it comes only after {plural(len(caught.history), 'other play')}"
             f" ({listed}{more}), which the repro file has"
         )
+    if caught.broken:
+        return "depends on history: by then the server answers nobody any more, and fails until it is restarted"
     return "depends on history: once it has happened, the server fails until it is restarted"
 
 
