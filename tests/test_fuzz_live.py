@@ -261,6 +261,18 @@ def test_faults_are_played(fault):
     assert words[fault] in {moment.what for moment in played.run.moments}
 
 
+async def late(ws):
+    async for message in ws:
+        await asyncio.sleep(0.5)
+        await ws.send(message)
+
+
+def test_an_answer_that_comes_late_to_a_slow_reader_is_no_silence():
+    played = play(crowd(1, 1, faults=("slow",)), (), late, Pace(patience=0.1, sure=10.0))
+
+    assert played.run.ended is Ended.DONE
+
+
 def test_nobody_listening_is_told():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -172,11 +172,18 @@ class Sequencer:
         loop = asyncio.get_running_loop()
         owed = [seat for seat in self._seats.values() if self._owed(seat) is not None]
         until = max((seat.since for seat in owed), default=0.0) + self._pace.sure
-        while owed and loop.time() < until and not self._seen_enough:
-            if any(seat.inbox for seat in owed):
-                return True
-            await asyncio.sleep(0.005)
-        return False
+        lines = [seat.line for seat in owed if seat.slow and seat.line is not None]
+        for line in lines:
+            line.slow(False)  # who does not read is sent nothing
+        try:
+            while owed and loop.time() < until and not self._seen_enough:
+                if any(seat.inbox for seat in owed):
+                    return True
+                await asyncio.sleep(0.005)
+            return False
+        finally:
+            for line in lines:
+                line.slow(True)
 
     async def _go_on(self) -> None:
         moved = not self._seen_enough
