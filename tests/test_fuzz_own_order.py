@@ -127,3 +127,40 @@ def test_another_order_that_is_none_is_not(tmp_path, app, fault):
     report = searched(tmp_path, app, faults=[fault], schedules=120)
 
     assert report.failures == ()
+
+
+NEWEST_TAB = """
+here = {{}}
+
+async def serve(client):
+    await client.accept()
+    here[client.user] = client
+    try:
+        async for question in client.questions():
+            run = uuid.uuid4().hex
+            for name in FIVE:
+                if client.user in here:
+                    await here[client.user].say(name, run)
+                await asyncio.sleep(0.01)
+    except OSError:
+        pass
+    finally:
+        await asyncio.sleep(0.02)  # its transcript is saved
+        {leave}
+"""
+
+
+def test_a_race_of_who_comes_back_is_not_told_of_two_tabs(tmp_path):
+    found = searched(
+        tmp_path, NEWEST_TAB.format(leave="here.pop(client.user, None)"), faults=["reconnect"], failures=1
+    ).failures[0]
+    kept = searched(
+        tmp_path,
+        NEWEST_TAB.format(leave="if here.get(client.user) is client: del here[client.user]"),
+        faults=["reconnect"],
+    )
+
+    assert found.failure.kind is Kind.LOST
+    for user in found.workload.users:
+        assert sum(session.user == user.name and session.after is None for session in found.workload.sessions) <= 1
+    assert kept.failures == ()

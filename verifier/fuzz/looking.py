@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
@@ -147,6 +148,13 @@ class Looking:
 
 
 def _may(failure: Failure, workload: Workload, of: Workload) -> bool:
-    """Return whether a part of a workload can show a failure: nobody differs from what is seen alone by being alone."""
+    """Return whether a part of a workload can show a failure, and the same one.
+
+    Nobody differs from what is seen alone by being alone; and who came back is not made into two tabs, which an app may
+    treat in another way.
+    """
     two = (is_compared(failure) and not is_own(failure)) or failure.owner not in ("", failure.victim)
+    tabs, before = (Counter(s.user for s in one.sessions if s.after is None) for one in (workload, of))
+    if any(count > max(1, before[user]) for user, count in tabs.items()):
+        return False
     return len(workload.users) > 1 or not two or len(of.users) == 1
