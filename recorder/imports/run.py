@@ -29,6 +29,8 @@ from recorder.settings import Settings
 
 HAR, FLOWS, JSONL = "har", "mitmproxy", "jsonl"
 FORMATS = (HAR, FLOWS, JSONL)
+STAGING = ".staging"
+"""What the scratch database is called beside the tape that is made: an interrupt may come while it is made."""
 _LOOK = 64 << 10
 _ARCHIVES = {b"PK": "a zip archive", b"\x1f\x8b": "compressed with gzip", b"\x28\xb5\x2f\xfd": "compressed with zstd"}
 
@@ -109,7 +111,7 @@ def made(tape: Path) -> Iterator[Path]:
         where = tape if error.filename in (None, str(temporary)) else error.filename
         raise EnvironmentFault(error.strerror or str(error), where=where) from error
     finally:
-        for end in ("", "-wal", "-shm", "-journal", ".new"):
+        for end in ("", "-wal", "-shm", "-journal", ".new", STAGING):
             temporary.with_name(temporary.name + end).unlink(missing_ok=True)
 
 
@@ -121,7 +123,7 @@ def import_source(source: Path, settings: Settings, kind: str, tick: Callable[[i
     tape = Path(settings.tape)
     demand_possible(settings)
     with made(tape) as temporary, _keyed(settings, temporary) as keyed:
-        staging = Staging(temporary.with_name(f"{temporary.name}.staging"))
+        staging = Staging(temporary.with_name(temporary.name + STAGING))
         try:
             upstreams = _read(source, staging, kind, tick)
             done = _write(replace(keyed, upstream=", ".join(upstreams)[:2000]), temporary, staging, source, tick)
