@@ -101,9 +101,10 @@ def connect(*args: Any, **options: Any) -> Any:
     """Stand in for `sqlite3.connect`; a factory of the app's own is left alone."""
     if len(args) > 5 or "factory" in options:
         return _real_connect(*args, **options)
-    timeout = args[1] if len(args) > 1 else options.pop("timeout", 5.0)
-    made: Connection = _real_connect(*args[:1], 0.0, *args[2:], factory=Connection, **options)
-    made.patience = float(timeout)
+    options |= zip(("timeout", "detect_types", "isolation_level", "check_same_thread"), args[1:], strict=False)
+    patience = float(options.pop("timeout", 5.0))
+    made: Connection = _real_connect(*args[:1], timeout=0.0, factory=Connection, **options)
+    made.patience = patience
     return made
 
 
