@@ -23,7 +23,7 @@ function ask(client, query, variables, stopAfter) {
 // What a client must not do: each list of messages ends in a close by the server, whose code is the answer.
 const WRONG = {
   none: [],
-  twice: [{ type: "connection_init" }, { type: "connection_init" }],
+  twice: [{ type: "connection_init" }, { wait: "connection_ack" }, { type: "connection_init" }],
   early: [{ id: "1", type: "subscribe", payload: { query: "{ hello }" } }],
   shared: [
     { type: "connection_init" },
