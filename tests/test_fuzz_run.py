@@ -16,7 +16,7 @@ from verifier.fuzz.policy import policy
 from verifier.fuzz.run import Runner
 from verifier.fuzz.schedule import SERIAL, Schedule, Side, Slice, slices
 from verifier.fuzz.script import Close, Drop, Send, Slow, Wait
-from verifier.fuzz.seen import Ended, What, Where
+from verifier.fuzz.seen import Ended, Rest, What, Where
 from verifier.fuzz.workload import After, Session, User, Workload
 
 PLAIN = """
@@ -464,8 +464,28 @@ def test_an_app_that_spins_is_a_livelock(tmp_path):
 
 def test_an_app_that_keeps_the_processor_is_stopped_and_told_where(tmp_path):
     run = served(tmp_path, ACCEPT + "\nwhile True: pass", one(), patience=0.2)
-    assert run.ended is Ended.LIVELOCK
-    assert "does not give the event loop back" in run.errors[0].message
+    [owed] = run.open
+    assert (run.ended, owed.rest) == (Ended.LIVELOCK, Rest.FROZEN)
+    assert "does not give the event loop back" in owed.text
+    assert owed.where.endswith("in app")
+    assert not run.errors
+
+
+# What stands still in real time: a lock of which nobody knows who has it.
+STANDS = ACCEPT + "\nimport _thread\nlock = _thread.allocate_lock()\nlock.acquire()\nlock.acquire()"
+
+
+def test_an_app_that_stands_still_is_stopped_and_told_where(tmp_path):
+    run = served(tmp_path, STANDS, one(), patience=0.4)
+    [owed] = run.open
+    assert (run.ended, owed.rest) == (Ended.DEADLOCK, Rest.FROZEN)
+    assert "the process stands still" in owed.text
+    assert owed.where.endswith("in app")
+
+
+def test_an_app_that_is_slow_but_gives_the_loop_back_is_not_stopped(tmp_path):
+    body = "\nfor _ in range(40):\n    sum(range(500_000))\n    await asyncio.sleep(0)"
+    assert served(tmp_path, ACCEPT + body, one(), patience=0.2).ended is Ended.DONE
 
 
 def test_a_task_that_fails_alone_is_told(tmp_path):

@@ -7,6 +7,7 @@ import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, FrameType
+from typing import NamedTuple
 
 from verifier.fuzz.seen import Escape
 
@@ -29,18 +30,23 @@ class Escaped(RuntimeError):
         self.escape = escape
 
 
+class Held(NamedTuple):
+    """What holds up the event loop: whose code (0: the app's), where, in what way, and whether it is at work."""
+
+    owner: int
+    where: str
+    text: str
+    spins: bool
+
+
 first: list[Escape] = []
 """The escapes of the run that is on, in order; an app may swallow the exception."""
 
 
 notes: list[str] = []
 """What took part in the run that is on and is not controlled, a line each."""
-stuck: list[str] = []
-"""Where the run that is on did not give the loop back."""
-
-
-frozen: list[tuple[int, str, str]] = []
-"""Locks that the loop's own thread waits for in the run that is on: whose code waits, where, and where it was taken."""
+held: list[Held] = []
+"""What holds up the event loop itself in the run that is on."""
 
 
 threads: list[str] = []
@@ -48,15 +54,14 @@ threads: list[str] = []
 
 
 class Stuck(BaseException):
-    """The app kept the processor for very long without giving the loop back."""
+    """The app does not give the event loop back."""
 
 
 def forget() -> None:
     """Forget what was noted: a new run."""
     first.clear()
     notes.clear()
-    stuck.clear()
-    frozen.clear()
+    held.clear()
 
 
 def escaped(call: str, kind: str = "socket", waiting: Callable[[], str] = str) -> Escaped:

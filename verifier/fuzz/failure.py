@@ -46,7 +46,7 @@ _INDEX = re.compile(r"\[\d+\]")
 UNANSWERED = "an answer"
 """The detail of a LOST or a DEADLOCK in which a client waits in vain: known without comparing."""
 FROZEN = "the event loop"
-"""The detail of a DEADLOCK in which the event loop itself waits for a lock of threading."""
+"""The detail of a DEADLOCK or a LIVELOCK in which the event loop itself is held up."""
 RANK = {kind: n for n, kind in enumerate(Kind)}
 
 

@@ -91,6 +91,8 @@ class Loop(asyncio.AbstractEventLoop):
         """How many timers each task has begun since `rearmed` was last cleared."""
         self.news = 0
         """How many things have ended that waited for time and did not only recur."""
+        self.turns = 0
+        """How often the loop has been given back."""
         self.workers: list[Worker] = []
         """The app's own threads, in the order in which they were started."""
         self.controls: Callable[[], bool] = lambda: threading.get_ident() == self._thread
@@ -267,6 +269,7 @@ class Loop(asyncio.AbstractEventLoop):
     def batch(self, owner: int | None = None) -> None:
         """Run what is ready now, in order, as one turn of a loop does; with an owner only what is theirs."""
         ready = self.ready
+        self.turns += 1
         if owner is None:
             handles = [ready.popleft() for _ in range(len(ready))]
         else:
@@ -302,6 +305,7 @@ class Loop(asyncio.AbstractEventLoop):
 
     def end_latency(self, owner: int) -> None:
         """End the earliest latency of somebody who has one: a sleep is over, or a job runs."""
+        self.turns += 1
         when, _, what, began = heapq.heappop(self.latencies[owner])
         self.news += self.rearmed.get(began, 0) < RECURS
         if when > self.now:
@@ -315,6 +319,7 @@ class Loop(asyncio.AbstractEventLoop):
 
     def fire(self) -> None:
         """Fire the first strict timer."""
+        self.turns += 1
         when, _, handle, began = heapq.heappop(self.strict)
         self.news += self.rearmed.get(began, 0) < RECURS
         if when > self.now:

@@ -121,7 +121,8 @@ _ENDLESS = {
 def _owed(run: Run, owed: Owed, victim: str) -> tuple[Kind, str, str]:
     """Return what is wrong where something is owed for ever: the kind, what tells it from others, and the sentence."""
     if owed.rest is Rest.FROZEN:
-        return Kind.DEADLOCK, FROZEN, f"{victim}'s code {owed.text} ({owed.where})"
+        kind = Kind.LIVELOCK if run.ended is Ended.LIVELOCK else Kind.DEADLOCK
+        return kind, FROZEN, f"{victim}'s code {owed.text} ({owed.where})"
     text = owed.text.replace(OR_ERROR, "")
     if run.ended is Ended.LIVELOCK or owed.rest is Rest.UNKNOWN:
         kind = Kind.DEADLOCK if run.ended is Ended.DEADLOCK else Kind.LIVELOCK

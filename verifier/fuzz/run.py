@@ -6,7 +6,6 @@ import gc
 import io
 import os
 import pickle
-import signal
 import sys
 import threading
 from asyncio import events
@@ -16,7 +15,7 @@ from typing import Any
 
 from goldentape.errors import EnvironmentFault, InputError
 from verifier.fuzz.asgi import App
-from verifier.fuzz.escape import Escaped, Stuck, call_site, escaped, forget, frozen, notes, stuck
+from verifier.fuzz.escape import Escaped, Stuck, escaped, forget, held, notes
 from verifier.fuzz.escape import first as escapes
 from verifier.fuzz.load import Target
 from verifier.fuzz.loop import START
@@ -26,12 +25,15 @@ from verifier.fuzz.policy import Choosing, Play, Player
 from verifier.fuzz.schedule import APP, SERIAL, Schedule
 from verifier.fuzz.seen import Ended, Owed, Rest, Run
 from verifier.fuzz.waits import loose
+from verifier.fuzz.watch import Watch
 from verifier.fuzz.workload import Workload
 from verifier.fuzz.world import LIVELOCK, World
 
 EXPLORE = ("arrival", "ready")
 WINDOW = 1.0
 GRACE = 30.0
+WARMER = 6
+"""How much longer a turn may take in the first run, in which an app may load what it works with."""
 NOTHING: tuple[Owed, ...] = ()
 
 
@@ -50,7 +52,7 @@ class Runner:
         grace: float = GRACE,
         limit: int = LIVELOCK,
         seed: int = 0,
-        patience: float = 10.0,
+        patience: float = 5.0,
         quiet: bool = True,
     ) -> None:
         """Load the app (`load.py`); raises `InputError`.
@@ -58,9 +60,9 @@ class Runner:
         `explore`: `arrival` keeps the ready queue FIFO, as asyncio does; `ready` keeps it FIFO only within a session.
         `window`: virtual seconds within which latencies may end in any order.  `grace`: virtual seconds that a run goes
         on after the last thing visible.  `limit`: steps without anything visible that make a livelock.  `seed`: of the
-        app's own randomness (`random`, `uuid`, `secrets`).  `patience`: seconds of processor time after which an app
-        that does not give the loop back is stopped (in the main thread; 0: never).  `quiet`: what the app prints in a
-        run goes nowhere, as what it logs.
+        app's own randomness (`random`, `uuid`, `secrets`).  `patience`: seconds that a turn of the loop may take
+        before the app is stopped, since it does not give the loop back (`watch.py`; 0: any).  `quiet`: what the
+        app prints in a run goes nowhere, as what it logs.
         """
         if explore not in EXPLORE:
             raise InputError("no such way to explore", found=explore, wanted=", ".join(EXPLORE))
@@ -70,7 +72,7 @@ class Runner:
         self.grace = grace
         self.limit = limit
         self.seed = seed
-        self.patience = patience
+        self.watch = Watch(patience)
         self.quiet = quiet
         self.world: Callable[..., World] = World
         """What plays a run; another one may look closer."""
@@ -81,7 +83,9 @@ class Runner:
             return in_child(lambda: self._run(workload, how))
         if not self.target.warm:  # what an app and its libraries load when first used must not make one run another
             self.target.warm = True
+            usual, self.watch = self.watch, Watch(WARMER * self.watch.patience)
             self._run(workload, SERIAL)
+            self.watch = usual
         return self._run(workload, how)
 
     def _run(self, workload: Workload, how: Schedule | Choosing) -> Run:
@@ -102,7 +106,7 @@ class Runner:
         events._set_running_loop(None)
         try:
             keep = self.target.isolate == "factory" or not isinstance(self.target.reference, str)
-            with Watched(self.patience), Patched(world.loop, self.seed, keep=keep):
+            with self.watch.over(lambda: world.loop.turns), Patched(world.loop, self.seed, keep=keep):
                 events._set_running_loop(world.loop)
                 ended, owed = Ended.DONE, NOTHING
                 try:
@@ -111,16 +115,14 @@ class Runner:
                             ended, owed = world.go(chooser)
                         if ended is Ended.DEADLOCK and loose():
                             escaped("a thread that is not under control", "thread")  # it may still call
-                        if frozen:
-                            ended, owed = Ended.DEADLOCK, (_standing_still(workload),)
+                        if held:
+                            ended, owed = _held_up(workload)
                         world.finish()
                 except Escaped:
                     pass
                 except Stuck:
-                    if not frozen:
-                        ended, owed = Ended.LIVELOCK, world.owed()
-                    elif not world.at_end:
-                        ended, owed = Ended.DEADLOCK, (_standing_still(workload),)
+                    if not world.at_end:
+                        ended, owed = _held_up(workload)
                 if escapes:
                     ended, owed = Ended.ESCAPED, NOTHING
         finally:
@@ -149,12 +151,11 @@ class Runner:
         )
 
 
-def _standing_still(workload: Workload) -> Owed:
-    """Return what is owed where the loop's own thread waits for a lock that its own code has."""
-    owner, where, taken = frozen[0]
+def _held_up(workload: Workload) -> tuple[Ended, tuple[Owed, ...]]:
+    """Return how a run ended whose event loop is held up, and by what."""
+    owner, where, text, spins = held[0]
     name = workload.sessions[owner - 1].name if owner else APP
-    text = f"waits for a lock of threading, which was taken at {taken} and is not given back: the process stands still"
-    return Owed(name, -1, text, Rest.FROZEN, where)
+    return Ended.LIVELOCK if spins else Ended.DEADLOCK, (Owed(name, -1, text, Rest.FROZEN, where),)
 
 
 class _Nowhere(io.TextIOBase):
@@ -162,29 +163,6 @@ class _Nowhere(io.TextIOBase):
 
     def write(self, text: str) -> int:
         return len(text)
-
-
-class Watched:
-    """Stops an app that keeps the processor: a timer of processor time, where signals can be had."""
-
-    def __init__(self, seconds: float) -> None:
-        usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
-        self.seconds = seconds if usable else 0.0
-
-    def __enter__(self) -> None:
-        if self.seconds:
-            self._before = signal.signal(signal.SIGVTALRM, _stop)
-            signal.setitimer(signal.ITIMER_VIRTUAL, self.seconds, self.seconds)
-
-    def __exit__(self, *_: object) -> None:
-        if self.seconds:
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-            signal.signal(signal.SIGVTALRM, self._before)
-
-
-def _stop(number: int, frame: Any) -> None:
-    stuck.append(call_site())
-    raise Stuck("the app does not give the event loop back")
 
 
 def run_app(app: str | App | Target, workload: Workload, how: Schedule | Choosing, **options: Any) -> Run:

@@ -156,7 +156,7 @@ class Rest(StrEnum):
     LOCK = "lock"
     """It waits for a lock, or for a place, that nobody will give back."""
     FROZEN = "frozen"
-    """It holds up the event loop itself, at a lock of threading; `text` says where the lock was taken."""
+    """It holds up the event loop itself; `text` says in what way."""
 
 
 @dataclass(frozen=True, slots=True)

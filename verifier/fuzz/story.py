@@ -25,10 +25,12 @@ _SHARED = (
     "Look for something that both users' code can reach (a variable of a module, an attribute of a shared object,"
     " a cache, a buffer) and that is written before an await and read after it."
 )
-_FROZEN: Final = (
-    "A lock of threading that is held over an await stops everybody as soon as a second task wants it, for the task"
-    " that has it cannot go on. Use asyncio.Lock with `async with`, or give it back before each await."
-)
+_FROZEN: Final = {
+    Kind.DEADLOCK: "A lock of threading that is held over an await stops everybody as soon as a second task wants it,"
+    " for the task that has it cannot go on. Use asyncio.Lock with `async with`, or give it back before each await.",
+    Kind.LIVELOCK: "A loop that waits for another task must await in each turn: until it does, the other cannot run."
+    " Wait for an asyncio.Event or a future instead.",
+}
 HINTS: Final = {
     Kind.LEAK: _SHARED,
     Kind.MIXED: _SHARED,
@@ -108,7 +110,7 @@ def _lines(found: Found, width: int) -> Iterator[str]:
             width,
             "  ",
         )
-    hint = _FROZEN if failure.detail == FROZEN else HINTS.get(failure.kind, "")
+    hint = _FROZEN.get(failure.kind, "") if failure.detail == FROZEN else HINTS.get(failure.kind, "")
     if found.schedule and hint:
         yield from wrapped(hint, width, "  ")
 

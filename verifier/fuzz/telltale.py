@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from verifier.fuzz.asgi import ClientDisconnected, Lifespan
-from verifier.fuzz.escape import Escaped, Stuck, frozen, short
+from verifier.fuzz.escape import Escaped, Stuck, short
 from verifier.fuzz.schedule import APP
 from verifier.fuzz.seen import AppError, ProtocolError, Where, without_addresses
 
@@ -80,7 +80,7 @@ class Telltale:
         self._add(name, Where.TASK, error, -1)
 
     def _add(self, session: str, where: Where, error: BaseException, step: int) -> None:
-        if isinstance(error, Escaped) or (isinstance(error, Stuck) and frozen):
+        if isinstance(error, Escaped | Stuck):
             return
         kind = f"{type(error).__module__}.{type(error).__qualname__}"
         text = "\n".join(_lines(error))

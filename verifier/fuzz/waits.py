@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Any
 
 from verifier.fuzz.databases import connect
-from verifier.fuzz.escape import Stuck, call_site, escaped, frozen, place_of, threads
+from verifier.fuzz.escape import Held, Stuck, call_site, escaped, held, place_of, threads
 from verifier.fuzz.loop import SESSION
 from verifier.fuzz.workers import Crew, crews
 from verifier.fuzz.workers import crew_of_this_thread as _crew
@@ -218,8 +218,12 @@ class Lock:
         if threads or crew.loop.jobs or crew.loose or self._taken[0] != crew.main:
             raise escaped("a thread that waits for a lock", "thread")
         _, code, line = self._taken
-        frozen.append((SESSION.get(), place_of(frame.f_code, frame.f_lineno), place_of(code, line)))
-        raise Stuck("the event loop waits for a lock of threading")
+        text = (
+            f"waits for a lock of threading, which was taken at {place_of(code, line)} and is not given back: the"
+            " process stands still"
+        )
+        held.append(Held(SESSION.get(), place_of(frame.f_code, frame.f_lineno), text, spins=False))
+        raise Stuck(text)
 
 
 class RLock(Lock):

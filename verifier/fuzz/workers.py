@@ -100,6 +100,7 @@ class Worker:
         """Let it go on to its next wait, for the session that it is about."""
         self.owner, self.next, self.alarm = owner, None, None
         back = False
+        self.crew.loop.turns += 1
         threads.append(self.site)
         try:
             self._go.release()

@@ -20,7 +20,7 @@ from verifier.fuzz.asgi import App, Lifespan
 from verifier.fuzz.blocked import rest_of
 from verifier.fuzz.client import Client
 from verifier.fuzz.escape import first as escapes
-from verifier.fuzz.escape import frozen, stuck
+from verifier.fuzz.escape import held
 from verifier.fuzz.loop import SESSION, START, Loop
 from verifier.fuzz.played import Choice
 from verifier.fuzz.policy import CLIENT, READER, Chooser
@@ -94,7 +94,7 @@ class World:
 
     def see(self, session: Visitor, dir: str, what: What, payload: str | bytes = "", code: int = 0) -> None:
         """Take note of something visible."""
-        if (session.left and dir == "s2c") or (frozen and what is not What.END):
+        if (session.left and dir == "s2c") or (held and what is not What.END):
             return
         now = self.loop.now
         self.moments.append(Moment(self.step, session.name, round((now - START) * 1e9), dir, what, payload, code))
@@ -262,7 +262,7 @@ class World:
         while True:
             if escapes:
                 return Ended.ESCAPED, ()
-            if stuck or frozen:
+            if held:
                 return Ended.LIVELOCK, self.owed()
             ways = self.ways()
             count = len(ways)
@@ -367,7 +367,7 @@ class World:
         loop = self.loop
         until = loop.now + self.grace
         for _ in range(self.limit):
-            if done() or escapes or stuck or frozen:
+            if done() or escapes or held:
                 return
             for worker in loop.workers:
                 worker.look()
