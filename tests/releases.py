@@ -326,7 +326,7 @@ async def graph(plan: Plan, send: Any, message: dict[str, Any]) -> None:
                 "node": {"id": some_id(rng), "score": rng.random(), "kind": "delta"},
             }
             await say("next", {"id": message["id"], "payload": {"data": {name: data}}})
-        if rng.random() < 0.05:
+        if rng.random() < 0.1:
             await say("error", {"id": message["id"], "payload": [{"message": words(rng)}]})
         elif not plan.loses():
             await say("complete", {"id": message["id"]})

@@ -42,16 +42,18 @@ RUNS = {"chat": 200, "rpc": 200, "graph": 140, "plain": 140}
 
 @pytest.fixture(scope="module")
 def tapes(tmp_path_factory) -> dict[str, Path]:
-    """Two tapes of the first release of each service, and one of the second."""
+    """Two tapes of the first release of each service, and one of the second: all at once, so that load slows all."""
     folder = tmp_path_factory.mktemp("releases")
-    plans = [(f, n, p) for f, (b, _) in PLANTED.items() for n, p in (("a1", {}), ("a2", {}), ("b", b))]
+    found: dict[str, Path] = {}
+    for family, (changed, _) in PLANTED.items():
 
-    def recorded(family: str, name: str, plan: dict) -> tuple[str, Path]:
-        path, seed = folder / f"{family}-{name}.tape", f"{family} {name}"
-        return path.stem, record(path, family, runs=RUNS[family], users=12, plan={**plan, "seed": seed})
+        def recorded(one: tuple[str, dict], family: str = family) -> tuple[str, Path]:
+            path, seed = folder / f"{family}-{one[0]}.tape", f"{family} {one[0]}"
+            return path.stem, record(path, family, runs=RUNS[family], users=12, plan={**one[1], "seed": seed})
 
-    with ThreadPoolExecutor(2) as pool:
-        return dict(pool.map(lambda one: recorded(*one), plans))
+        with ThreadPoolExecutor(3) as pool:
+            found |= pool.map(recorded, (("a1", {}), ("a2", {}), ("b", changed)))
+    return found
 
 
 def compared(before: list[Path], after: list[Path]) -> Comparison:
@@ -61,6 +63,15 @@ def compared(before: list[Path], after: list[Path]) -> Comparison:
     finally:
         for tape in [*opened[0], *opened[1]]:
             tape.close()
+
+
+def beside(folder: Path, runs: int, users: int, plan: dict) -> Comparison:
+    """Compare a first release with a changed one, recorded at the same time: load slows both."""
+    plans = [("a", RUNS["chat"], {"seed": "beside"}), ("c", runs, plan)]
+    with ThreadPoolExecutor(2) as pool:
+        made = [pool.submit(record, folder / f"{n}.tape", "chat", runs=r, users=users, plan=p) for n, r, p in plans]
+        before, after = (one.result() for one in made)
+    return compared([before], [after])
 
 
 def told(found: Comparison) -> list[str]:
@@ -122,28 +133,22 @@ def test_one_cause_in_several_events_is_one_finding(tmp_path, tapes):
     assert len(moved.events) >= 6
 
 
-def test_an_order_that_changes_is_one_finding_and_no_other(tmp_path, tapes):
-    path = record(tmp_path / "c.tape", "chat", runs=100, users=6, plan={"swap": True, "seed": "swapped"})
-
-    found = compared([tapes["chat-a1"]], [path])
+def test_an_order_that_changes_is_one_finding_and_no_other(tmp_path):
+    found = beside(tmp_path, 100, 6, {"swap": True, "seed": "swapped"})
 
     assert [one.kind for one in found.findings] == ["order"], told(found)
     assert "agent_completed comes before agent_summary" in found.findings[0].title
 
 
-def test_too_few_runs_are_never_equal(tmp_path, tapes):
-    path = record(tmp_path / "c.tape", "chat", runs=4, users=2)
-
-    found = compared([tapes["chat-a1"]], [path])
+def test_too_few_runs_are_never_equal(tmp_path):
+    found = beside(tmp_path, 4, 2, {})
 
     assert found.verdict == UNCERTAIN
     assert "4 runs" in found.doubts[0]
 
 
-def test_a_rare_loss_that_may_be_chance_is_a_hint_with_what_would_tell(tmp_path, tapes):
-    path = record(tmp_path / "c.tape", "chat", runs=60, users=6, plan={"lose": 0.025, "seed": "rare"})
-
-    found = compared([tapes["chat-a1"]], [path])
+def test_a_rare_loss_that_may_be_chance_is_a_hint_with_what_would_tell(tmp_path):
+    found = beside(tmp_path, 60, 6, {"lose": 0.025, "seed": "rare"})
 
     assert found.verdict == UNCERTAIN
     [hint] = found.hints
