@@ -94,10 +94,9 @@ class Quick:
         names = self._doubts(told) - excused
         if not names:
             return ()
-        found = self._judged(told.recording, names)
-        if self._shares - names and any(outcome.tally.groups for outcome in found):
-            found = self._judged(told.recording, names | self._shares - excused)
-        return found
+        found = self._judged(told.recording, names | self._shares - excused)
+        wrong = any(outcome.tally.groups for outcome in found if outcome.name in names)
+        return found if wrong else tuple(outcome for outcome in found if outcome.name in names)
 
     def _judged(self, run: Recording, names: frozenset[str]) -> tuple[Outcome, ...]:
         return verify(self._part(names), run.source(), lasting=self._lasting).outcomes
