@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from goldentape.display import show
@@ -49,6 +49,8 @@ class Target:
         self.warm = False
         """It has been run once in this process."""
         self._codes: list[tuple[ModuleType, CodeType]] = []
+        self._plain: CodeType | None = None
+        """The code of the app, where it is a function that needs nothing around it."""
         self._by_import = False
         self._attribute = ""
         self._module = ""
@@ -145,7 +147,12 @@ class Target:
 
     def _made(self, found: Any) -> App:
         """Return the ASGI 3 app: what the factory makes, or what was found; an ASGI 2 app is wrapped."""
-        return asgi_app(found, factory=self.factory, where=str(self.reference))
+        code = found.__code__ if isinstance(found, FunctionType) else None
+        if code is None or code is not self._plain:
+            app = asgi_app(found, factory=self.factory, where=str(self.reference))
+            self._plain = code if app is found else None
+            return app
+        return found  # type: ignore[no-any-return]
 
     def _import(self, before: set[str]) -> ModuleType:
         try:

@@ -293,6 +293,14 @@ class Loop(asyncio.AbstractEventLoop):
                 self.jobs -= 1
         return None
 
+    def due(self) -> list[tuple[float, int]]:
+        """Return when the earliest latency of each is due who has one, and whose it is."""
+        return [
+            (at, owner)
+            for owner, heap in self.latencies.items()
+            if heap and (at := self.next_latency(owner)) is not None
+        ]
+
     def next_strict(self) -> tuple[float, int] | None:
         """Return when the first strict timer is due, and whose it is."""
         strict = self.strict

@@ -22,6 +22,7 @@ import uuid
 from asyncio import events
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import ModuleType
 from typing import Any, NoReturn
 
 from verifier.fuzz import identity, waits
@@ -308,6 +309,8 @@ class Patched:
     """The world of one run: `with Patched(loop): ...`.  Runs do not nest."""
 
     _table: list[tuple[Any, str, Any, Any]] = []  # noqa: RUF012 - one for the process: where, name, ours, the original
+    _modules: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = []  # noqa: RUF012 - the same of modules
+    """What modules have is put in at once: names where, ours, the originals."""
     _loaded = 0
 
     def __init__(self, loop: Loop, seed: int = 0, *, keep: bool = False) -> None:
@@ -322,9 +325,18 @@ class Patched:
         loaded = len(sys.modules)
         if not Patched._table or Patched._loaded != loaded:
             Patched._loaded = loaded
-            Patched._table = [(*patch, vars(patch[0]).get(patch[1], _MISSING)) for patch in _table()]
+            table = [(*patch, vars(patch[0]).get(patch[1], _MISSING)) for patch in _table()]
+            at_once = [isinstance(patch[0], ModuleType) and patch[3] is not _MISSING for patch in table]
+            Patched._table = [patch for patch, one in zip(table, at_once, strict=True) if not one]
+            grouped: dict[ModuleType, tuple[dict[str, Any], dict[str, Any]]] = {}
+            for where, name, ours, original in (patch for patch, one in zip(table, at_once, strict=True) if one):
+                new, old = grouped.setdefault(where, ({}, {}))
+                new[name], old[name] = ours, original
+            Patched._modules = [(vars(where), new, old) for where, (new, old) in grouped.items()]
         self._random = random.getstate()
         identity.forget()
+        for names, new, _ in Patched._modules:
+            names.update(new)
         for where, name, ours, _ in Patched._table:
             setattr(where, name, ours)
         _active.append(self.loop)
@@ -348,6 +360,8 @@ class Patched:
         _active.pop()
         _thread.pop()
         _seed_of.pop()
+        for names, _, old in Patched._modules:
+            names.update(old)
         for where, name, _ours, original in Patched._table:
             if original is _MISSING:
                 delattr(where, name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -70,11 +71,8 @@ class Head:
     """Encoded, without `?`."""
     headers: Pairs
     subprotocols: tuple[str, ...]
-
-    @property
-    def target(self) -> str:
-        """The request target: encoded path, and the query."""
-        return quote(self.path, safe="/:@!$&'()*+,;=~") + (f"?{self.query}" if self.query else "")
+    target: str
+    """The request target: encoded path, and the query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,28 +131,8 @@ class Workload:
 
     def head(self, session: Session) -> Head:
         """Return the request of a session's handshake, passports included."""
-        user = self.user(session.user)
-
-        def filled(pairs: Pairs) -> list[tuple[str, str]]:
-            return [(name, value.replace("{user}", user.name)) for name, value in pairs]
-
-        query, headers, cookies = filled(session.query), filled(session.headers), []
-        subprotocols = list(session.subprotocols)
-        for passport in self.passports:
-            value = passport.value(user.name, user.claims)
-            if passport.place == "query":
-                query.append((passport.name, value))
-            elif passport.place == "cookie":
-                cookies.append(f"{passport.name}={value}")
-            elif passport.place == "subprotocol":
-                subprotocols += [passport.name, value]
-            elif passport.place == "header":
-                bearer = passport.kind == "jwt" and passport.name.lower() == "authorization"
-                headers.append((passport.name, f"Bearer {value}" if bearer else value))
-        if cookies:
-            headers.append(("cookie", "; ".join(cookies)))
-        path = session.path.replace("{user}", user.name)
-        return Head(path, urlencode(query), tuple(headers), tuple(subprotocols))
+        asked = session.path, session.query, session.headers, session.subprotocols
+        return _head(*asked, self.user(session.user), self.passports)
 
     def token(self, name: str) -> str:
         """Return the token that stands for `{token}` in a user's messages; empty: nobody here has one."""
@@ -290,3 +268,29 @@ class Workload:
         from verifier.fuzz.workload_json import workload_from_json
 
         return workload_from_json(value, secrets or {})
+
+
+@lru_cache(4096)
+def _head(
+    path: str, query: Pairs, headers: Pairs, subprotocols: tuple[str, ...], user: User, passports: tuple[Passport, ...]
+) -> Head:  # fmt: skip
+    """Return the request of a handshake; made once, for each run asks for the same ones."""
+    path = path.replace("{user}", user.name)
+    pairs, fields = ([(name, value.replace("{user}", user.name)) for name, value in some] for some in (query, headers))
+    offered, cookies = list(subprotocols), []
+    for passport in passports:
+        value = passport.value(user.name, user.claims)
+        if passport.place == "query":
+            pairs.append((passport.name, value))
+        elif passport.place == "cookie":
+            cookies.append(f"{passport.name}={value}")
+        elif passport.place == "subprotocol":
+            offered += [passport.name, value]
+        elif passport.place == "header":
+            bearer = passport.kind == "jwt" and passport.name.lower() == "authorization"
+            fields.append((passport.name, f"Bearer {value}" if bearer else value))
+    if cookies:
+        fields.append(("cookie", "; ".join(cookies)))
+    encoded = urlencode(pairs)
+    target = quote(path, safe="/:@!$&'()*+,;=~") + (f"?{encoded}" if encoded else "")
+    return Head(path, encoded, tuple(fields), tuple(offered), target)

@@ -38,7 +38,6 @@ SPUN = 512
 BUSY = 12
 """After so many turns of the loop without anything else, somebody who is always ready waits for time: it passes."""
 _NEVER = float("inf")
-_NOBODY: frozenset[int] = frozenset()
 STARVED = 2000
 """After so many steps without progress of a script, clients that can act do."""
 LIVELOCK = 5000
@@ -85,7 +84,7 @@ class World:
         self._current = 0
         self._actable: list[int] | None = None
         self._acting = False
-        self._runnable: frozenset[int] = _NOBODY
+        self._runnable: set[int] = set()
         self._waiting: bool | None = None
         self.slow = False
         """Some client has read slowly at some time."""
@@ -96,11 +95,11 @@ class World:
         """Take note of something visible."""
         if (session.left and dir == "s2c") or (held and what is not What.END):
             return
-        now = self.loop.now
+        now, owner = self.loop.now, SESSION.get()
         self.moments.append(Moment(self.step, session.name, round((now - START) * 1e9), dir, what, payload, code))
         self._visible_step = self.step
         self._visible_at = now
-        self._quiet[SESSION.get()] = self._turns[SESSION.get()] = 0
+        self._quiet[owner] = self._turns[owner] = 0
 
     def progress(self) -> None:
         """Take note that a script has come further."""
@@ -162,14 +161,9 @@ class World:
                 s.number << 2 | READER for s in self.sessions if s.connection is not None and s.connection.stalled
             ]
         self._acting = bool(codes)
-        ready = loop.ready
-        if len(ready) == 1:
-            servers = {ready[0]._context.get(SESSION, 0)}  # type: ignore[attr-defined]
-        else:
-            servers = {handle._context.get(SESSION, 0) for handle in ready}  # type: ignore[attr-defined]
-        self._runnable = frozenset(servers) if ready else _NOBODY
+        self._runnable = servers = {handle._context.get(SESSION, 0) for handle in loop.ready}  # type: ignore[attr-defined]
         if loop.latencies or loop.strict:
-            self._add_timed(servers, bool(servers or codes or loop.jobs))
+            servers = self._with_timed(servers, bool(servers or codes or loop.jobs))
         if self._actable and self.step - self._progress_step > STARVED:
             # Heartbeats go on for ever: who is always put behind them would never come, and the run never end.
             return sorted(self._actable)
@@ -177,13 +171,12 @@ class World:
         codes.sort()
         return codes
 
-    def _add_timed(self, servers: set[int], busy: bool) -> None:
-        """Add those whose time may come now: see "Time" in docs/fuzzing.md."""
+    def _with_timed(self, servers: set[int], busy: bool) -> set[int]:
+        """Return some servers and those whose time may come now: see "Time" in docs/fuzzing.md."""
         loop, quiet = self.loop, self._quiet
-        due = [(at, owner) for owner in loop.latencies if (at := loop.next_latency(owner)) is not None]
-        strict = loop.next_strict()
+        due, strict = loop.due(), loop.next_strict()
         if strict is None and not due:
-            return
+            return servers
         first = min(due)[0] if due else _NEVER
         limit = self.window + (loop.now if busy else max(loop.now, first if strict is None else min(first, strict[0])))
         late: list[int] = []
@@ -194,7 +187,7 @@ class World:
             limit = min(limit, strict[0])
         late += [owner for at, owner in due if at <= limit and owner not in servers]
         loud = [owner for owner in late if quiet[owner] < QUIET]
-        servers.update(loud if loud or servers or self._acting else late)
+        return servers.union(loud if loud or servers or self._acting else late)
 
     def take(self, way: int) -> None:
         """Take one way."""
@@ -230,7 +223,7 @@ class World:
     def _pass_time(self, owner: int) -> None:
         """End the earliest latency of somebody who is always ready (`while not done: await sleep(0)`), else any."""
         loop = self.loop
-        due = {n: at for n in loop.latencies if (at := loop.next_latency(n)) is not None}
+        due = {n: at for at, n in loop.due()}
         strict = loop.next_strict()
         first = owner if owner in due else min(due, key=due.__getitem__, default=-1)
         if first >= 0 and (strict is None or due[first] <= strict[0]):
@@ -257,8 +250,8 @@ class World:
 
     def go(self, chooser: Chooser) -> tuple[Ended, tuple[Owed, ...]]:
         """Run from the first connect until everything is at rest; returns how it ended, and what is owed."""
-        choices = self.choices
-        news = self.loop.news
+        choices, loop, limit = self.choices, self.loop, self.limit
+        news = loop.news
         while True:
             if escapes:
                 return Ended.ESCAPED, ()
@@ -281,12 +274,13 @@ class World:
             self.take(way)
             self._current = way >> 2
             self.step += 1
-            if self.loop.news != news:
-                news = self.loop.news
-                self._news_step, self._news_at = self.step, self.loop.now
-            unseen = self.step - max(self._visible_step, self._news_step)
-            if unseen > self.limit and (unseen > 20 * self.limit or self.loop.recurring()):
-                return Ended.LIVELOCK, self.owed()
+            if loop.news != news:
+                news = loop.news
+                self._news_step, self._news_at = self.step, loop.now
+            if self.step - self._visible_step > limit and (unseen := self.step - self._news_step) > limit:
+                unseen = min(unseen, self.step - self._visible_step)
+                if unseen > 20 * limit or loop.recurring():
+                    return Ended.LIVELOCK, self.owed()
 
     def _finished(self) -> bool:
         """Return whether nothing that waits for time matters any more."""
@@ -301,8 +295,7 @@ class World:
             if loop.now - self._news_at <= self.grace or (loop.now - last <= self.grace and since_progress <= enough):
                 return False
             return loop.recurring()
-        due = [at for owner in loop.latencies if (at := loop.next_latency(owner)) is not None]
-        strict = loop.next_strict()
+        due, strict = [at for at, _ in loop.due()], loop.next_strict()
         first = min(due, default=None) if strict is None else min([*due, strict[0]])
         if first is None or first - last > self.grace:
             return True
@@ -374,9 +367,7 @@ class World:
             if loop.ready:
                 loop.batch()
                 continue
-            due = [(at, owner) for owner in loop.latencies if (at := loop.next_latency(owner)) is not None]
-            strict = loop.next_strict()
-            first = min(due, default=None)
+            first, strict = min(loop.due(), default=None), loop.next_strict()
             if first is not None and (strict is None or first[0] <= strict[0]):
                 if first[0] > until and self.at_end:
                     return
