@@ -200,6 +200,31 @@ def test_a_room_is_said_to_be_one_and_is_no_leak(tmp_path):
     assert searched(tmp_path, ROOM, shared=("text", "by")).unconfirmed == ()
 
 
+COMING_AND_GOING = """
+here = set()
+
+async def tell(event, client):
+    for other in sorted(here, key=lambda other: other.user):
+        with contextlib.suppress(OSError):
+            await other.say(event, "", who=client.user, members=len(here))
+
+async def serve(client):
+    await client.accept()
+    here.add(client)
+    await tell("joined", client)
+    async for question in client.questions():
+        await client.say("said", "", text=question)
+    here.discard(client)
+    await tell("left", client)
+"""
+
+
+def test_who_comes_and_goes_may_be_told_to_all(tmp_path):
+    report = searched(tmp_path, COMING_AND_GOING, users=3, schedules=150)
+
+    assert report.ok and report.unconfirmed == (), [*report.failures, *report.unconfirmed]
+
+
 @pytest.mark.parametrize("shared", ["retry_after", "error"])
 def test_a_refusal_since_others_are_served_is_meant_so_where_it_or_its_field_is_shared(tmp_path, shared):
     asked, meant = searched(tmp_path, CAPACITY), searched(tmp_path, CAPACITY, shared=(shared,))

@@ -114,6 +114,61 @@ def test_a_running_server_that_is_full_is_a_question_as_well(tmp_path):
     assert [doubt for doubt in found.doubts if "refused with busy while others are served" in doubt], found
 
 
+IN_TURN = """
+lock = asyncio.Lock()
+
+async def serve(client):
+    await client.accept()
+    async for content in client.questions():
+        if lock.locked():
+            await client.say({told})
+        async with lock:
+            await client.say("working", None)
+            await asyncio.sleep(0.01)
+            await client.say("done", None, of=content)
+"""
+
+
+@pytest.mark.parametrize("told", ['"queued", None, place=1', '"working", None, status="waiting for others"'])
+def test_who_is_told_to_wait_and_is_answered_then_has_missed_nothing(tmp_path, told):
+    found = searched(tmp_path, IN_TURN.format(told=told), users=3, schedules=150)
+
+    assert found.failures == () and found.unconfirmed == (), [*found.failures, *found.unconfirmed]
+    assert [note for note in found.notes if "while others are served, and never alone: taken as a queue" in note]
+
+
+def test_who_is_told_to_wait_and_is_not_answered_then_is_found(tmp_path):
+    source = IN_TURN.format(told='"queued", None')
+    source = source.replace('say("queued", None)', 'say("queued", None); continue')
+
+    assert searched(tmp_path, source, users=2, failures=1).failures
+
+
+def test_who_is_told_to_wait_while_nobody_is_served_is_found(tmp_path):
+    source = BY_EVENT.format(most=2, given_back="active -= active < 2").replace('"busy"', '"queued"')
+
+    [found] = searched(tmp_path, source.replace(", retry_after=1", ""), messages=2, failures=1).failures
+
+    assert found.failure.kind in (Kind.DIFFERENT, Kind.LOST)
+
+
+def test_a_running_server_that_has_a_queue_is_silent(tmp_path):
+    found, _ = hunt(tmp_path, QUEUE, tries=8, users=3, confirm=2)
+
+    assert found.caught == [] and found.doubts == [], found
+    assert [note for note in found.notes if "told queued while others are served" in note]
+
+
+QUEUE = """
+lock = asyncio.Lock()
+
+async def answer(user, said, say):
+    if lock.locked():
+        await say("queued")
+    async with lock:
+        await asyncio.sleep(0.02)
+        await say("done", of=said)
+"""
 FULL = """
 active = 0
 

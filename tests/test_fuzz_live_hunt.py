@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hunts import hunt, searched
-from live_servers import RACES, SECRET
+from live_servers import RACES, SECRET, Serving, free_port
 
 from goldentape.errors import NothingVerified
 from verifier.fuzz.crowd import crowd
@@ -126,3 +128,39 @@ def test_a_room_is_to_be_decided_and_no_race(tmp_path):
     assert found.confirmed == [] and found.tries == 6
     [doubt] = found.doubts
     assert "a room, or a leak to all" in doubt and "text" in stage.judge.shared
+
+
+PRESENCE = """
+import asyncio, json, sys
+from websockets.asyncio.server import broadcast, serve
+
+here = set()
+
+async def talk(ws):
+    user = ws.request.path.partition("=")[2]
+    here.add(ws)
+    broadcast(here, json.dumps({"type": "joined", "user": user, "members": len(here)}))
+    try:
+        async for message in ws:
+            broadcast(here, json.dumps({"type": "said", "from": user, "text": json.loads(message)["content"]}))
+    finally:
+        here.discard(ws)
+        broadcast(here, json.dumps({"type": "left", "user": user}))
+
+async def main():
+    async with serve(talk, "127.0.0.1", int(sys.argv[1])):
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def test_a_room_that_tells_who_comes_and_goes_is_a_question_and_no_failure(tmp_path):
+    (tmp_path / "room.py").write_text(PRESENCE)
+    port = free_port()
+    with Serving([sys.executable, "room.py", str(port)], port, tmp_path):
+        found, _ = searched(port, tmp_path, tries=16, users=3, faults=None)
+
+    assert found.caught == [], [caught.failure.sentence for caught in found.caught]
+    [doubt] = found.doubts
+    assert doubt.startswith("everybody gets what everybody says") and doubt.endswith("say --shared 'text'")

@@ -260,6 +260,10 @@ class Baselines:
         """Return the events and codes by which users are refused while others are served."""
         return set().union(*(o.comparison.full for o in self._oracles.values() if o.comparison is not None))
 
+    def waiting(self) -> set[str]:
+        """Return the events by which users are told to wait while others are served."""
+        return set().union(*(o.comparison.waiting for o in self._oracles.values() if o.comparison is not None))
+
     def alone_too(self, workload: Workload, failure: Failure) -> bool:
         """Return whether the victim of a failure meets it alone as well; looked for once, under schedules of chance."""
         users = [user.name for user in workload.users if not failure.victim or user.name == failure.victim]

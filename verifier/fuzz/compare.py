@@ -13,11 +13,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
-from verifier.fuzz.alone import Alone, counted, endings_of, messages_of, numberless, numeric, ordered
+from verifier.fuzz.alone import Alone, counted, endings_of, messages_of, numeric, ordered
 from verifier.fuzz.beside import beside
 from verifier.fuzz.digest import digest
 from verifier.fuzz.failure import TWICE, Failure, Kind
-from verifier.fuzz.full import others_are_connected, others_are_served, refusal, says_full
+from verifier.fuzz.full import others_are_connected, others_are_served, refusal, says_full, says_wait
 from verifier.fuzz.message import ERRORS, Field, Message, Scalar
 from verifier.fuzz.seen import Ended, Run, What
 from verifier.fuzz.stamps import timeless
@@ -49,6 +49,10 @@ class Comparison:
         """Fields whose numbers differ from those seen alone: shared state, or a fault that cannot be told from it."""
         self.full: set[str] = set()
         """Events and codes by which users are refused while others are served: that may be meant."""
+        self.waiting: set[str] = set()
+        """Events by which users are told, while others are served, that it is not their turn yet."""
+        self._turns: set[str] = set()
+        """Those of this run: the answer comes after them, or is found missing."""
         self._refused = False
         self._leaving: frozenset[str] = frozenset()
         self._like: set[tuple[str, Message]] = set()
@@ -60,6 +64,8 @@ class Comparison:
         """Yield what differs; `unsteady` are sessions whose client leaves in the middle: of them nothing is counted."""
         seen = _seen_by(run)
         self._leaving = unsteady
+        said = (found for session in run.names for found in messages_of(run, session))
+        self._turns = {m.name for n, m in said if says_wait(m) and others_are_served(run, n, unsteady)}
         for alone in self._alone.values():
             whole = alone.ended <= {Ended.DONE} and run.ended in (Ended.DONE, Ended.DEADLOCK)
             keys = {
@@ -72,13 +78,13 @@ class Comparison:
                 # Who is refused gets less of an answer, and comes back with less of it.
                 if whole and session not in unsteady and not self._refused:
                     failures += self._counts(alone, session, messages_of(run, session))
-                if not failures and not self._refused and len(self._quiet) < REMEMBERED:
+                if not (failures or self._refused or self._turns) and len(self._quiet) < REMEMBERED:
                     self._quiet.add(keys[session])
                 yield from failures
             if whole and alone.once and not unsteady & set(alone.sessions):
                 yield from self._twice(alone, run)
             if len(alone.sessions) > 1:
-                yield from beside(alone, run, partial(self._is_shared, alone))
+                yield from beside(alone, run, partial(self._comes_of_others, alone))
 
     def _differences(self, alone: Alone, session: str, run: Run) -> Iterator[Failure]:
         """Yield what differs in one session, but for how much came."""
@@ -88,6 +94,10 @@ class Comparison:
                 found = list(self._content(alone, n, message))
                 if (found or message.name not in alone.fields) and says_full(message):
                     yield from self._but_for_a_full_house(found, run, n, message)
+                    continue
+                if found and says_wait(message) and others_are_served(run, n, self._leaving):
+                    self.waiting.add(message.name)
+                    yield from (failure for failure in found if failure.kind is not Kind.DIFFERENT)
                     continue
                 yield from found
                 if not found and len(self._like) < REMEMBERED:
@@ -210,13 +220,14 @@ class Comparison:
         for name in sorted(set(mine) | set(totals[0])):
             # What changes when others come before or after is no race: a room, a shared queue.
             wanted = {total[name] for total in (*totals, *alone.serial_totals.get(session, ()))}
-            if len(wanted) > 1 or name not in totals[0] or self._is_shared(alone, name):
+            if len(wanted) > 1 or name not in totals[0] or self._comes_of_others(alone, name):
                 continue
             alone_count = wanted.pop()
             if mine[name] < alone_count and not refused:
                 yield Failure(
                     Kind.LOST, alone.user, "", name,
-                    f"{alone.user} gets {_times(mine[name], name)}; alone it is {alone_count}", _last(said),
+                    f"{alone.user} gets {_times(mine[name], name)}; alone it is {alone_count}",
+                    tuple(n for n, _ in said[-1:]),
                 )  # fmt: skip
             elif mine[name] > alone_count:
                 places = tuple(n for n, message in said if message.name == name)
@@ -244,6 +255,9 @@ class Comparison:
         """Return whether an event carries something that is shared on purpose: then others cause it, too."""
         return any(self._shared(path) for paths in alone.fields.get(name, ()) for path in paths)
 
+    def _comes_of_others(self, alone: Alone, name: str) -> bool:
+        return name in self._turns or self._is_shared(alone, name)
+
     def _answers(self, alone: Alone, answers: Mapping[Scalar, list[tuple[int, Message]]]) -> Iterator[Failure]:
         """Yield answers with too much or too little in them, where the totals do not show it."""
         if not alone.answer_kinds:  # alone nothing was answered: there is nothing to compare with
@@ -253,7 +267,7 @@ class Comparison:
             if mine in alone.answer_kinds:
                 continue
             most = {name: max(dict(kind).get(name, 0) for kind in alone.answer_kinds) for name, _ in mine}
-            more = [name for name, count in mine if count > most[name] > 0]
+            more = [name for name, count in mine if count > most[name] > 0 and name not in self._turns]
             if more:
                 yield Failure(
                     Kind.DUPLICATED, alone.user, "", more[0],
@@ -264,7 +278,7 @@ class Comparison:
     def _order(self, alone: Alone, said: list[tuple[int, Message]]) -> Iterator[Failure]:
         for answer in alone.answers(said).values():
             # What others cause, too, comes when they do.
-            names = [message.name for _, message in answer if not self._is_shared(alone, message.name)]
+            names = [message.name for _, message in answer if not self._comes_of_others(alone, message.name)]
             for a, b in ordered(names):
                 if alone.before.get((a, b)) and names.index(b) < (len(names) - 1 - names[::-1].index(a)):
                     at = next(n for n, m in answer if m.name == b)
@@ -381,10 +395,3 @@ def _told(value: Scalar) -> str:
 
 def _times(count: int, name: str) -> str:
     return f"no {name}" if not count else f"{count} {name}"
-
-
-def _last(said: list[tuple[int, Message]]) -> tuple[int, ...]:
-    return (said[-1][0],) if said else ()
-
-
-__all__ = ["Comparison", "numberless"]

@@ -1,7 +1,8 @@
-"""A full house: what a server says that takes no more just now, and whether somebody else was served just then.  Pure.
+"""A full house, a queue: what a server says that takes no more just now, and whether others were served.  Pure.
 
 A refusal that never comes alone may be meant (a limit of the server, RFC 6455's 1013, HTTP's 429 and 503 of RFC 6585
-and RFC 9110) or the fault of a limit that users share by mistake.  Nobody can tell the two from outside.
+and RFC 9110) or the fault of a limit that users share by mistake.  Nobody can tell the two from outside.  Who is told
+to wait, and is answered after that, has missed nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _WORDS: Final = re.compile(
     r"|service[ _-]?unavailable|back[ _-]?off",
     re.IGNORECASE,
 )
+_WAITING: Final = re.compile(r"queue|waiting|(?<![a-z])wait(?![a-z])|on[ _-]?hold", re.IGNORECASE)
 _SAYS: Final = frozenset(
     {"", "type", "event", "kind", "name", "code", "status", "error", "reason", "message", "detail"}
 )
@@ -50,6 +52,16 @@ def says_full(message: Message) -> bool:
         ):
             return True
     return False
+
+
+@lru_cache(8192)
+def says_wait(message: Message) -> bool:
+    """Return whether a message says that an answer has to wait for its turn."""
+    return _WAITING.search(message.name[:LONG]) is not None or any(
+        isinstance(value, str) and len(value) <= LONG and _WAITING.search(value)
+        for path, value in message.values
+        if path.rpartition(".")[2] in _SAYS
+    )
 
 
 def refusal(how: str, code: int, said: str) -> str:
@@ -148,4 +160,11 @@ def doubts(refusals: Iterable[str]) -> list[str]:
         f"users are refused with {name} while others are served, and never alone: a full house, or a limit that they"
         f" share by mistake?  Taken as meant; if it is, say --shared '{name}'"
         for name in sorted(refusals)
+    ]
+
+
+def queues(waiting: Iterable[str]) -> list[str]:
+    """Return what is taken for granted, in a line for each event by which users are told to wait."""
+    return [
+        f"users are told {name} while others are served, and never alone: taken as a queue" for name in sorted(waiting)
     ]

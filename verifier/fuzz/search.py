@@ -23,7 +23,7 @@ from verifier.fuzz.baselines import Baselines
 from verifier.fuzz.coverage import Coverage
 from verifier.fuzz.failure import Failure
 from verifier.fuzz.found import Found, Report
-from verifier.fuzz.full import doubts
+from verifier.fuzz.full import doubts, queues
 from verifier.fuzz.known import ALONE, Known
 from verifier.fuzz.looking import Looking, Unconfirmed
 from verifier.fuzz.memory import Memory
@@ -313,6 +313,8 @@ class Search:
             self.notes[f"not compared, since they differ from run to run: {', '.join(masked)}"] += 1
         for doubt in doubts(self.baselines.full()):
             self.unconfirmed[doubt] += 1
+        for queue in queues(self.baselines.waiting()):
+            self.notes[queue] += 1
         if note := self.known.note():
             self.notes[note] += 1
         said = [kind for kind in self.coverage.kinds if kind.startswith("s2c ") and kind[4:] not in tuple(What)]

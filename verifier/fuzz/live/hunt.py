@@ -11,15 +11,15 @@ from dataclasses import replace
 from typing import Final
 
 from goldentape.errors import EnvironmentFault
-from verifier.fuzz.baselines import is_compared
+from verifier.fuzz.baselines import is_compared, staying
 from verifier.fuzz.failure import Failure, Kind
-from verifier.fuzz.full import doubts
+from verifier.fuzz.full import doubts, queues
 from verifier.fuzz.live.catching import Catching
 from verifier.fuzz.live.caught import NOTHING, Caught, Hunted
 from verifier.fuzz.live.comparing import Comparing, in_turns
 from verifier.fuzz.live.entrance import entered
 from verifier.fuzz.live.pace import longest_gap, paced, usual_gap
-from verifier.fuzz.live.plan import Plan, drawn
+from verifier.fuzz.live.plan import HELLO, Plan, Turn, drawn
 from verifier.fuzz.live.repeating import Repeated
 from verifier.fuzz.live.sequencer import sessions_of
 from verifier.fuzz.live.stage import CRASH, GONE, OutOfTime, Stage, Try
@@ -83,6 +83,7 @@ class Hunt:
             self.hunted.ended = f"the budget of {self.stage.limits.seconds:g} s is used up"
         self._list_what_was_not_compared()
         self.hunted.doubts += doubts(self.stage.judge.full)
+        self.hunted.notes += queues(self.stage.judge.waiting)
         return self.hunted
 
     async def _enter(self) -> None:
@@ -115,7 +116,9 @@ class Hunt:
         if len(self.workload.users) < 2:
             return []
         forward = await self._first(self.workload, ())
-        turns = await self._first(self.workload, in_turns(forward.run))
+        # Everybody is there before the first says something, and stays until the last has: so all hear what all may.
+        here = tuple(Turn(session.name, HELLO) for session in self.workload.sessions)
+        turns = await self._first(staying(self.workload), here + in_turns(forward.run)[len(here) :])
         rooms = rooms_seen(turns.run, self.workload, self.stage.judge.shared)
         self.stage.judge.share(rooms.shared)
         self.hunted.doubts += rooms.doubts

@@ -45,6 +45,8 @@ class Judge:
         self._shared = tuple(shared)
         self.full: set[str] = set()
         """Events and codes by which users are refused while others are served: that may be meant."""
+        self.waiting: set[str] = set()
+        """Events by which users are told to wait while others are served."""
 
     @property
     def shared(self) -> tuple[str, ...]:
@@ -87,6 +89,7 @@ class Judge:
         comparison = Comparison(alone, shared_by(self._shared), alone.values())
         found = list(comparison.failures(run, frozenset(unsteady(workload))))
         self.full |= comparison.full
+        self.waiting |= comparison.waiting
         return [
             one for one in found
             if one.detail != CLOSE_1011 and _is_over(one, run, alone)
