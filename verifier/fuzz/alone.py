@@ -22,6 +22,8 @@ Names = tuple[str, ...]
 Counted = tuple[tuple[str, int], ...]
 """Events of an answer, each with how many there are."""
 
+OPEN = 6
+"""Runs of an app that asks for chance that bring a value not seen before, after which a field may say anything."""
 _DIGITS = re.compile(r"\d+")
 
 
@@ -85,6 +87,10 @@ class Alone:
     known: set[str] = field(default_factory=set)
     """Fingerprints of what goes wrong alone, too."""
     ended: set[Ended] = field(default_factory=set)
+    chance: bool = False
+    """Whether the app asked for something random, but for ids."""
+    news: Counter[Field] = field(default_factory=Counter)
+    """Then: how many runs brought a value of a field that none before had."""
     runs: int = 0
     walks: int = 0
     _placed: tuple[int, set[str]] = field(default=(0, set()), repr=False, compare=False)
@@ -119,6 +125,7 @@ class Alone:
     def add(self, run: Run, failures: Iterable[Failure] = ()) -> None:
         """Learn from a run in which nobody else is there."""
         self.runs += 1
+        self.chance = self.chance or run.chance
         self.ended.add(run.ended)
         self.known |= {failure.fingerprint for failure in failures}
         for session in self.sessions:
@@ -186,11 +193,18 @@ class Alone:
     def add_content(self, session: str, run: Run) -> list[list[tuple[int, Message]]]:
         """Learn what the messages of a session say, and in which order they come; return them by answer."""
         said = messages_of(run, session)
+        news: set[Field] = set()
         for _, message in said:
             self.shapes[self.shape(message)] = None
             self.fields.setdefault(message.name, set()).add(tuple(path for path, _ in message.values))
             for path, value in message.values:
-                self.values.setdefault((message.name, path), set()).add(value)
+                known = self.values.setdefault((message.name, path), set())
+                if known and value not in known:
+                    news.add((message.name, path))
+                known.add(value)
+        if self.chance:
+            self.news.update(news)
+            self.masked |= {field_ for field_ in news if self.news[field_] >= OPEN}
         answers = list(self.answers(said).values())
         _learn_order(self.before, answers)
         return answers

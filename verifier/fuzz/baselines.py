@@ -32,6 +32,8 @@ MORE = 40
 """The same for one connection, before it is claimed that something never happens to a user alone."""
 DELAYED = 12
 """Runs alone while time passes elsewhere, before the same."""
+CHANCES = 300
+"""Runs alone of an app that asks for chance, before the same; each with chance of its own."""
 ENDLESS = 1 << 30
 """Runs of a user alone, where all of them are the same."""
 COMPARED = frozenset({Kind.MIXED, Kind.DUPLICATED, Kind.LOST, Kind.ORDER, Kind.DIFFERENT, Kind.CLOSED})
@@ -167,7 +169,7 @@ class Baselines:
         # Who leaves at once sees nothing: what differs from run to run shows where the same clients stay.
         first, second = self._player.play(stay, SERIAL), self._player.play(stay, SERIAL, chance=1)
         alone.mask(first, second)
-        for run in (first, second, *(self._player.walk(stay, "walk", self._seed, n)[1] for n in range(2))):
+        for run in (first, second, *(self._player.walk(stay, "walk", self._seed, n, n)[1] for n in range(2))):
             alone.runs += 1
             for session in alone.sessions:
                 alone.add_content(session, run)
@@ -179,10 +181,10 @@ class Baselines:
 
     def _walk(self, solo: Workload, alone: Alone, walks: int) -> None:
         for _ in range(walks):
-            run = self._player.walk(solo, "walk", self._seed, alone.walks)[1]
+            run = self._player.walk(solo, "walk", self._seed, alone.walks, chance=alone.walks)[1]
             self._learn(solo, alone, run)
             alone.walks += 1
-            if not run.decisions:
+            if not run.decisions and not alone.chance:
                 alone.walks = ENDLESS  # there is one way only to go
                 break
 
@@ -195,9 +197,21 @@ class Baselines:
             found = [f for f in self.oracle(workload, failure).judge(run) if f.fingerprint == failure.fingerprint]
             one = next((f for f in found if f.victim not in watched), None)
             if one is None:
-                return bool(found)
+                return any(not self._left(workload, stands, run) for stands in found)
             watched.add(one.victim)
             self._watch(workload, one, run)
+
+    def _left(self, workload: Workload, failure: Failure, run: Run) -> bool:
+        """Return whether what never came would have, had the client not left before: it is not lost."""
+        if failure.kind is not Kind.LOST or not failure.moments:
+            return False
+        name = run.moments[failure.moments[0]].session
+        script = tuple(action for action in workload.session(name).script if not isinstance(action, Close))
+        followed = any(session.after is not None and session.after.session == name for session in workload.sessions)
+        if followed or script == workload.session(name).script:
+            return False
+        stays = self._player.play(workload.with_script(name, script), run.schedule)
+        return not self._stands(workload, failure, stays)
 
     def _watch(self, workload: Workload, failure: Failure, run: Run) -> None:
         """Watch the victim of a failure alone for longer."""
@@ -215,6 +229,18 @@ class Baselines:
             self._part(solo, alone)
         if failure.kind is Kind.MIXED:
             self._swap(failure, alone)
+        self._forget(workload)
+        while alone.chance and alone.walks < CHANCES and self._stands(workload, failure, run):
+            self._walk(solo, alone, MORE)
+            self._forget(workload)
+
+    def _stands(self, workload: Workload, failure: Failure, run: Run) -> bool:
+        """Return whether a failure is one by what is known now."""
+        found = self.oracle(workload, failure).judge(run)
+        return any((f.fingerprint, f.victim) == (failure.fingerprint, failure.victim) for f in found)
+
+    def _forget(self, workload: Workload) -> None:
+        """Make new oracles for a workload when next asked, by what is known then."""
         self._oracles = {key: oracle for key, oracle in self._oracles.items() if key[0] != workload}
 
     def _delay(self, solo: Workload, alone: Alone) -> None:
@@ -244,8 +270,8 @@ class Baselines:
         stay, seed, player = staying(solo), self._seed, self._player
         yield lambda: player.play(solo, SERIAL)
         yield lambda: player.play(stay, SERIAL)
-        yield from (partial(lambda n: player.walk(stay, "walk", seed, n)[1], n) for n in range(2))
-        yield from (partial(lambda n: player.walk(solo, "walk", seed, n)[1], n) for n in range(walks))
+        yield from (partial(lambda n: player.walk(stay, "walk", seed, n, n)[1], n) for n in range(2))
+        yield from (partial(lambda n: player.walk(solo, "walk", seed, n, n)[1], n) for n in range(walks))
 
     @property
     def learnt(self) -> list[Alone]:
@@ -287,7 +313,7 @@ class Baselines:
         """Return the n-th run in which it is looked for what a user meets alone: the same for all."""
         runs = self._more.setdefault(solo, [])
         if n == len(runs):
-            runs.append(self._player.walk(solo, "walk", self._seed + 1, n)[1])
+            runs.append(self._player.walk(solo, "walk", self._seed + 1, n, chance=n)[1])
         return runs[n]
 
 

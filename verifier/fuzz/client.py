@@ -7,7 +7,9 @@ from typing import Any
 
 from goldentape.codec import decode_json
 from goldentape.naming import NAME_FIELDS
-from verifier.fuzz.canary import carries
+from verifier.fuzz.canary import MARK, carries
+from verifier.fuzz.message import ERRORS
+from verifier.fuzz.message import read as read_values
 from verifier.fuzz.script import Wait
 from verifier.fuzz.workload import Session
 
@@ -20,6 +22,10 @@ CORRELATION = frozenset(
 """Names of fields (folded) whose values tie messages together."""
 
 
+_WRONG = frozenset({"error", "failed", "failure", "degraded", "unavailable", "timeout", "timed_out", "partial"})
+"""What a message's status says when something has gone wrong."""
+
+
 class Client:
     """Where one session's script stands."""
 
@@ -27,6 +33,8 @@ class Client:
         "_from",
         "_known",
         "_read",
+        "_since",
+        "_taken",
         "accepted",
         "begun",
         "over",
@@ -54,6 +62,10 @@ class Client:
         self._from = 0
         self._known: dict[str, set[str]] = {}
         self._read: dict[str, int] = {}
+        self._since: dict[str, int] = {}
+        """How many messages had come when a canary was sent."""
+        self._taken: set[str | int] = set()
+        """Of answers that do not say whose they are: the ids, or the places, of those that a `Wait` has taken."""
 
     @property
     def done(self) -> bool:
@@ -73,6 +85,11 @@ class Client:
         place = self.place
         self.settle()
         return self.place != place
+
+    def say(self, canary: str, payload: str | bytes) -> None:
+        """Note that a message with a canary is sent."""
+        self.sent.append((canary, payload))
+        self._since.setdefault(canary, len(self.received))
 
     def settle(self) -> None:
         """Step over every `Wait` that is satisfied."""
@@ -114,8 +131,46 @@ class Client:
                     place = 0
                 if not wait.type or not names.isdisjoint(wait.type.split("|")):
                     return True
+            elif wait.type and not names.isdisjoint(wait.type.split("|")) and self._takes(place - 1, wait.canary):
+                return True
         self._read[wait.canary] = place
         return False
+
+    def _takes(self, place: int, canary: str) -> bool:
+        """Take an apology, which does not say to whom, for the answer to a canary, where it can be.
+
+        All that belongs to it came after the canary was sent, carries none, and no other `Wait` has taken it.
+        """
+        ids = read(self.received[place])[1]
+        whole = [n for n, payload in enumerate(self.received) if n == place or not ids.isdisjoint(read(payload)[1])]
+        marks: set[str | int] = {*ids} or {place}
+        said = [self.received[n] for n in whole]
+        if whole[0] < self._since.get(canary, 0) or not marks.isdisjoint(self._taken) or not any(map(_sorry, said)):
+            return False
+        texts = [_text(payload) for payload in said]
+        if any(MARK in text or any(carries(text, token) for token, _ in self.sent) for text in texts):
+            return False
+        self._taken |= marks
+        return True
+
+
+@lru_cache(8192)
+def _sorry(payload: str | bytes) -> bool:
+    """Return whether a message says that something has gone wrong."""
+    message = read_values(payload)
+    if message.name in ERRORS:
+        return True
+    for path, value in message.values:
+        last = path.rpartition(".")[2].lower()
+        if last in ("error", "failure", "reason", "exception"):
+            if value not in (None, "", False):
+                return True
+        elif last in ("status", "state", "outcome"):
+            if isinstance(value, str) and value.lower() in _WRONG:
+                return True
+        elif (last in ("ok", "success") and value is False) or (last in ("degraded", "fallback") and value is True):
+            return True
+    return False
 
 
 def _text(payload: str | bytes) -> str:

@@ -76,10 +76,10 @@ class InProcess:
         self.runs += 1
         return self._runner(chance).run(workload, schedule)
 
-    def follow(self, workload: Workload, how: Schedule | Choosing) -> Run:
+    def follow(self, workload: Workload, how: Schedule | Choosing, chance: int = 0) -> Run:
         """Run a workload under a schedule, or under whatever chooses."""
         self.runs += 1
-        return self._runner(0).run(workload, how)
+        return self._runner(chance).run(workload, how)
 
     def trace(self, workload: Workload, schedule: Schedule) -> tuple[Run, tuple[int, ...]]:
         """Run a workload under a schedule; return also which of its slices took each step, -1 where none did."""
@@ -106,17 +106,17 @@ class InProcess:
         self.runs += 1
         return seen[-1].standing if runner.run(workload, schedule).digest() == digest and seen else NOWHERE
 
-    def walk(self, workload: Workload, policy_name: str, seed: int, n: int) -> tuple[Policy, Run]:
+    def walk(self, workload: Workload, policy_name: str, seed: int, n: int, chance: int = 0) -> tuple[Policy, Run]:
         """Run a workload under the n-th schedule that a policy makes up from a seed; return which policy it was."""
         chosen = policy(policy_name, seed, n)
         if isinstance(chosen, Pct):
             chosen = replace(chosen, steps=self._longest(workload))
-        return chosen, self.follow(workload, chosen)
+        return chosen, self.follow(workload, chosen, chance)
 
     def delayed(self, workload: Workload, seed: int, n: int) -> Run:
         """Run a workload under the n-th schedule of chance, while time also passes elsewhere (`elsewhere.py`)."""
         settings = self.settings
-        runner = Runner(self.target, explore=settings.explore, window=settings.window)
+        runner = Runner(self.target, explore=settings.explore, window=settings.window, seed=n)
         runner.world = partial(Elsewhere, seed=seed + n)
         self.runs += 1
         return runner.run(workload, policy("walk", seed, n))

@@ -11,23 +11,21 @@ import contextvars
 import datetime as datetime_module
 import inspect
 import logging
-import os
 import random
 import socket
 import subprocess
 import sys
 import threading
 import time
-import uuid
 from asyncio import events
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import ModuleType
 from typing import Any, NoReturn
 
-from verifier.fuzz import identity, waits
+from verifier.fuzz import chance, identity, waits
 from verifier.fuzz.escape import escaped, notes
-from verifier.fuzz.loop import SESSION, START, Loop
+from verifier.fuzz.loop import START, Loop
 from verifier.fuzz.workers import Crew, crews
 
 WALL = 1_767_225_600.0
@@ -40,10 +38,6 @@ _active: list[Loop] = []
 """The loop of the run that is on."""
 _real_datetime = datetime_module.datetime
 _real_date = datetime_module.date
-_entropy: dict[int, random.Random] = {}
-"""What is random for each session: what others do meanwhile changes none of it."""
-_seed_of: list[int] = []
-"""The seed of the run that is on."""
 
 
 def _now() -> float:
@@ -135,28 +129,6 @@ def _wall() -> float:
     return _now() - START + WALL
 
 
-def _urandom(size: int, _real: Callable[[int], bytes] = os.urandom) -> bytes:
-    if not _active:
-        return _real(size)
-    session = SESSION.get()
-    stream = _entropy.get(session)
-    if stream is None:
-        stream = _entropy[session] = random.Random(f"{_seed_of[-1]}/{session}")
-    return stream.randbytes(size)
-
-
-def _uuid1(node: int | None = None, clock_seq: int | None = None, _real: Any = uuid.uuid1) -> uuid.UUID:
-    return uuid.UUID(bytes=_urandom(16), version=1) if _active else _real(node, clock_seq)
-
-
-def _seed(self: random.Random, a: Any = None, version: int = 2, _real: Any = random.Random.seed) -> None:
-    _real(
-        self,
-        int.from_bytes(_urandom(16), "big") if a is None and _active and type(self) is random.Random else a,
-        version,
-    )
-
-
 _SECOND_LOOP = "a second event loop (asyncio.run)"
 
 
@@ -218,14 +190,9 @@ def _table() -> list[Patch]:
         (time, "asctime", _asctime),
         (datetime_module, "datetime", _Datetime),
         (datetime_module, "date", _Date),
-        (os, "urandom", _urandom),
-        (uuid, "uuid1", _uuid1),
-        (random.Random, "seed", _seed),
         (ThreadPoolExecutor, "submit", _submit),
         (logging.Logger, "callHandlers", _log),
     ]
-    if hasattr(random, "_urandom"):  # where SystemRandom, and with it `secrets`, gets its bytes
-        patches.append((random, "_urandom", _urandom))
     for where, name, call, kind in (
         (socket.socket, "connect", "socket.connect", "socket"),
         (socket.socket, "connect_ex", "socket.connect", "socket"),
@@ -237,7 +204,7 @@ def _table() -> list[Patch]:
     ):
         patches.append((where, name, _refuse(call, kind)(getattr(where, name))))
     patches.append((inspect, "getsourcelines", _source_lines))
-    return [*patches, *_anyio(), *identity.patches(), *waits.patches()]
+    return [*patches, *_anyio(), *chance.patches(), *identity.patches(), *waits.patches()]
 
 
 _get_source_lines = inspect.getsourcelines
@@ -318,6 +285,8 @@ class Patched:
         self.loop = loop
         self.seed = seed
         self.keep = keep
+        self.chance = False
+        """Whether the app has asked for something random, once the run is over."""
 
     def __enter__(self) -> None:
         if _active:
@@ -341,9 +310,7 @@ class Patched:
             setattr(where, name, ours)
         _active.append(self.loop)
         _thread.append(threading.get_ident())
-        _entropy.clear()
-        _seed_of.append(self.seed)
-        random.seed(self.seed)
+        chance.begin(self.seed)
         crew = Crew(self.loop)
         self.loop.controls = crew.controls
         crews.append(crew)
@@ -359,7 +326,7 @@ class Patched:
     def _restore(self) -> None:
         _active.pop()
         _thread.pop()
-        _seed_of.pop()
+        self.chance = chance.end()
         for names, _, old in Patched._modules:
             names.update(old)
         for where, name, _ours, original in Patched._table:

@@ -35,10 +35,10 @@ class Player(Protocol):
     def follow(self, workload: Workload, how: Choosing) -> Run:
         """Run a workload under whatever chooses."""
 
-    def walk(self, workload: Workload, policy: str, seed: int, n: int) -> tuple[Policy, Run]:
+    def walk(self, workload: Workload, policy: str, seed: int, n: int, chance: int = 0) -> tuple[Policy, Run]:
         """Run a workload under a schedule that a policy (`mix`, `walk`, `pos`, `pct:3`) makes up; return which it was.
 
-        `seed` and `n` are all that it is made of: the n-th of the schedules of a seed.
+        `seed` and `n` are all that it is made of: the n-th of the schedules of a seed.  `chance` as in `play`.
         """
 
     def delayed(self, workload: Workload, seed: int, n: int) -> Run:

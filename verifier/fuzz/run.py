@@ -15,6 +15,7 @@ from typing import Any
 
 from goldentape.errors import EnvironmentFault, InputError
 from verifier.fuzz.asgi import App
+from verifier.fuzz.chance import stir
 from verifier.fuzz.escape import Escaped, Stuck, escaped, forget, held, notes
 from verifier.fuzz.escape import first as escapes
 from verifier.fuzz.load import Target
@@ -106,12 +107,14 @@ class Runner:
         events._set_running_loop(None)
         try:
             keep = self.target.isolate == "factory" or not isinstance(self.target.reference, str)
-            with self.watch.over(lambda: world.loop.turns), Patched(world.loop, self.seed, keep=keep):
+            patched = Patched(world.loop, self.seed, keep=keep)
+            with self.watch.over(lambda: world.loop.turns), patched:
                 events._set_running_loop(world.loop)
                 ended, owed = Ended.DONE, NOTHING
                 try:
                     with self.target.fresh() as world.app:
                         if world.start():
+                            stir()
                             ended, owed = world.go(chooser)
                         if ended is Ended.DEADLOCK and loose():
                             escaped("a thread that is not under control", "thread")  # it may still call
@@ -148,6 +151,7 @@ class Runner:
             landed=chooser.landed if isinstance(chooser, Player) else len(schedule),
             slice_of_step=taken,
             at=round((world.loop.now - START) * 1e9),
+            chance=patched.chance,
         )
 
 

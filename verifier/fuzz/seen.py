@@ -214,6 +214,8 @@ class Run:
     """For each step the slice of `schedule` that took it, -1 where it was serial or there was nothing to choose."""
     at: int = 0
     """Virtual nanoseconds when the run ended."""
+    chance: bool = False
+    """Whether the app asked for something random, but for ids."""
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:

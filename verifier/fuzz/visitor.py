@@ -100,7 +100,7 @@ class Visitor:
                 user, workload = self.client.session.user, self.world.workload
                 payload = filled(payload, self.world.received_by(user))
                 if canary:
-                    self.client.sent.append((canary, payload))
+                    self.client.say(canary, payload)
                 see(self, "c2s", What.MESSAGE, workload.said(user, payload, f"[token of {user}]"))
                 payload = workload.said(user, payload)
                 key = "text" if isinstance(payload, str) else "bytes"

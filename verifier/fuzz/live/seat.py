@@ -142,7 +142,7 @@ class Seat:
         match action:
             case Send(template, canary):
                 payload = self._fill(self, template)
-                client.sent.append((canary, payload))
+                client.say(canary, payload)
                 self._heard = False
                 self._note(self.name, "c2s", What.MESSAGE, payload, 0)
                 line.say(payload)
