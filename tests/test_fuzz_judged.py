@@ -14,6 +14,7 @@ from verifier.check import verify
 from verifier.choose import choose
 from verifier.fuzz.canaries import Canaries
 from verifier.fuzz.crowd import crowd
+from verifier.fuzz.digest import digest
 from verifier.fuzz.judged import Contracts
 from verifier.fuzz.plans import with_faults
 from verifier.fuzz.policy import policy
@@ -22,6 +23,7 @@ from verifier.fuzz.recording import recording
 from verifier.fuzz.run import Runner
 from verifier.fuzz.script import Close, Send, Wait
 from verifier.fuzz.seen import Run, What
+from verifier.fuzz.stamps import STAMP, without_stamps
 from verifier.fuzz.workload import Session, User, Workload
 from verifier.taint.decode import _walk, views
 
@@ -244,3 +246,27 @@ def test_a_shipped_contract_is_found_by_the_name_that_repro_files_have_of_it():
     (again,) = read_contracts([GOLDEN.file], {})
     assert again.file == GOLDEN.file == "golden-path.yaml"
     assert again.digest == GOLDEN.digest
+
+
+plain = st.recursive(
+    st.integers() | st.booleans() | st.floats() | st.binary(max_size=3) | st.text(st.characters(), max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple),
+    max_leaves=6,
+)
+
+
+@given(plain, plain)
+def test_a_digest_tells_values_apart_and_what_is_written_alike_is_alike(one, other):
+    assert digest([one, one]) == digest([one, eval(repr(one), {"nan": float("nan"), "inf": float("inf")})])
+    assert (digest(one) == digest(other)) == (repr(one) == repr(other))
+
+
+def test_a_text_of_an_apps_own_class_has_a_digest():
+    assert digest(("alice", What.MESSAGE)) == digest(("alice", What.MESSAGE)) != digest(("alice", What.CLOSE))
+
+
+@given(st.lists(st.sampled_from(
+    ["2026-01-01T00:00:01", " 2026-01-01 00:00:01.5", "1767225600", "1767225600123", "x", "7", "2026", "17672", ".25"]
+)).map("".join))  # fmt: skip
+def test_stamps_are_found_alike_whatever_else_there_is(text):
+    assert without_stamps(text) == STAMP.sub("\0", text)

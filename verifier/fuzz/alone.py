@@ -34,13 +34,7 @@ def numberless(text: str) -> str:
 
 def messages_of(run: Run, session: str) -> list[tuple[int, Message]]:
     """Return what the server has sent to a session until the run's end, with the place of each in the run."""
-    found = []
-    for n, moment in enumerate(run.moments):
-        if moment.what is What.END:
-            break
-        if moment.session == session and moment.dir == "s2c" and moment.what is What.MESSAGE:
-            found.append((n, read(moment.payload)))
-    return found
+    return [(n, read(payload)) for n, payload in run.said.get(session, ())]
 
 
 @dataclass

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
 from verifier.fuzz.canary import word_of
-from verifier.fuzz.digest import digest
 from verifier.fuzz.failure import Failure, Kind
 from verifier.fuzz.message import read
-from verifier.fuzz.seen import Moment, Run, What
-from verifier.fuzz.stamps import timeless
+from verifier.fuzz.seen import Run, What
 from verifier.taint.decode import views
 
 DECODERS = frozenset({"json", "unicode", "url", "html", "base64", "hex"})
@@ -54,7 +52,7 @@ class Canaries:
         """Yield each canary that somebody else was shown, once for each event, path and pair of users."""
         if self._plain is None:
             return
-        sessions = [digest((session, _said_to(moments))) for session, moments in run.by_session.items()]
+        sessions = run.shown.values()
         if self._quiet.issuperset(sessions):
             return
         found = list(self._in(run))
@@ -135,10 +133,6 @@ class Canaries:
                     form = found[0].lower()
                     how = f", hidden as {' in '.join(chain)}" if chain else ""
                     yield self._token[form], self._owner[form], path, how
-
-
-def _said_to(moments: Sequence[Moment]) -> tuple[str | bytes, ...]:
-    return tuple([timeless(moment.payload) for moment in moments if moment.dir == "s2c" and moment.payload])
 
 
 @lru_cache(4096)

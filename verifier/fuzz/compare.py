@@ -8,7 +8,7 @@ nothing by itself, unless it is another user's.
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -19,8 +19,7 @@ from verifier.fuzz.digest import digest
 from verifier.fuzz.failure import TWICE, Failure, Kind
 from verifier.fuzz.full import others_are_connected, others_are_served, refusal, says_full, says_wait
 from verifier.fuzz.message import ERRORS, Field, Message, Scalar
-from verifier.fuzz.seen import Ended, Run, What
-from verifier.fuzz.stamps import timeless
+from verifier.fuzz.seen import Ended, Run
 
 TELLING = 1000
 """Whole numbers below are anybody's."""
@@ -62,14 +61,13 @@ class Comparison:
 
     def failures(self, run: Run, unsteady: frozenset[str] = frozenset()) -> Iterator[Failure]:
         """Yield what differs; `unsteady` are sessions whose client leaves in the middle: of them nothing is counted."""
-        seen = _seen_by(run)
         self._leaving = unsteady
         said = (found for session in run.names for found in messages_of(run, session))
         self._turns = {m.name for n, m in said if says_wait(m) and others_are_served(run, n, unsteady)}
         for alone in self._alone.values():
             whole = alone.ended <= {Ended.DONE} and run.ended in (Ended.DONE, Ended.DEADLOCK)
             keys = {
-                session: digest((session, whole and session not in unsteady, run.ended, seen.get(session)))
+                session: digest((whole and session not in unsteady, str(run.ended), session, run.shown.get(session)))
                 for session in alone.sessions
             }
             self._refused = False
@@ -309,18 +307,6 @@ class Comparison:
                 Kind.CLOSED, alone.user, "", f"{how} {code}",
                 f"the server {what}, which it does not when {alone.user} is alone", places[:1],
             )  # fmt: skip
-
-
-def _seen_by(run: Run) -> dict[str, list[tuple[What, str, int, str | bytes]]]:
-    """Return what each session showed, but for the times; the run's end is part of it."""
-    found: dict[str, list[tuple[What, str, int, str | bytes]]] = defaultdict(list)
-    for moment in run.moments:
-        if moment.what is What.END:
-            for seen in found.values():
-                seen.append((What.END, "", 0, ""))
-        else:
-            found[moment.session].append((moment.what, moment.dir, moment.code, timeless(moment.payload)))
-    return found
 
 
 def _mixed(alone: Alone, n: int, owner: str, field: Field, value: Scalar, was: Scalar) -> Failure:

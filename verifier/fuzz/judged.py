@@ -88,11 +88,11 @@ def _failures(contract: Contract, outcomes: Iterable[Outcome], run: Run) -> Iter
 
 def _seen(run: Run) -> bytes:
     """Return a digest of all that contracts are told of a run; by which steps it came to it is none of that."""
-    seen: list[object] = [run.ended]
-    for moment in run.moments:
-        if moment.what is What.END:
+    seen: list[object] = [str(run.ended)]
+    for _, session, at, side, what, payload, code in run.moments:
+        if what is What.END:
             break
-        seen.append(moment[1:])
+        seen.append((session, at, side, str(what), payload, code))
     return digest(seen)
 
 

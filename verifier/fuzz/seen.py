@@ -13,7 +13,9 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from verifier.fuzz.digest import digest
 from verifier.fuzz.schedule import APP, Schedule, Side
+from verifier.fuzz.stamps import without_stamps
 
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 
@@ -231,6 +233,30 @@ class Run:
         for moment in self.moments:
             found.setdefault(moment.session, []).append(moment)
         return {name: tuple(moments) for name, moments in found.items()}
+
+    @cached_property
+    def shown(self) -> dict[str, bytes]:
+        """What stands for all that each session showed and did, but for the times (`digest`); the end is part of it."""
+        found: dict[str, list[tuple[str, str, int, str | bytes]]] = {}
+        for moment in self.moments:
+            if moment.what is What.END:
+                for seen in found.values():
+                    seen.append(("end", "", 0, ""))
+            else:
+                seen = found.setdefault(moment.session, [])
+                seen.append((str(moment.what), moment.dir, moment.code, without_stamps(moment.payload)))
+        return {session: digest((session, seen)) for session, seen in found.items()}
+
+    @cached_property
+    def said(self) -> dict[str, list[tuple[int, str | bytes]]]:
+        """What the server has sent to each session until the run's end, with the place of each in `moments`."""
+        found: dict[str, list[tuple[int, str | bytes]]] = {}
+        for n, moment in enumerate(self.moments):
+            if moment.what is What.END:
+                break
+            if moment.dir == "s2c" and moment.what is What.MESSAGE:
+                found.setdefault(moment.session, []).append((n, moment.payload))
+        return found
 
     @property
     def switches(self) -> int:

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Final, TypeGuard
+from typing import Final
 
 STAMP: Final = re.compile(
     r"2026-01-01[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?|17672(\d{5})(\d{9}|\d{6}|\d{3})?(?!\d)(?:\.(\d{1,9}))?"
 )
 """A time of the day at which runs begin: as a date, or since 1970 in seconds, milli-, micro- or nanoseconds."""
+_DATED: Final = re.compile(r"2026-01-01[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?")
+"""The same, where nothing but dates can be: an expression that begins in one way is found four times as fast."""
 _DATE: Final = "2026-01-01"
 _EPOCH: Final = "17672"
 _FIRST: Final = 25_600
 """How the seconds since 1970 begin, and the rest of them when a run begins."""
 
 
-def stamped(payload: str | bytes) -> TypeGuard[str]:
-    """Return whether there may be a time stamp in a message."""
-    return isinstance(payload, str) and (_DATE in payload or _EPOCH in payload)
-
-
-def timeless(payload: str | bytes) -> str | bytes:
-    """Return a message without its time stamps."""
-    return STAMP.sub("\0", payload) if stamped(payload) else payload
+def without_stamps(payload: str | bytes, instead: Callable[[re.Match[str]], str] | str = "\0") -> str | bytes:
+    """Return a message with something else instead of its time stamps."""
+    if not isinstance(payload, str):
+        return payload
+    if _EPOCH in payload:
+        return STAMP.sub(instead, payload)
+    return _DATED.sub(instead, payload) if _DATE in payload else payload
 
 
 @lru_cache(8192)

@@ -17,7 +17,7 @@ from verifier.copies import AWAY
 from verifier.durations import parse_duration
 from verifier.fuzz.recording import HOUR
 from verifier.fuzz.seen import Moment, What
-from verifier.fuzz.stamps import STAMP, stamp_of, stamped
+from verifier.fuzz.stamps import stamp_of, without_stamps
 
 _ELSEWHERE: Final = frozenset({"invariants", "tiers", "compare", "params"})
 """What of a contract is judged only where it is chosen, or in no run."""
@@ -47,10 +47,10 @@ class Traces:
         said: list[object] = []
         stamps: list[int] = []
         for moment in moments:
-            payload: str | bytes = moment.payload
-            if stamped(payload):
-                payload = STAMP.sub(lambda match, at=moment.at: _place(match, at, near, stamps), payload)  # type: ignore[misc]
-            said.append((moment.session, moment.dir, moment.what, payload, moment.code))
+            payload = without_stamps(
+                moment.payload, lambda match, at=moment.at: _place(match, at, near, stamps)  # type: ignore[misc]
+            )  # fmt: skip
+            said.append((moment.session, moment.dir, str(moment.what), payload, moment.code))
         order = {stamp: place for place, stamp in enumerate(sorted(set(stamps)))} if stamps else {}
         return tuple(said), apart, tuple([order[stamp] for stamp in stamps])
 
