@@ -1,4 +1,4 @@
-"""A user's own connections: the order of one answer where one of them comes in the middle of it."""
+"""A user's own connections: one answer where one of them comes in the middle of it, in its order and told once."""
 
 from __future__ import annotations
 
@@ -107,6 +107,31 @@ async def serve(client):
 """The answers of two tabs share a number, and each tab is told of both."""
 
 
+LINGERING = """
+subscribers, here, working = {{}}, {{}}, set()
+
+async def work(user):
+    run = uuid.uuid4().hex
+    for name in FIVE:
+        for who in subscribers.get(user, {empty}).copy():
+            with contextlib.suppress(OSError):
+                await here[who].say(name, run)
+        await asyncio.sleep(0.01)
+
+async def serve(client):
+    await client.accept()
+    here[client.user] = client
+    subscribers.setdefault(client.user, {empty}).{add}(client.user)
+    async for question in client.questions():
+        task = asyncio.create_task(work(client.user))
+        working.add(task)
+        task.add_done_callback(working.discard)
+    await asyncio.sleep(0.1)  # perhaps they come back
+    if here[client.user] is client:
+        subscribers[client.user].remove(client.user)
+"""
+
+
 def test_what_goes_on_and_overtakes_what_was_missed_is_told(tmp_path):
     [found] = searched(tmp_path, OVERTAKEN, faults=["reconnect"], schedules=150, failures=1).failures
 
@@ -114,6 +139,18 @@ def test_what_goes_on_and_overtakes_what_was_missed_is_told(tmp_path):
     assert found.failure.detail.endswith(BESIDE)
     assert found.needs.startswith("1 user, 2 connections")
     assert "on one connection at a time it is always the other way round" in " ".join(found.narrative().split())
+
+
+def test_an_answer_that_comes_twice_since_the_old_connection_is_still_subscribed_is_told(tmp_path):
+    twice = LINGERING.format(empty="[]", add="append")
+    [found] = searched(tmp_path, twice, faults=["reconnect"], failures=1).failures
+
+    assert found.failure.kind is Kind.DUPLICATED
+    assert found.failure.detail.endswith(BESIDE)
+    assert found.needs.startswith("1 user, 2 connections")
+    assert "with one connection at a time it is always one" in " ".join(found.narrative().split())
+
+    assert searched(tmp_path, LINGERING.format(empty="set()", add="add"), faults=["reconnect"]).failures == ()
 
 
 @pytest.mark.parametrize(

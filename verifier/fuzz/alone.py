@@ -76,6 +76,8 @@ class Alone:
     """Whether all of one event always came before all of another, in one answer."""
     apart: dict[tuple[str, str], bool] = field(default_factory=dict)
     """The same on one connection, where the user has no other, or one after the other: nobody is interrupted."""
+    most: Counter[str] = field(default_factory=Counter)
+    """How many of an event there were at most in one answer on one connection, where nobody is interrupted."""
     endings: dict[str, set[tuple[str, int]]] = field(default_factory=dict)
     """How the server ended each session."""
     known: set[str] = field(default_factory=set)
@@ -184,6 +186,15 @@ class Alone:
             counts = Counter(m.name for answer in self.answers(said).values() for _, m in answer)
             self.serial_totals.setdefault(session, []).append(counts)
 
+    @property
+    def by_chance(self) -> bool:
+        """Whether the ids of answers are random: then one stands for one answer, on whichever connection."""
+        return any(path == self.correlation for _, path in self.masked)
+
+    def at_most(self, name: str) -> int:
+        """Return how many of an event there were at most in one answer on one connection, in any run alone."""
+        return max((dict(kind).get(name, 0) for kind in self.answer_kinds), default=0)
+
     def add_content(self, session: str, run: Run) -> list[list[tuple[int, Message]]]:
         """Learn what the messages of a session say, and in which order they come; return them by answer."""
         said = messages_of(run, session)
@@ -204,14 +215,20 @@ class Alone:
         return answers
 
     def add_apart(self, others: Iterable[Alone], runs: Iterable[Run]) -> None:
-        """Learn the order of an answer's events from each connection alone, and from runs in which they take turns."""
+        """Learn how an answer's events come from each connection alone, and from runs in which they take turns."""
         self.apart.clear()
+        self.most.clear()
         for other in others:
             for pair, holds in other.before.items():
                 self.apart[pair] = self.apart.get(pair, True) and holds
+            for kind in other.answer_kinds:
+                self.most |= Counter(dict(kind))
         for run in runs:
             for session in self.sessions:
-                _learn_order(self.apart, self.answers(messages_of(run, session)).values())
+                answers = list(self.answers(messages_of(run, session)).values())
+                _learn_order(self.apart, answers)
+                for answer in answers:
+                    self.most |= Counter(dict(counted(answer)))
 
     def answers(self, said: list[tuple[int, Message]]) -> dict[Scalar, list[tuple[int, Message]]]:
         """Return messages by the answer that they are of; those of none are left out.

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, Final
 
-from verifier.fuzz.loop import SESSION
+from verifier.fuzz.whose import SESSION
 
 FEW: Final = 8
 """Bytes of which an id is not made: who asks for so few wants a number or a choice."""

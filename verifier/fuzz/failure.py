@@ -41,7 +41,7 @@ class Kind(StrEnum):
 TWICE = "answers to one question"
 """The detail of a DUPLICATED that needs nobody but a user with two connections."""
 BESIDE = ", beside another connection"
-"""The end of the detail of an ORDER that needs nobody but a user with two connections."""
+"""The end of the detail of an ORDER or a DUPLICATED that needs nobody but a user with two connections."""
 _INDEX = re.compile(r"\[\d+\]")
 UNANSWERED = "an answer"
 """The detail of a LOST or a DEADLOCK in which a client waits in vain: known without comparing."""
@@ -70,9 +70,9 @@ class Failure:
     def fingerprint(self) -> str:
         """Joins failures of one cause: twelve hex digits of its kind, its detail, and whether two users are in it."""
         relation = "cross" if self.owner and self.owner != self.victim else "own"
-        # What is sent by two ways comes in many wrong orders: which two events changed places is chance.
-        order = BESIDE if self.detail.endswith(BESIDE) else ""
-        detail = order if self.kind is Kind.ORDER else self.detail
+        # What is sent by two ways comes in many wrong orders, and twice: which events that shows at is chance.
+        beside = BESIDE if self.detail.endswith(BESIDE) else ""
+        detail = beside if beside or self.kind is Kind.ORDER else self.detail
         text = "\0".join((self.kind, relation, detail))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 

@@ -22,15 +22,14 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from verifier.fuzz.blocked import rest_of
 from verifier.fuzz.escape import call_site, escaped, threads
+from verifier.fuzz.going import Going
 from verifier.fuzz.identity import Task
+from verifier.fuzz.outside import refuse
+from verifier.fuzz.whose import SESSION, whose
 
 if TYPE_CHECKING:
     from verifier.fuzz.workers import Alarm, Worker
-
-SESSION: contextvars.ContextVar[int] = contextvars.ContextVar("goldentape_session", default=0)
-"""Whose code runs: the number of a session, from 1; 0 is the app's own (start-up, and what it left running)."""
 
 START = 1000.0
 """What the monotonic clock says when a run begins, in seconds."""
@@ -89,6 +88,7 @@ class Loop(asyncio.AbstractEventLoop):
         """What came to the exception handler, and whose it was."""
         self.rearmed: dict[object, int] = {}
         """How many timers each task has begun since `rearmed` was last cleared."""
+        self.going = Going()
         self.news = 0
         """How many things have ended that waited for time and did not only recur."""
         self.turns = 0
@@ -153,6 +153,9 @@ class Loop(asyncio.AbstractEventLoop):
     def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:  # type: ignore[override]
         handle = asyncio.Handle(callback, args, self, context)
         self.ready.append(handle)
+        owner = whose(handle)
+        if owner not in self.going.owners:
+            self.going.begin(owner, self.going.moment(SESSION.get(), self.now, self._count))
         return handle
 
     def call_soon_threadsafe(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:  # type: ignore[override]
@@ -174,14 +177,16 @@ class Loop(asyncio.AbstractEventLoop):
         self._count = count = self._count + 1
         began: object = asyncio.current_task(self) or str(getattr(callback, "__qualname__", ""))
         self.rearmed[began] = self.rearmed.get(began, 0) + 1
+        owner = SESSION.get()
+        behind = self.now - self.going.moment(owner, self.now, count)[0]
+        due = when - behind if behind else when
         if callback is _SLEEPER:
-            owner = SESSION.get()
             heap = self.latencies.get(owner)
             if heap is None:
                 heap = self.latencies[owner] = []
-            heapq.heappush(heap, (when, count, handle, began))
+            heapq.heappush(heap, (due, count, handle, began))
         else:
-            heapq.heappush(self.strict, (when, count, handle, began))
+            heapq.heappush(self.strict, (due, count, handle, began))
         return handle
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
@@ -250,7 +255,8 @@ class Loop(asyncio.AbstractEventLoop):
     def hand(self, job: Job, owner: int, began: object) -> None:
         """Take a job that somebody may pick from now on."""
         self._count += 1
-        heapq.heappush(self.latencies.setdefault(owner, []), (self.now, self._count, job, began))
+        at, _ = self.going.moment(owner, self.now, self._count)
+        heapq.heappush(self.latencies.setdefault(owner, []), (at, self._count, job, began))
         self.jobs += 1
 
     def set_alarm(self, alarm: Alarm, owner: int, began: object) -> None:
@@ -273,13 +279,14 @@ class Loop(asyncio.AbstractEventLoop):
         if owner is None:
             handles = [ready.popleft() for _ in range(len(ready))]
         else:
-            handles = [handle for handle in ready if handle._context.get(SESSION, 0) == owner]  # type: ignore[attr-defined]
-            rest = [handle for handle in ready if handle._context.get(SESSION, 0) != owner]  # type: ignore[attr-defined]
+            handles = [handle for handle in ready if whose(handle) == owner]
+            rest = [handle for handle in ready if whose(handle) != owner]
             ready.clear()
             ready.extend(rest)
         for handle in handles:
             if not handle._cancelled:
                 handle._run()
+        self.going.rest(self.ready)
 
     def next_latency(self, owner: int) -> float | None:
         """Return when the earliest latency of somebody is due; None where there is none."""
@@ -295,11 +302,16 @@ class Loop(asyncio.AbstractEventLoop):
 
     def due(self) -> list[tuple[float, int]]:
         """Return when the earliest latency of each is due who has one, and whose it is."""
-        return [
-            (at, owner)
-            for owner, heap in self.latencies.items()
-            if heap and (at := self.next_latency(owner)) is not None
-        ]
+        owners = (owner for owner, heap in self.latencies.items() if heap)
+        return [(at, owner) for owner in owners if (at := self.next_latency(owner)) is not None]
+
+    def may_end(self, owner: int) -> bool:
+        """Return whether somebody's earliest latency can end now: not if it began behind one who still goes on.
+
+        A job can: it may take no time.
+        """
+        _, number, what, _ = self.latencies[owner][0]
+        return isinstance(what, Job) or self.going.began_behind(number)
 
     def next_strict(self) -> tuple[float, int] | None:
         """Return when the first strict timer is due, and whose it is."""
@@ -309,30 +321,38 @@ class Loop(asyncio.AbstractEventLoop):
         if not strict:
             return None
         when, _, handle, _ = strict[0]
-        return when, handle._context.get(SESSION, 0)  # type: ignore[attr-defined]
+        return when, whose(handle)
 
     def end_latency(self, owner: int) -> None:
         """End the earliest latency of somebody who has one: a sleep is over, or a job runs."""
         self.turns += 1
         when, _, what, began = heapq.heappop(self.latencies[owner])
         self.news += self.rearmed.get(began, 0) < RECURS
-        if when > self.now:
-            self.now = when
+        self._pass(when, what)
+        self.going.begin(owner, (self.now, self._count))
         if isinstance(what, Job):
             self.jobs -= 1
         if type(what) is Job:
             self._run_job(what)
         else:
             what._run()
+        self.going.rest(self.ready)
 
     def fire(self) -> None:
         """Fire the first strict timer."""
         self.turns += 1
         when, _, handle, began = heapq.heappop(self.strict)
         self.news += self.rearmed.get(began, 0) < RECURS
-        if when > self.now:
-            self.now = when
+        self._pass(when, handle)
+        self.going.begin(whose(handle), (self.now, self._count))
         handle._run()
+        self.going.rest(self.ready)
+
+    def _pass(self, due: float, what: object) -> None:
+        """Let the clock go to where something ends: as late as it was told to, where it has one to look at."""
+        at = what.when() if isinstance(what, asyncio.TimerHandle) else due
+        if at > self.now:
+            self.now = at
 
     def recurring(self) -> bool:
         """Return whether all that waits for time was begun by somebody who does so again and again (see `rearmed`)."""
@@ -367,25 +387,5 @@ class Loop(asyncio.AbstractEventLoop):
             job.future.set_result(outcome[0])
 
 
-OUTSIDE = tuple(
-    """
-    create_connection create_server create_datagram_endpoint create_unix_connection create_unix_server start_tls
-    sendfile connect_read_pipe connect_write_pipe connect_accepted_socket subprocess_exec subprocess_shell
-    add_reader add_writer remove_reader remove_writer getaddrinfo getnameinfo sock_sendfile sock_connect sock_accept
-    sock_recv sock_recv_into sock_recvfrom sock_recvfrom_into sock_sendall sock_sendto
-    """.split()  # noqa: SIM905 - a table of words
-)
-"""The methods of a loop that reach the world outside."""
-
-
-def _outside(name: str) -> Callable[..., NoReturn]:
-    def method(self: Loop, *args: Any, **options: Any) -> NoReturn:
-        mine = (task for task, owner in zip(self.tasks, self.owners, strict=True) if owner == SESSION.get())
-        raise escaped(f"loop.{name}", waiting=lambda: rest_of(mine)[1])
-
-    return method
-
-
-for _name in OUTSIDE:
-    setattr(Loop, _name, _outside(_name))
+refuse(Loop)
 Loop.__abstractmethods__ = frozenset()  # type: ignore[attr-defined]

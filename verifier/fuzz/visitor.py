@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from verifier.fuzz.answers import filled
 from verifier.fuzz.asgi import Connection
 from verifier.fuzz.client import Client
-from verifier.fuzz.loop import SESSION
 from verifier.fuzz.script import Action, Close, Drop, Fast, Send, Slow
 from verifier.fuzz.seen import What
+from verifier.fuzz.whose import SESSION
 
 if TYPE_CHECKING:
     from verifier.fuzz.world import World

@@ -21,7 +21,7 @@ from typing import Any
 
 from verifier.fuzz.databases import connect
 from verifier.fuzz.escape import Held, Stuck, call_site, escaped, held, place_of, threads
-from verifier.fuzz.loop import SESSION
+from verifier.fuzz.whose import SESSION
 from verifier.fuzz.workers import Crew, crews
 from verifier.fuzz.workers import crew_of_this_thread as _crew
 

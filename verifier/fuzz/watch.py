@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from verifier.fuzz.escape import Held, Stuck, call_site, held
-from verifier.fuzz.loop import SESSION
+from verifier.fuzz.whose import SESSION
 
 MANY: Final = 20
 """Once an app was stopped, a turn of the next run may take so many times as long as the longest run that was not."""

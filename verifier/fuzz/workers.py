@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Final
 
 from verifier.fuzz.escape import notes, threads
-from verifier.fuzz.loop import SESSION, Job, Loop
+from verifier.fuzz.loop import Job, Loop
+from verifier.fuzz.whose import SESSION
 
 PATIENCE: Final = 5.0
 """Real seconds after which a thread that has not come to a wait of Python's is let go."""

@@ -21,12 +21,13 @@ from verifier.fuzz.blocked import rest_of
 from verifier.fuzz.client import Client
 from verifier.fuzz.escape import first as escapes
 from verifier.fuzz.escape import held
-from verifier.fuzz.loop import SESSION, START, Loop
+from verifier.fuzz.loop import START, Loop
 from verifier.fuzz.played import Choice
 from verifier.fuzz.policy import CLIENT, READER, Chooser
 from verifier.fuzz.seen import Ended, Moment, Owed, What
 from verifier.fuzz.telltale import Telltale
 from verifier.fuzz.visitor import Visitor
+from verifier.fuzz.whose import SESSION
 from verifier.fuzz.workload import After, Workload
 
 QUIET = 8
@@ -161,7 +162,7 @@ class World:
                 s.number << 2 | READER for s in self.sessions if s.connection is not None and s.connection.stalled
             ]
         self._acting = bool(codes)
-        self._runnable = servers = {handle._context.get(SESSION, 0) for handle in loop.ready}  # type: ignore[attr-defined]
+        self._runnable = servers = loop.going.owners.copy()
         if loop.latencies or loop.strict:
             servers = self._with_timed(servers, bool(servers or codes or loop.jobs))
         if self._actable and self.step - self._progress_step > STARVED:
@@ -185,7 +186,7 @@ class World:
             if not servers and strict[0] <= limit and (first > strict[0] or (first == strict[0] and not loop.jobs)):
                 late.append(strict[1])
             limit = min(limit, strict[0])
-        late += [owner for at, owner in due if at <= limit and owner not in servers]
+        late += [owner for at, owner in due if at <= limit and owner not in servers and loop.may_end(owner)]
         loud = [owner for owner in late if quiet[owner] < QUIET]
         return servers.union(loud if loud or servers or self._acting else late)
 
