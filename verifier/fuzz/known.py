@@ -119,7 +119,8 @@ class Known:
         """Put a failure beneath one that was told and that mostly has the same cause; return whether there is one."""
         for n, known in enumerate(self.found):
             told = known.failure
-            if not known.alone and told.family == failure.family and RANK[told.kind] <= RANK[failure.kind]:
+            same = told.family == failure.family or _too_late(told, failure)
+            if not known.alone and same and RANK[told.kind] <= RANK[failure.kind]:
                 if self._baselines.confirmed(plan.workload, failure, run):
                     self.found[n] = replace(known, elsewhere=(*known.elsewhere, failure))
                     self.explained.add(failure.fingerprint)
@@ -127,3 +128,8 @@ class Known:
                     self.excuse(plan, failure)
                 return True
         return False
+
+
+def _too_late(told: Failure, failure: Failure) -> bool:
+    """Return whether an event is missing that comes too late: who leaves at the last one does not see it."""
+    return told.kind is Kind.ORDER and failure.kind is Kind.LOST and told.detail.endswith(f" before {failure.detail}")

@@ -58,6 +58,7 @@ def plans(draw: DrawFn, workload: Workload, all_: tuple[tuple[str, ...], ...], t
     where = draw(st.integers(0, 3)) if mixture else 0
     leaving = draw(st.sampled_from((1, 2, 2, 2, 2))) if vanishing(mixture) else 0
     early = draw(st.sampled_from((False, False, False, False, True))) if leaving else False
+    begun, late = draw(st.sampled_from(((True, False), (True, True), (False, False)))) if leaving else (False, False)
     some = draw(st.integers(0, 7))
     # Of bytes, since integers are drawn small and often alike.
     seed = int.from_bytes(draw(st.binary(min_size=6, max_size=6)))
@@ -67,7 +68,7 @@ def plans(draw: DrawFn, workload: Workload, all_: tuple[tuple[str, ...], ...], t
         for session in workload.sessions:
             if len(session.sends) > 1:
                 workload = settled(workload.without_message(session.name, len(session.sends) - 1))
-    return Plan(with_faults(workload, mixture, where, leaving, early=early), mixture, seed)
+    return Plan(with_faults(workload, mixture, where, leaving, early=early, begun=begun, late=late), mixture, seed)
 
 
 def plan_strategy(workload: Workload, all_: tuple[tuple[str, ...], ...], turn: int = 0) -> SearchStrategy[Plan]:
@@ -86,13 +87,15 @@ def share(faults: Collection[str]) -> int:
 
 
 def with_faults(
-    workload: Workload, faults: Collection[str], where: int = 0, leaving: int = 1, *, early: bool = False
-) -> Workload:
+    workload: Workload, faults: Collection[str], where: int = 0, leaving: int = 1, *, early: bool = False,
+    begun: bool = False, late: bool = False,
+) -> Workload:  # fmt: skip
     """Return a workload with faults in it; `where` (0 to 3) moves them to other users and other places.
 
     `drop`: a user vanishes in the middle of an answer (`leaving` do, but not all; one of them before anything is said,
-    with `early`, be it in the middle of the handshake).  `reconnect`: and comes back at once, and goes on.  `slow`: a
-    user reads slowly.  `tabs`: a user has a second tab.  The messages of new sessions carry canaries of their own.
+    with `early`, be it in the middle of the handshake; the others with `begun` once they were told something; somebody
+    comes when they are gone, with `late`).  `reconnect`: and comes back at once, and goes on.  `slow`: a user reads
+    slowly.  `tabs`: a user has a second tab.  The messages of new sessions carry canaries of their own.
     """
     sessions = [session for session in workload.sessions if session.script]
     if not sessions:
@@ -103,7 +106,8 @@ def with_faults(
         sends = victim.sends
         if sends:
             at = sends[-1 - ((where + n) // 2) % len(sends)]
-            said = () if early and n == many - 1 else victim.script[: at + 1]
+            waits = begun and at + 1 < len(victim.script) and isinstance(victim.script[at + 1], Wait)
+            said = () if early and n == many - 1 else (*victim.script[: at + 1], *([Wait()] if waits else []))
             workload = workload.with_script(victim.name, (*said, Drop()))
             if "reconnect" in faults:
                 back = replace(
@@ -111,6 +115,10 @@ def with_faults(
                     script=_copied(victim, AGAIN),
                 )  # fmt: skip
                 workload = replace(workload, sessions=(*workload.sessions, back))
+    if late and many > 1:
+        gone = {_pick(sessions, 1 + where + n).name for n in range(many)}
+        stays = next(session.name for session in sessions if session.name not in gone)
+        workload = workload.beginning(stays, After(_pick(sessions, where + many).name))
     if "tabs" in faults:
         first = _pick(sessions, where)
         tab = replace(first, name=_free(workload, f"{first.name}-tab"), script=_copied(first, 2 * AGAIN))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from verifier.fuzz.budget import spent
+from verifier.fuzz.fitting import fitted
 from verifier.fuzz.plans import settled
 from verifier.fuzz.schedule import SERIAL, Schedule, Side
 from verifier.fuzz.seen import Run
@@ -141,9 +142,17 @@ class Shrinking:
                 schedule = self.schedule
                 for name in gone:
                     schedule = schedule.without_session(name)
-                if self._try(smaller, schedule) or self._try(smaller, schedule.joined()) or self._meet(smaller, walks):
-                    again = True
+                again = (
+                    self._try(smaller, schedule) or self._try(smaller, schedule.joined())
+                    or self._fit(smaller) or self._meet(smaller, walks)
+                )  # fmt: skip
+                if again:
                     break
+
+    def _fit(self, workload: Workload) -> bool:
+        """Try what is left of the last run without the steps of the message that is gone."""
+        schedule = fitted(self.run, self.workload, workload)
+        return schedule is not None and self._try(workload, schedule)
 
     def _meet(self, workload: Workload, walks: int) -> bool:
         """Look for any schedule of a workload that fails."""

@@ -36,8 +36,9 @@ HINTS: Final = {
     Kind.MIXED: _SHARED,
     Kind.DIFFERENT: "Look for state that both users' code changes: looked at before an await, and relied on after it.",
     Kind.LOST: "Look for what the event was waiting for or sent through: something of that name may have been replaced,"
-    " removed or taken by the other one.",
-    Kind.DUPLICATED: "Look for something that two tasks find undone, do, and only then mark as done.",
+    " removed or taken by the other one, or dropped where there was no room.",
+    Kind.DUPLICATED: "Look for something that two tasks find undone, do, and only then mark as done; for a second"
+    " attempt while the first goes on; for two subscriptions of one user.",
     Kind.ORDER: "Look for two ways by which these events are sent, of which one can be slower than the other.",
     Kind.CLOSED: "Look for what changed while the code waited: a collection that somebody else adds to or removes from,"
     " an entry that is gone.",
@@ -197,6 +198,7 @@ def _switches(found: Found, moments: tuple[Moment, ...], width: int) -> dict[int
     run, standing = found.run, found.standing
     last_of = {step.session: n for n, step in enumerate(run.steps)}
     end = max((moment.step for moment in run.moments), default=0)
+    waiting = {owed.session for owed in run.open}
     lines: dict[int, list[str]] = {}
     for n in range(1, min(len(run.steps), end + 1)):
         before, now = run.steps[n - 1].session, run.steps[n].session
@@ -213,7 +215,8 @@ def _switches(found: Found, moments: tuple[Moment, ...], width: int) -> dict[int
                 *_stands(f"{names[0]}'s code stands at", standing.left.get(n, ()), width),
             ]
         else:
-            told = _line(f"   ---- {names[0]} has done all, {names[1]} goes on ", "-", width)
+            done = "can only wait from here on" if before in waiting else "has done all"
+            told = _line(f"   ---- {names[0]} {done}, {names[1]} goes on ", "-", width)
         lines[place] = [*lines.get(place, []), *told]
     return lines
 

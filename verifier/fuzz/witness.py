@@ -128,7 +128,7 @@ def _told(frames: Iterator[FrameType], lines: Iterator[int] | None = None) -> Si
         if name.startswith((_OURS, _STDLIB, "<")) or "site-packages" in name or "dist-packages" in name:
             continue
         line = stood or frame.f_lineno or code.co_firstlineno
-        text = " ".join(linecache.getline(name, line).split())
+        text = "(about to begin)" if frame.f_lasti < 0 else " ".join(linecache.getline(name, line).split())
         found.append(Site(short(name), line, code.co_qualname.replace("<locals>.", ""), text))
         if len(found) == _DEEP:
             break

@@ -210,6 +210,11 @@ class Workload:
             ),
         )
 
+    def beginning(self, name: str, after: After | None) -> Workload:
+        """Return the workload in which a session begins when another has come so far."""
+        sessions = tuple(replace(one, after=after) if one.name == name else one for one in self.sessions)
+        return replace(self, sessions=sessions)
+
     def _with_script(self, name: str, gone: set[int]) -> Workload:
         script = tuple(action for n, action in enumerate(self.session(name).script) if n not in gone)
 
@@ -243,8 +248,7 @@ class Workload:
                         yield f"drop {place} of {session.name} to a close", self.with_script(session.name, script)
         for session in self.sessions:
             if session.after is not None:
-                at_once = tuple(replace(s, after=None) if s.name == session.name else s for s in self.sessions)
-                yield f"that {session.name} begins later", replace(self, sessions=at_once)
+                yield f"that {session.name} begins later", self.beginning(session.name, None)
 
     def only(self, name: str) -> Workload:
         """Return the solo workload of one user: what they do when nobody else is there."""
