@@ -21,9 +21,7 @@ def beside(alone: Alone, run: Run, is_shared: Callable[[str], bool]) -> Iterator
     # An id that stands for two answers, as one that each connection counts for itself, tells nothing of one.
     whole = len({id_ for id_, _ in answers}) == alone.asked(run)
     for _, answer in answers if whole or alone.by_chance else ():
-        found = _twice(alone, answer, is_shared, by_itself)
-        if found is None and whole:
-            found = _turned(alone, answer, is_shared, by_itself)
+        found = _twice(alone, answer, is_shared, by_itself) or _turned(alone, answer, is_shared, by_itself)
         if found is not None:
             yield found
             return

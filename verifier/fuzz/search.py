@@ -290,20 +290,26 @@ class Search:
         self._shrunk += time.monotonic() - begin
 
     def _look_into(self, plan: Plan, run: Run, failure: Failure) -> None:
-        before = self.player.runs
-        self.warn(failure, self.coverage.schedules)
-        try:
-            found = self.looking.into(
-                plan.workload, run, failure, self.coverage.schedules, self.known.explains, self.known.explained
-            )
-        except Unconfirmed as why:
-            self.known.excuse(plan, failure)
-            (self.unconfirmed if why.strange else self.notes)[str(why)] += 1
+        """Look into a failure; where it turns out to be none, into what is wrong with the run by what is known then."""
+        at: Failure | None = failure
+        while at is not None:
+            before = self.player.runs
+            self.warn(at, self.coverage.schedules)
+            try:
+                found = self.looking.into(
+                    plan.workload, run, at, self.coverage.schedules, self.known.explains, self.known.explained
+                )
+            except Unconfirmed as why:
+                self.known.excuse(plan, at)
+                (self.unconfirmed if why.strange else self.notes)[str(why)] += 1
+                again = () if why.strange else self.baselines.oracle(plan.workload).judge(run)
+                at = self.known.first_new(plan, run, list(again))
+                continue
+            finally:
+                self._failure_runs += self.player.runs - before
+            if self.known.add(plan, at, found) and not found.alone:
+                self.memory.keep(found, plan.faults)
             return
-        finally:
-            self._failure_runs += self.player.runs - before
-        if self.known.add(plan, failure, found) and not found.alone:
-            self.memory.keep(found, plan.faults)
 
     def _report(self, interrupted: bool) -> Report:
         for field_ in sorted(self.baselines.unproven()):
