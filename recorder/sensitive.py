@@ -79,7 +79,7 @@ JWT_START = re.compile(rb"eyJ[A-Za-z0-9_-]{7}")
 JWT_INSIDE = re.compile(rb"(?<![A-Za-z0-9_-])(?=[A-Za-z0-9_-]++\.)[A-Za-z0-9_-]*?(" + JWT.pattern + rb")")
 """Group 1 is the JWT, also where something is glued to its front."""
 PEM = re.compile(
-    rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:(?!-----)[\s\S])*+"
+    rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?=-----|\Z)"
     rb"(?:-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----)?"
 )
 CLOUD_KEY_START = re.compile(
@@ -142,7 +142,7 @@ _WORDS = sorted(
     reverse=True,
 )
 _NAME = rb"(?P<name>[A-Za-z0-9_.$-]{0,64}(?:" + "|".join(_WORDS).encode() + rb")[A-Za-z0-9_-]{0,32})"
-_QUOTED = rb"(?P<open>\\*[\"'])(?P<quoted>(?:(?!(?P=open))[\s\S])*+)"
+_QUOTED = rb"(?P<open>\\*[\"'])(?P<quoted>[\s\S]*?)(?=(?P=open)|\Z)"
 _BARE = rb"(?P<bare>(?:(?:bearer|basic|token)[ \t]+)?[^\s\"'&,;<>\\{}\[\]]+)"
 ASSIGNED = re.compile(
     rb"(?i)(?<![A-Za-z0-9_.$-])" + _NAME + rb"(?P<mark>\\*[\"']?[ \t]?[=:]\s*)(?:" + _QUOTED + rb"|" + _BARE + rb")"
