@@ -36,6 +36,27 @@ async def serve(client):
     finally:
         beating.cancel()
 """
+BESIDE_HEARTBEATS = """
+async def serve(client):
+    await client.accept()
+
+    async def beat():
+        while True:
+            await asyncio.sleep(1)
+            await client.say("heartbeat", "", timestamp=time.time())
+
+    beating = asyncio.create_task(beat())
+    try:
+        async for question in client.questions():
+            run = uuid.uuid4().hex
+            for name in FIVE:
+                await client.say(name, run, timestamp=time.time(), agent_name="a", tool_name="t")
+                await asyncio.sleep(0.04)
+    except OSError:
+        pass
+    finally:
+        beating.cancel()
+"""
 DURATIONS = """
 lock = asyncio.Lock()
 
@@ -238,3 +259,11 @@ def test_an_agents_events_that_come_to_all_are_no_room(tmp_path):
     [found] = searched(tmp_path, ROOM.replace('"said"', '"agent_completed"')).failures
 
     assert found.failure.kind is Kind.LEAK
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_no_answer_is_put_behind_the_heartbeats_of_others_for_minutes(tmp_path, seed):
+    """`no-silence` of the contract: a tool that takes 40 ms does not take longer than half a minute."""
+    report = searched(tmp_path, BESIDE_HEARTBEATS, schedules=60, seed=seed, faults=(), contract="golden-path")
+
+    assert report.ok, report.failures[0].narrative()

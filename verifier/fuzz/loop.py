@@ -88,6 +88,8 @@ class Loop(asyncio.AbstractEventLoop):
         """What came to the exception handler, and whose it was."""
         self.rearmed: dict[object, int] = {}
         """How many timers each task has begun since `rearmed` was last cleared."""
+        self._armed: dict[object, int] = {}
+        """The same, of the whole run."""
         self.going = Going()
         self.news = 0
         """How many things have ended that waited for time and did not only recur."""
@@ -176,7 +178,7 @@ class Loop(asyncio.AbstractEventLoop):
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         self._count = count = self._count + 1
         began: object = asyncio.current_task(self) or str(getattr(callback, "__qualname__", ""))
-        self.rearmed[began] = self.rearmed.get(began, 0) + 1
+        self._began(began)
         owner = SESSION.get()
         behind = self.now - self.going.moment(owner, self.now, count)[0]
         due = when - behind if behind else when
@@ -262,7 +264,7 @@ class Loop(asyncio.AbstractEventLoop):
     def set_alarm(self, alarm: Alarm, owner: int, began: object) -> None:
         """Take the end of a thread's wait, which is a latency as that of `asyncio.sleep`."""
         self._count += 1
-        self.rearmed[began] = self.rearmed.get(began, 0) + 1
+        self._began(began)
         heapq.heappush(self.latencies.setdefault(owner, []), (alarm.at, self._count, alarm, began))
 
     # What decides calls
@@ -306,12 +308,17 @@ class Loop(asyncio.AbstractEventLoop):
         return [(at, owner) for owner in owners if (at := self.next_latency(owner)) is not None]
 
     def may_end(self, owner: int) -> bool:
-        """Return whether somebody's earliest latency can end now: not if it began behind one who still goes on.
-
-        A job can: it may take no time.
-        """
+        """Return whether somebody's earliest latency can end now: a job (in no time), or behind none who goes on."""
         _, number, what, _ = self.latencies[owner][0]
         return isinstance(what, Job) or self.going.began_behind(number)
+
+    def recurs(self, owner: int) -> bool:
+        """Return whether the earliest latency of somebody was begun by what does so again and again."""
+        return self._armed.get(self.latencies[owner][0][3], 0) >= RECURS
+
+    def _began(self, task: object) -> None:
+        self.rearmed[task] = self.rearmed.get(task, 0) + 1
+        self._armed[task] = self._armed.get(task, 0) + 1
 
     def next_strict(self) -> tuple[float, int] | None:
         """Return when the first strict timer is due, and whose it is."""

@@ -186,7 +186,13 @@ class World:
             if not servers and strict[0] <= limit and (first > strict[0] or (first == strict[0] and not loop.jobs)):
                 late.append(strict[1])
             limit = min(limit, strict[0])
-        late += [owner for at, owner in due if at <= limit and owner not in servers and loop.may_end(owner)]
+        # No heartbeat goes on for minutes ahead of a latency that has been due for longer than the window.
+        behind = first + self.window
+        late += [
+            owner
+            for at, owner in due
+            if at <= limit and owner not in servers and loop.may_end(owner) and (at <= behind or not loop.recurs(owner))
+        ]
         loud = [owner for owner in late if quiet[owner] < QUIET]
         return servers.union(loud if loud or servers or self._acting else late)
 
