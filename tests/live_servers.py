@@ -117,10 +117,14 @@ def uvicorn(port: int, app: str, folder: Path = RACES, *more: str) -> list[str]:
     ]  # fmt: skip
 
 
+def few(url: str, *more: object) -> list[str]:
+    """Return the arguments of a search of a server, for two users with a message each."""
+    return [url, "--users", "2", "--messages", "1", "--faults", "none", *map(str, more)]
+
+
 def live(url: str, *more: object) -> list[str]:
-    """Return the command that searches a server, for two users with a message each."""
-    few = ("--users", "2", "--messages", "1", "--faults", "none")
-    return [sys.executable, "-m", "goldentape", "fuzz", "live", url, *few, *map(str, more)]
+    """Return the command of the same."""
+    return [sys.executable, "-m", "goldentape", "fuzz", "live", *few(url, *more)]
 
 
 def ran(command: list[str], cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -172,10 +176,16 @@ def small(port: int, *ways: str) -> str:
     return " ".join([sys.executable, "small.py", str(port), *ways])
 
 
-def here(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> subprocess.CompletedProcess[str]:
-    """Run `goldentape fuzz live` in this process: for what is refused before anything is started."""
-    with pytest.raises(SystemExit) as end:
-        main(["fuzz", "live", *arguments])
+def here(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `goldentape fuzz live` in this process: for what ends soon, or before anything is started."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(cwd or Path.cwd())
+        for name in os.environ.keys() - ENV.keys():
+            patch.delenv(name)
+        with pytest.raises(SystemExit) as end:
+            main(["fuzz", "live", *arguments])
     out, err = capsys.readouterr()
     return subprocess.CompletedProcess(arguments, int(end.value.code or 0), out, err)
 

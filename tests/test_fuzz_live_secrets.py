@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jwt
 import pytest
-from live_servers import SECRET, SMALL, Serving, free_port, here, live, one_line, ran, small
+from live_servers import SECRET, SMALL, Serving, few, free_port, here, live, one_line, ran, small
 
 from goldentape.tape import open_tape
 from verifier.exporters import REPORTS
@@ -38,7 +38,7 @@ def test_a_token_that_the_server_repeats_is_told_nowhere(shop, way):
     port = free_port()
     asked = {
         "jwt": ("--jwt-secret", "FUZZ_SECRET"),
-        "command": ("--token-command", f"{sys.executable} maker.py {{user}}", "--token-place", "query:ticket"),
+        "command": ("--token-command", f"{sys.executable} -IS maker.py {{user}}", "--token-place", "query:ticket"),
     }[way]
     with Serving(small(port, "remembers", "repeats").split(), port, shop):
         command = live(f"ws://127.0.0.1:{port}/ws", *asked, "--most", 1, "--confirm", 2, "--tries", 1, *ALL)
@@ -105,10 +105,9 @@ def test_what_may_be_told_of_a_url(url, shown):
         ((), 2, "Missing argument"),
     ],
 )
-def test_bad_input_is_one_line_without_what_may_be_a_secret(shop, arguments, code, words, capsys, monkeypatch):
+def test_bad_input_is_one_line_without_what_may_be_a_secret(shop, arguments, code, words, capsys):
     (shop / "bad.yaml").write_text("script:\n- sent: x\n")
-    monkeypatch.chdir(shop)
-    found = here(list(arguments), capsys)
+    found = here(list(arguments), capsys, shop)
 
     one_line(found, code, words)
     assert "hunter2" not in found.stderr
@@ -159,9 +158,9 @@ asyncio.run(main())
         ("/errors", 4, ("nobody is answered", "error (unknown type) only", "--message")),
     ],
 )
-def test_a_server_that_does_not_let_users_in_is_told_in_one_line(refusing, path, code, words):
+def test_a_server_that_does_not_let_users_in_is_told_in_one_line(refusing, path, code, words, capsys):
     shop, port = refusing
-    one_line(ran(live(f"ws://127.0.0.1:{port}{path}"), shop), code, *words)
+    one_line(here(few(f"ws://127.0.0.1:{port}{path}"), capsys, shop), code, *words)
 
 
 @pytest.fixture(scope="module")

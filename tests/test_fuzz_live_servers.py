@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from live_servers import SMALL, Serving, free_port, here, listening, live, one_line, ran, small
+from live_servers import SMALL, Serving, few, free_port, here, listening, live, one_line, ran, small
 
 SCHEMAS = Path(__file__).parent.parent / "schemas"
 
@@ -18,6 +18,15 @@ def shop(tmp_path):
     """A directory with a server."""
     (tmp_path / "small.py").write_text(SMALL)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory):
+    """A directory with a server, and its port: it serves already."""
+    shop, port = tmp_path_factory.mktemp("serving"), free_port()
+    (shop / "small.py").write_text(SMALL)
+    with Serving(small(port).split(), port, shop):
+        yield shop, port
 
 
 def test_the_end_of_the_servers_process_is_a_find_with_its_last_words_also_where_it_cannot_be_saved(shop):
@@ -80,39 +89,38 @@ def test_always_means_a_fresh_state_for_each_play(shop, way):
         ("http://127.0.0.1:{port}/re set", 2, "is no address"),
     ],
 )
-def test_what_does_not_reset_is_told(shop, url, code, words):
-    port, other = free_port(), free_port()
-    asked = ("--restart", "always", "--reset-url", url.format(port=port, other=other))
-    with Serving(small(port).split(), port, shop):
-        found = ran(live(f"ws://127.0.0.1:{port}/ws", *asked), shop)
+def test_what_does_not_reset_is_told(serving, url, code, words, capsys):
+    shop, port = serving
+    asked = ("--restart", "always", "--reset-url", url.format(port=port, other=free_port()))
+    found = here(few(f"ws://127.0.0.1:{port}/ws", *asked), capsys, shop)
 
     one_line(found, code, words)
     assert "secret" not in found.stderr
 
 
-def test_a_server_that_ends_before_it_listens_is_told_with_its_reason(shop):
+def test_a_server_that_ends_before_it_listens_is_told_with_its_reason(shop, capsys):
     port = free_port()
     (shop / "no.py").write_text("print('x' * 200_000); raise RuntimeError('no database')")
     one_line(
-        ran(live(f"ws://127.0.0.1:{port}/ws", "--server-cmd", f"{sys.executable} no.py"), shop),
+        here([f"ws://127.0.0.1:{port}/ws", "--server-cmd", f"{sys.executable} no.py"], capsys, shop),
         3, "the server ended with exit code 1 before it listened", "RuntimeError: no database",
     )  # fmt: skip
 
 
-def test_a_server_that_listens_elsewhere_is_told_with_what_it_says(shop):
+def test_a_server_that_listens_elsewhere_is_told_with_what_it_says(shop, capsys):
     port, other = free_port(), free_port()
     asked = ("--start-timeout", "1s", "--server-cmd", f"{sys.executable} -u -m http.server {other} --bind 127.0.0.1")
-    found = ran(live(f"ws://127.0.0.1:{port}/ws", *asked), shop)
+    found = here([f"ws://127.0.0.1:{port}/ws", *asked], capsys, shop)
 
     one_line(found, 3, f"does not listen on 127.0.0.1:{port} after 1 s", "--start-timeout", f"port {other}")
     assert not listening(other)
 
 
-def test_a_port_that_is_taken_is_told(shop):
-    port = free_port()
-    with Serving(small(port).split(), port, shop):
-        found = ran(live(f"ws://127.0.0.1:{port}/ws", "--server-cmd", small(port)), shop)
-        one_line(found, 3, "somebody listens there already")
+def test_a_port_that_is_taken_is_told(serving, capsys):
+    shop, port = serving
+    found = here([f"ws://127.0.0.1:{port}/ws", "--server-cmd", small(port)], capsys, shop)
+
+    one_line(found, 3, "somebody listens there already")
 
 
 @pytest.mark.parametrize(

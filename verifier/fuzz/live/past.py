@@ -7,12 +7,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from verifier.fuzz.failure import Kind
 from verifier.fuzz.live.repeating import Repeated
 from verifier.fuzz.live.stage import Try
-from verifier.fuzz.script import FAULTS
+from verifier.fuzz.script import FAULTS, Drop
+from verifier.fuzz.seen import Ended
+from verifier.fuzz.workload import Workload
 
 AMPLE: Final = 10
 """So often one play is played: of what each leaves behind a little, enough is there then."""
+PLACES: Final = 40
+"""So often one user who vanishes comes back, at most, until nobody is answered any more: pools are seldom larger."""
+LEAVING: Final = 3
+"""So many of those who vanish are tried."""
 KINDS: Final = 6
 """So many plays are tried by themselves, with what vanishes and stalls first."""
 ROUNDS: Final = 3
@@ -41,7 +48,7 @@ class Past:
         if not self.repeated.stage.can_restart or not self.plays:
             return ()
         self.tell(f"not on a fresh server: trying the {len(self.plays)} plays before it")
-        return await self._of_one_kind() or await self._of_all()
+        return await self._of_who_vanishes() or await self._of_one_kind() or await self._of_all()
 
     async def _fails(self, plays: Sequence[Try], times: int = 1) -> bool:
         """Return whether it comes each time after these plays."""
@@ -50,6 +57,45 @@ class Past:
             if time.monotonic() > self._until or not await after.fails(self.one.workload, self.one.plan):
                 return False
         return True
+
+    async def _of_who_vanishes(self) -> tuple[Try, ...]:
+        """Return plays of one user who vanishes, as many as it takes until nobody is answered."""
+        if self.repeated.failure.kind is not Kind.DEADLOCK:
+            return ()
+        for workload in self._vanishing():
+            plays = await self._until_silent(workload)
+            # Who looked whether anybody is answered may have vanished as well, and the last of them may count or not.
+            for many in (len(plays) - 1, len(plays), 2 * len(plays)):
+                if many > 0 and await self._fails(plays[:1] * many, 2):
+                    return tuple(plays[:1] * many)
+        return ()
+
+    def _vanishing(self) -> list[Workload]:
+        """Return the workloads of one user each in which a client vanishes, short ones first."""
+        found: dict[Workload, None] = {}
+        for play in (*self.plays, self.one):
+            for user in play.workload.users:
+                solo = play.workload.only(user.name)
+                if any(isinstance(action, Drop) for session in solo.sessions for action in session.script):
+                    found[solo] = None
+        return sorted(found, key=lambda solo: (len(solo.sessions), solo.messages))[:LEAVING]
+
+    async def _until_silent(self, workload: Workload) -> list[Try]:
+        """Play a workload, first on a fresh server, until somebody waits in vain; empty: nobody ever does."""
+        stage, pace = self.repeated.stage, self.repeated.pace()
+        asking = self.one.workload.only(self.repeated.failure.victim)
+        recovers, stage.recovers = stage.recovers, True
+        plays: list[Try] = []
+        try:
+            while len(plays) < PLACES and time.monotonic() < self._until:
+                plays.append(await stage.play(workload, (), pace=pace, clean=not plays))
+                # Who vanishes and does not come back waits for nothing: another has to look.
+                last = plays[-1] if len(workload.sessions) > 1 else await stage.play(asking, (), pace=pace)
+                if last.run.ended is Ended.DEADLOCK:
+                    return plays
+        finally:
+            stage.recovers = recovers
+        return []
 
     async def _of_one_kind(self) -> tuple[Try, ...]:
         """Return one play, so many times over as it takes: what leaks a little each time comes to an end so."""
