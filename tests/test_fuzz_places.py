@@ -88,3 +88,29 @@ def test_a_schedule_without_a_message_goes_on_where_the_rest_was(tmp_path):
 
 def _seen(run, session):
     return [(m.dir, m.what, str(m.payload)[:25]) for m in run.by_session[session] if m.what is not What.END]
+
+
+BY_PLACE = """
+clients = []
+
+async def serve(client):
+    await client.accept()
+    clients.append(client)
+    place = len(clients) - 1  # until somebody leaves who stands before
+    async for question in client.questions():
+        run = uuid.uuid4().hex
+        for name in FIVE:
+            if place < len(clients):
+                with contextlib.suppress(OSError):
+                    await clients[place].say(name, run, of=question)
+            await asyncio.sleep(0.01)
+    clients.remove(client)
+"""
+
+
+def test_a_leak_is_told_before_what_else_the_same_cause_brings_about(tmp_path):
+    for seed in (1, 2, 3):
+        failures = searched(tmp_path, BY_PLACE, seed=seed).failures
+
+        assert failures[0].failure.kind in (Kind.LEAK, Kind.MIXED)
+        assert failures[0].failure.owner not in ("", failures[0].failure.victim)

@@ -73,8 +73,8 @@ class Comparison:
             self._refused = False
             found = {s: list(self._differences(alone, s, run)) for s, key in keys.items() if key not in self._quiet}
             for session, failures in found.items():
-                # Who is refused gets less of an answer, and comes back with less of it.
-                if whole and session not in unsteady and not self._refused:
+                # Who is refused gets less of an answer, and comes back with less of it; who never came gets none.
+                if whole and session not in unsteady and not self._refused and session in run.by_session:
                     failures += self._counts(alone, session, messages_of(run, session))
                 if not (failures or self._refused or self._turns) and len(self._quiet) < REMEMBERED:
                     self._quiet.add(keys[session])

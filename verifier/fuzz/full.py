@@ -127,11 +127,13 @@ def _says(moment: Moment) -> bool:
 def others_are_connected(run: Run, place: int) -> bool:
     """Return whether another connection was open between a client's handshake and a moment of it.
 
-    One that ended at the very time of the handshake counts: its server may not know yet.
+    One that ended at the very time of the handshake counts: its server may not know yet.  So does whose code runs on.
     """
     refused = run.moments[place]
-    begin = next(m.at for m in run.moments if m.session == refused.session)
+    first = next(m for m in run.moments if m.session == refused.session)
+    begin = first.at
     open_: set[str] = set()
+    left: set[str] = set()
     for moment in run.moments[:place]:
         if moment.session == refused.session:
             continue
@@ -139,7 +141,8 @@ def others_are_connected(run: Run, place: int) -> bool:
             open_.add(moment.session)
         elif moment.what in (What.CLOSE, What.DROP, What.LOST) and moment.at < begin:
             open_.discard(moment.session)
-    return bool(open_)
+            left.add(moment.session)
+    return bool(open_) or _are_at_work(run, left, first.step, len(run.steps))
 
 
 def is_told_so(run: Run, session: str, leaving: Collection[str] = ()) -> bool:

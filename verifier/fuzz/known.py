@@ -42,6 +42,13 @@ class Known:
         """Return whether one of these has been told with a failure that needs company."""
         return any(found.explains(fingerprints) and not found.alone for found in self.found)
 
+    def tells_as_much(self, failure: Failure, fingerprints: Collection[str]) -> bool:
+        """Return whether one of these has been told with a failure that needs company, and that says as much."""
+        return any(
+            found.explains(fingerprints) and not found.alone and not _says_more(failure, found.failure)
+            for found in self.found
+        )
+
     def first_new(self, plan: Plan, run: Run, failures: list[Failure]) -> Failure | None:
         """Return what is wrong in a run and not known yet, unless it comes together with what is."""
         new = [failure for failure in failures if self.is_new(plan, failure, run)]
@@ -93,6 +100,9 @@ class Known:
         same = next((n for n, told in enumerate(self.found) if told.explains(marks) and not told.alone), None)
         if same is None:
             self.found.append(found)
+        elif _says_more(found.failure, (told := self.found[same]).failure):
+            also = (*found.also, *(f for f in (told.failure, *told.also) if f.fingerprint not in marks))
+            self.found[same] = replace(found, also=also, elsewhere=told.elsewhere, first=min(found.first, told.first))
         elif not self.found[same].explains([found.failure.fingerprint]):
             self.found[same] = replace(self.found[same], also=(*self.found[same].also, found.failure))
         self.explained |= {*marks, failure.fingerprint}
@@ -133,3 +143,12 @@ class Known:
 def _too_late(told: Failure, failure: Failure) -> bool:
     """Return whether an event is missing that comes too late: who leaves at the last one does not see it."""
     return told.kind is Kind.ORDER and failure.kind is Kind.LOST and told.detail.endswith(f" before {failure.detail}")
+
+
+def _says_more(failure: Failure, told: Failure) -> bool:
+    """Return whether what one user has turns up at another, where what was told does not say so."""
+    return _across(failure) and not _across(told)
+
+
+def _across(failure: Failure) -> bool:
+    return failure.kind in (Kind.LEAK, Kind.MIXED) and failure.owner not in ("", failure.victim)

@@ -44,12 +44,13 @@ class Looking:
 
     def into(
         self, workload: Workload, run: Run, failure: Failure, first: int,
-        known: Callable[[Collection[str]], bool] = lambda fingerprints: False, told: Collection[str] = (),
+        known: Callable[[Failure, Collection[str]], bool] = lambda failure, fingerprints: False,
+        told: Collection[str] = (),
     ) -> Found:  # fmt: skip
         """Return the failure with the smallest workload and schedule that show it; raises `Unconfirmed`.
 
-        `known` tells whether one of some fingerprints has been told already: then no certificate is made.  `told`: the
-        fingerprints that were told, which this failure is not headed with.
+        `known` tells whether one of some fingerprints has been told, with a failure that says as much: then no
+        certificate is made.  `told`: the fingerprints that were told, which this failure is not headed with.
         """
         if not self._baselines.confirmed(workload, failure, run):
             raise Unconfirmed(
@@ -78,7 +79,7 @@ class Looking:
         if not self._baselines.confirmed(small, handy, last):
             # What is small may show what chance shows alone, too: then it is told as it was found.
             small, short, last = workload, run.schedule, again
-        same_cause = known([f.fingerprint for f in self._baselines.oracle(small).judge(last)])
+        same_cause = known(handy, [f.fingerprint for f in self._baselines.oracle(small).judge(last)])
         certificate = None
         if self._certify and not same_cause:
             certificate = self._certified(handy, shrinking.now(small, short, last))

@@ -297,7 +297,7 @@ class Search:
             self.warn(at, self.coverage.schedules)
             try:
                 found = self.looking.into(
-                    plan.workload, run, at, self.coverage.schedules, self.known.explains, self.known.explained
+                    plan.workload, run, at, self.coverage.schedules, self.known.tells_as_much, self.known.explained
                 )
             except Unconfirmed as why:
                 self.known.excuse(plan, at)
