@@ -58,6 +58,11 @@ APPS = {
 }
 
 
+@pytest.mark.parametrize("seed", [5, 7])
+def test_who_has_just_had_the_last_of_an_answer_may_still_be_served(tmp_path, seed):
+    assert searched(tmp_path, APPS["one place"][0], users=3, schedules=120, seed=seed).failures == ()
+
+
 @pytest.mark.parametrize("name", APPS)
 def test_a_refusal_while_others_are_served_is_a_question_and_no_failure(tmp_path, name):
     source, word = APPS[name]

@@ -81,9 +81,9 @@ def refusal(how: str, code: int, said: str) -> str:
 def others_are_served(run: Run, place: int, leaving: Collection[str] = ()) -> bool:
     """Return whether another connection was served between what a client said last and a moment of it.
 
-    Its client has said something, and gets something in that time, or after it before it says more; or its code is
-    still at work (of a real server nobody knows that: for `GRACE` it may be); or it vanished (as those in `leaving` do
-    by a close, too), and what it asked for goes on.
+    Its client has said something, and gets something in that time, at its very beginning, or after it before it says
+    more; or its code is still at work (of a real server nobody knows that: for `GRACE` it may be); or it vanished (as
+    those in `leaving` do by a close, too), and what it asked for goes on.
     """
     session = run.moments[place].session
     mine = (n for n in range(place, -1, -1) if _says(run.moments[n]) and run.moments[n].session == session)
@@ -98,7 +98,7 @@ def others_are_served(run: Run, place: int, leaving: Collection[str] = ()) -> bo
         if other == session:
             continue
         if moment.dir == "s2c":
-            if other in asked - done and (n > begin or (moment.at >= since and not run.choices)):
+            if other in asked - done and (n > begin or moment.at >= since):
                 return True
         elif other in asked - done and (moment.what is What.DROP or (moment.what is What.CLOSE and other in leaving)):
             return True
