@@ -110,7 +110,10 @@ class Connection:
         if self.slow and not self.gone:
             waiting = self.loop.create_future()
             self.stalled.append(waiting)
+            closed = self.close_sent
             await waiting
+            if self.close_sent and not closed:
+                return  # it was on its way before another task closed the connection
         if self.gone:
             raise ClientDisconnected
         kind = message["type"]
