@@ -161,6 +161,6 @@ def test_a_room_that_tells_who_comes_and_goes_is_a_question_and_no_failure(tmp_p
     with Serving([sys.executable, "room.py", str(port)], port, tmp_path):
         found, _ = searched(port, tmp_path, tries=16, users=3, faults=None)
 
-    assert found.caught == [], [caught.failure.sentence for caught in found.caught]
+    assert found.confirmed == [], [caught.failure.sentence for caught in found.confirmed]
     [doubt] = found.doubts
     assert doubt.startswith("everybody gets what everybody says") and doubt.endswith("say --shared 'text'")

@@ -1,4 +1,7 @@
-"""`fuzz live` on servers that come to an end little by little, or are divided: small, but never rarer."""
+"""`fuzz live` on servers that come to an end little by little, or are divided: small, but never rarer.
+
+Only what is confirmed counts: a silence that a stall of the machine showed once is told as seen.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from live_servers import Serving, free_port, uvicorn
 
 from verifier.fuzz.failure import Kind
 from verifier.fuzz.live.pace import FULLY, SURELY, Pace, longest_gap, silent
+from verifier.fuzz.live.past import PLACES
 from verifier.fuzz.live.telling import history
 from verifier.fuzz.schedule import SERIAL
 from verifier.fuzz.script import Drop
@@ -40,14 +44,14 @@ def test_places_that_are_lost_one_by_one_are_found_on_a_fresh_server_too(tmp_pat
     (tmp_path / "app.py").write_text(HEAD + STARVED)
     port = free_port()
     with Serving(uvicorn(port, "app:app", tmp_path), port, tmp_path):
-        found, _ = searched(port, tmp_path, tries=60, confirm=3, faults=("drop",), patience=0.2, reset=True)
+        found, _ = searched(port, tmp_path, tries=60, confirm=3, faults=("drop",), patience=0.3, reset=True)
 
-    [caught] = found.caught
+    [caught] = found.confirmed
     assert caught.is_confirmed and caught.failure.kind is Kind.DEADLOCK and caught.depends_on_history
-    assert 2 <= len(caught.history) <= 10
+    assert 2 <= len(caught.history) <= PLACES
     [kind] = {one.workload for one in caught.history}
     assert any(isinstance(action, Drop) for session in kind.sessions for action in session.script)
-    assert [len(kind.users), len(caught.workload.users)] == [1, 1] and "1 drop" in history(caught)
+    assert "1 drop" in history(caught)
 
 
 STUCK = """
@@ -71,7 +75,7 @@ def test_of_a_broken_server_that_nobody_restarts_it_is_not_said_that_no_concurre
     with Serving(uvicorn(port, "app:app", tmp_path), port, tmp_path):
         found, _ = searched(port, tmp_path, tries=20, confirm=2, patience=0.2)
 
-    [caught] = found.caught
+    [caught] = found.confirmed
     assert caught.is_confirmed and caught.broken and not caught.alone
     assert "answers nobody any more" in history(caught) and "was answered at first and is not any more" in " ".join(
         found.notes
@@ -94,7 +98,7 @@ async def answer(user, said, say):
 def test_what_is_rarer_among_two_is_told_of_the_fewest_among_whom_it_is_not(tmp_path):
     found, _ = hunt(tmp_path, DIVIDED, tries=20, users=6, messages=1, confirm=8)
 
-    [caught] = found.caught
+    [caught] = found.confirmed
     assert caught.is_confirmed and caught.failure.kind is Kind.LEAK
     # Two of three users always meet in one of the two workers; two users meet in half of the plays.
     assert caught.confirmed.share >= caught.before.share and len(caught.workload.users) <= 4

@@ -26,7 +26,7 @@ def reset():
 def test_what_needs_other_plays_before_it_is_told_with_the_fewest_of_them(tmp_path):
     found, stage = hunt(tmp_path, LATER.format(n=14), tries=12, confirm=2)
 
-    [caught] = found.caught
+    [caught] = found.confirmed
     assert caught.is_confirmed and caught.depends_on_history and 1 <= len(caught.history) < 14
     assert stage.restarts > 3
 
@@ -38,14 +38,14 @@ def test_a_reset_address_makes_the_state_fresh(tmp_path):
         found, stage = searched(port, tmp_path, tries=12, confirm=2, reset=True)
 
     assert stage.restarts > 3 and stage.server.starts == 0
-    [caught] = found.caught
+    [caught] = found.confirmed
     assert caught.is_confirmed and caught.depends_on_history
 
 
 def test_with_a_fresh_server_for_each_play_nothing_is_left_behind(tmp_path):
     found, stage = hunt(tmp_path, LATER.format(n=4), tries=3, restart="always")
 
-    assert found.caught == [] and stage.restarts == stage.plays
+    assert found.confirmed == [] and stage.restarts == stage.plays
 
 
 RARELY = """
